@@ -1,0 +1,69 @@
+import type { PrivateKey } from "@libp2p/interface";
+import type { CID } from "multiformats/cid";
+
+/** What a validator says of a gossip message: reject counts against the sender, ignore does not. */
+export type Verdict = "accept" | "reject" | "ignore";
+
+export interface GossipHandler {
+  /** Runs before anything is forwarded or delivered. `from` is the verified author. */
+  validate(from: string, data: Uint8Array): Verdict | Promise<Verdict>;
+  deliver(from: string, data: Uint8Array): void;
+}
+
+/** A namespace of DHT records, such as module heads. */
+export interface RecordHandler {
+  /** Throws when the record is invalid or rolls back a newer one. */
+  validate(key: string, value: Uint8Array): Promise<void>;
+  /** Index of the best of several valid values. */
+  select(key: string, values: Uint8Array[]): number;
+}
+
+/** A request–response protocol over a stream; messages are length-prefixed and capped. */
+export interface RequestHandler {
+  (from: string, request: Uint8Array): Promise<Uint8Array>;
+}
+
+export interface Connection {
+  peer: string;
+  address: string;
+  direction: "inbound" | "outbound";
+}
+
+/** The network as the swarm sees it. Every await takes or has a deadline; failures name their reason. */
+export interface Network {
+  readonly peerId: string;
+  readonly privateKey: PrivateKey;
+  /** Own multiaddrs including /p2p/… */
+  addresses(): string[];
+  connections(): Connection[];
+  /** Resolves when connected to the peer or an address; throws NetworkError. */
+  dial(target: string, signal?: AbortSignal): Promise<void>;
+  subscribe(topic: string, handler: GossipHandler): void;
+  unsubscribe(topic: string): void;
+  /** Peer ids that received it directly; empty when nobody is subscribed yet. Throws NetworkError above the size cap. */
+  publish(topic: string, data: Uint8Array): Promise<string[]>;
+  /** Peers known to subscribe to the topic. */
+  subscribers(topic: string): string[];
+  /** Announces in the DHT that this peer has `cid`. */
+  provide(cid: CID, signal?: AbortSignal): Promise<void>;
+  findProviders(cid: CID, signal?: AbortSignal): AsyncIterable<{ peer: string; addresses: string[] }>;
+  putRecord(key: string, value: Uint8Array, signal?: AbortSignal): Promise<void>;
+  getRecord(key: string, signal?: AbortSignal): Promise<Uint8Array | undefined>;
+  handle(protocol: string, handler: RequestHandler): Promise<void>;
+  request(peer: string, protocol: string, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  onPeer(listener: (peer: string, event: "connect" | "disconnect") => void): () => void;
+}
+
+export interface NodeConfig {
+  privateKey: PrivateKey;
+  /** Multiaddrs to listen on. */
+  listen: string[];
+  announce: string[];
+  /** Multiaddrs of bootstrap nodes or any peers, dialled until connected. */
+  bootstrap: string[];
+  /** Find peers on the local network. */
+  mdns: boolean;
+  records: Record<string, RecordHandler>;
+  /** Contents of a libp2p swarm key, or undefined for an open swarm. */
+  swarmKey?: Uint8Array;
+}

@@ -1,0 +1,125 @@
+/**
+ * The configuration of a run: what its YAML file says, with every default filled in. It is part of
+ * the manifest, so all peers of a run share it. Checks that need more than one key are in `src/run`.
+ */
+import { z } from "zod";
+import { CODECS } from "./tensor-pack.ts";
+
+const positive = z.int().min(1);
+const fraction = z.number().gt(0).lt(1);
+
+const modelSchema = z.strictObject({
+  /** Entries of the tokenizer. */
+  vocabulary: positive.max(1_000_000).default(2048),
+  /** Tokens of a training sequence. */
+  sequenceLength: positive.min(2).max(65_536).default(128),
+  /** Width d of the residual stream. */
+  width: positive.max(65_536).default(128),
+  blocks: positive.max(1024).default(4),
+  heads: positive.max(1024).default(4),
+  /** Width of the SwiGLU hidden layer; 8/3 of the model width, rounded up to a multiple of 32, when absent. */
+  hidden: positive.max(262_144).optional(),
+  ropeTheta: z.number().positive().default(10_000),
+  normEpsilon: z.number().positive().default(1e-5),
+});
+
+const levelSchema = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, "use lower-case letters, digits and hyphens"),
+  /** `embedding`, `blocks 0-3` (inclusive) or `head`; consecutive. */
+  parts: z.array(z.string()).min(1),
+  /** A grid axis (0, 1, …), `shared` (one module) or `path` (one module per path). */
+  choose: z.union([z.int().min(0), z.literal("shared"), z.literal("path")]),
+});
+
+const trainingSchema = z.strictObject({
+  /** Rounds of every path, T. */
+  rounds: positive.max(1_000_000).default(8),
+  /** AdamW steps of a round, H (the paper's τ). */
+  innerSteps: positive.max(100_000).default(25),
+  /** Sequences of a step. */
+  batchSize: positive.max(65_536).default(16),
+  /** Dense warm-start steps at `create`; their weights become the genesis versions. */
+  seedSteps: positive.max(1_000_000).default(150),
+  learningRate: z.number().positive().default(2e-3),
+  /** The cosine ends at this share of the learning rate. */
+  finalLearningRate: z.number().min(0).max(1).default(0.1),
+  warmupSteps: z.int().min(0).default(20),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.95),
+  epsilon: z.number().positive().default(1e-8),
+  /** Not applied to norms and embeddings. */
+  weightDecay: z.number().min(0).default(0.1),
+  /** Global gradient norm at which gradients are clipped. */
+  clipNorm: z.number().positive().default(1),
+  /** Whether the routing prefix is left out of the training loss as it is out of every evaluation. */
+  maskPrefix: z.boolean().default(true),
+});
+
+const outerSchema = z.strictObject({
+  learningRate: z.number().positive().default(0.7),
+  momentum: z.number().min(0).lt(1).default(0.9),
+  /** `sqrt` multiplies the averaged outer gradient by √(1/Σα²) (paper section 2.7); `none` does not. */
+  rescale: z.enum(["sqrt", "none"]).default("sqrt"),
+  /** Whether shares follow shard sizes (paper eq. 2–3) or are equal. */
+  reweigh: z.boolean().default(true),
+  codec: z.enum(CODECS).default("bf16"),
+  /** L2 norm at which one contribution is clipped; null does not clip. */
+  clipNorm: z.number().positive().nullable().default(null),
+  /** Generations after which a contribution is too old to fold. */
+  maxStaleness: z.int().min(0).max(64).default(4),
+  /** Share of the expected contributions with which a generation may close after the grace time. */
+  quorum: z.number().gt(0).max(1).default(0.5),
+});
+
+const swarmSchema = z.strictObject({
+  heartbeatSeconds: z.number().positive().default(2),
+  leaseSeconds: z.number().positive().default(20),
+  /** Time between announcing a lease and starting, in which conflicts settle. */
+  settleSeconds: z.number().min(0).default(1),
+  /** How long a round waits for a newer head, and a generation for missing contributions. */
+  graceSeconds: z.number().min(0).default(60),
+  antiEntropySeconds: z.number().positive().default(5),
+  /** Peers with the duty to publish a module's next version, in order. */
+  owners: positive.max(16).default(2),
+  /** Versions of a module whose tensors are kept; small records are always kept. */
+  retainGenerations: positive.default(4),
+  /** `all` refolds every version before it is built on; `none` trusts announcements. */
+  verify: z.enum(["none", "sample", "all"]).default("all"),
+});
+
+const routingSchema = z.strictObject({
+  method: z.enum(["kmeans"]).default("kmeans"),
+  /** Tokens at a document's start that route it and that no evaluation scores. */
+  prefixTokens: positive.default(32),
+});
+
+const dataSchema = z.strictObject({
+  validationFraction: fraction.default(0.05),
+  /** Documents that fit the router (paper: 0.005 of the corpus). */
+  routerFraction: fraction.default(0.02),
+  /** Per-path early-stopping holdout, as a share of the path's shard. */
+  holdoutFraction: fraction.default(0.02),
+});
+
+export const runConfigSchema = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "use letters, digits, dots, hyphens"),
+  seed: z.int().min(0).max(0xffff_ffff).default(0),
+  /** Modules to choose from on each axis; P = ∏K. */
+  grid: z.array(positive.max(4096)).min(1).max(8),
+  levels: z.array(levelSchema).min(1).max(64),
+  /** Data-parallel copies of each path. */
+  replicas: positive.max(256).default(1),
+  model: modelSchema.prefault({}),
+  training: trainingSchema.prefault({}),
+  outer: outerSchema.prefault({}),
+  swarm: swarmSchema.prefault({}),
+  routing: routingSchema.prefault({}),
+  data: dataSchema.prefault({}),
+});
+
+export type RunConfig = z.infer<typeof runConfigSchema>;
+export type ModelConfig = z.infer<typeof modelSchema>;
+export type LevelConfig = z.infer<typeof levelSchema>;
+export type TrainingConfig = z.infer<typeof trainingSchema>;
+export type OuterConfig = z.infer<typeof outerSchema>;
+export type SwarmConfig = z.infer<typeof swarmSchema>;

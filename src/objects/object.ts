@@ -1,0 +1,118 @@
+/**
+ * Objects of a run on IPFS: dag-cbor nodes and raw blocks of at most 1 MiB, sha2-256, CIDv1, so that
+ * any IPFS implementation can pin and serve them (DESIGN section 5). Hashing is synchronous: the fold
+ * and the lineage are pure functions that need CIDs.
+ */
+import { createHash } from "node:crypto";
+import * as dagCbor from "@ipld/dag-cbor";
+import { CID } from "multiformats/cid";
+import * as Digest from "multiformats/hashes/digest";
+import { z } from "zod";
+import { InvalidObjectError, messageOf } from "../errors.ts";
+
+export const MAX_BLOCK_BYTES = 1 << 20;
+const RAW = 0x55;
+const DAG_CBOR = 0x71;
+const SHA2_256 = 0x12;
+
+/** One block: its content address and its bytes. */
+export interface Block {
+  cid: CID;
+  bytes: Uint8Array;
+}
+
+function address(codec: number, bytes: Uint8Array): CID {
+  return CID.createV1(codec, Digest.create(SHA2_256, createHash("sha256").update(bytes).digest()));
+}
+
+/** A raw block. Throws InvalidObjectError above 1 MiB. */
+export function rawBlock(bytes: Uint8Array): Block {
+  if (bytes.byteLength > MAX_BLOCK_BYTES)
+    throw new InvalidObjectError(`A block of ${bytes.byteLength} bytes is over the limit of 1 MiB.`);
+  return { cid: address(RAW, bytes), bytes };
+}
+
+/** Whether the bytes hash to the CID. Only sha2-256 is accepted, so a weaker hash cannot be smuggled in. */
+export function matches(cid: CID, bytes: Uint8Array): boolean {
+  if (cid.multihash.code !== SHA2_256) return false;
+  return createHash("sha256").update(bytes).digest().equals(cid.multihash.digest);
+}
+
+/** Cuts bytes into raw blocks of at most `size` bytes. */
+export function rawBlocks(bytes: Uint8Array, size: number = MAX_BLOCK_BYTES): Block[] {
+  const blocks: Block[] = [];
+  for (let at = 0; at < bytes.byteLength; at += size)
+    blocks.push(rawBlock(bytes.subarray(at, Math.min(at + size, bytes.byteLength))));
+  return blocks;
+}
+
+/** A CID in a schema. */
+export const cidSchema = z.custom<CID>((value) => CID.asCID(value) !== null, "expected a CID");
+/** A CID of a raw block. */
+export const rawCidSchema = z.custom<CID>(
+  (value) => CID.asCID(value)?.code === RAW,
+  "expected the CID of a raw block",
+);
+export const bytesSchema = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "expected bytes");
+/** A non-negative integer that JavaScript holds exactly. */
+export const countSchema = z.int().min(0);
+
+/** How one kind of object is written and read. */
+export interface ObjectKind<T> {
+  readonly kind: string;
+  /** Encodes to one dag-cbor block; throws InvalidObjectError when the value breaks the schema or the size cap. */
+  encode(value: T): Block;
+  /** Decodes hostile bytes: size cap, canonical dag-cbor, kind and format, then schema. Throws InvalidObjectError. */
+  decode(bytes: Uint8Array): T;
+}
+
+/**
+ * Defines a kind of object: a dag-cbor map that starts with `kind` and `format`. Non-canonical
+ * encodings are refused, since one value must have one CID.
+ */
+export function defineObject<T extends object>(
+  kind: string,
+  format: number,
+  schema: z.ZodType<T>,
+): ObjectKind<T> {
+  const check = (value: unknown): T => {
+    const result = schema.safeParse(value);
+    if (result.success) return result.data;
+    const issue = result.error.issues[0];
+    throw new InvalidObjectError(
+      `Not a valid ${kind}: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`.trim() + ".",
+    );
+  };
+  return {
+    kind,
+    encode(value) {
+      const bytes = dagCbor.encode({ ...check(value), kind, format });
+      if (bytes.byteLength > MAX_BLOCK_BYTES)
+        throw new InvalidObjectError(`A ${kind} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`);
+      return { cid: address(DAG_CBOR, bytes), bytes };
+    },
+    decode(bytes) {
+      if (bytes.byteLength > MAX_BLOCK_BYTES)
+        throw new InvalidObjectError(`A ${kind} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`);
+      let node: unknown;
+      try {
+        node = dagCbor.decode(bytes);
+      } catch (error) {
+        throw new InvalidObjectError(`Not a ${kind}: ${messageOf(error)}.`);
+      }
+      if (typeof node !== "object" || node === null || !("kind" in node) || !("format" in node))
+        throw new InvalidObjectError(`Not a ${kind}: the block has no kind.`);
+      const { kind: actualKind, format: actualFormat, ...value } = node;
+      if (actualKind !== kind)
+        throw new InvalidObjectError(`Expected a ${kind}, found a ${String(actualKind).slice(0, 40)}.`);
+      if (actualFormat !== format)
+        throw new InvalidObjectError(
+          `This ${kind} has format ${String(actualFormat).slice(0, 20)}; this Pathweave reads format ${format}. Update Pathweave.`,
+        );
+      const checked = check(value);
+      if (Buffer.compare(dagCbor.encode({ ...checked, kind, format }), bytes) !== 0)
+        throw new InvalidObjectError(`Not a valid ${kind}: the encoding is not canonical.`);
+      return checked;
+    },
+  };
+}

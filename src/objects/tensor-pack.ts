@@ -1,0 +1,27 @@
+import { z } from "zod";
+import { countSchema, defineObject, rawCidSchema } from "./object.ts";
+
+/** How numbers are written: IEEE f32, bfloat16 (round to nearest even), or int8 with one f32 scale per block. */
+export const CODECS = ["f32", "bf16", "int8"] as const;
+export type Codec = (typeof CODECS)[number];
+
+const tensorSchema = z.strictObject({
+  name: z.string().min(1).max(128),
+  shape: z.array(z.int().min(1)).max(8),
+});
+
+/**
+ * Named tensors, concatenated in order, encoded, and cut into raw chunks. The concatenation has
+ * `elements` numbers and `bytes` bytes.
+ */
+const tensorPackSchema = z.strictObject({
+  codec: z.enum(CODECS),
+  tensors: z.array(tensorSchema).min(1).max(4096),
+  elements: countSchema,
+  bytes: countSchema,
+  chunks: z.array(rawCidSchema).min(1).max(16_384),
+});
+
+export type TensorDescription = z.infer<typeof tensorSchema>;
+export type TensorPack = z.infer<typeof tensorPackSchema>;
+export const TensorPack = defineObject<TensorPack>("pathweave/tensor-pack", 1, tensorPackSchema);

@@ -1,0 +1,45 @@
+import type { RunConfig } from "../objects/config.ts";
+
+/** The grid of modules as arithmetic: which module serves which path at which level. */
+export interface Topology {
+  /** P = ∏K. */
+  readonly paths: number;
+  readonly replicas: number;
+  readonly levels: readonly TopologyLevel[];
+  /** All modules, level by level, e.g. `lower/0`, `lower/1`. */
+  readonly modules: readonly TopologyModule[];
+  /** Module names of a path, one per level in network order. */
+  modulesOfPath(path: number): readonly string[];
+  /** Paths through a module, ascending; its length is P_m. Throws on an unknown module. */
+  pathsOfModule(module: string): readonly number[];
+  module(name: string): TopologyModule;
+  /** Grid coordinates of a path, first axis slowest. */
+  coordinates(path: number): readonly number[];
+}
+
+export interface TopologyLevel {
+  readonly index: number;
+  readonly name: string;
+  readonly choose: number | "shared" | "path";
+  /** Parts of the network in order: `embedding`, `block 0`, …, `head`. */
+  readonly parts: readonly string[];
+  /** Number of modules. */
+  readonly size: number;
+}
+
+export interface TopologyModule {
+  readonly name: string;
+  readonly level: number;
+  /** Which of its level's modules. */
+  readonly index: number;
+  readonly paths: readonly number[];
+}
+
+/** A run configuration as read from YAML, with where its corpus lies. */
+export interface RunFile {
+  config: RunConfig;
+  /** Absolute paths or globs of the corpus. */
+  corpus: string[];
+  /** A given `tokenizer.json`, absolute, or undefined to train one. */
+  tokenizer: string | undefined;
+}

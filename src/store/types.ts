@@ -1,0 +1,54 @@
+import type { CID } from "multiformats/cid";
+import type { Block } from "../objects/object.ts";
+import type { Codec, TensorDescription } from "../objects/tensor-pack.ts";
+
+export interface FetchOptions {
+  /** Peer ids that are believed to hold the blocks; tried first, several at once. */
+  holders?: string[];
+  signal?: AbortSignal;
+}
+
+/** Bytes moved by block exchange since the start. */
+export interface TransferCount {
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/**
+ * Content-addressed blocks on disk and, through bitswap, on other peers. Every read is checked against its
+ * hash; a corrupt block on disk is dropped and fetched again. Every fetch has a deadline.
+ */
+export interface Store {
+  /** Writes blocks durably. */
+  put(blocks: Iterable<Block>): Promise<void>;
+  /** Whether the block is on this disk (not checked). */
+  has(cid: CID): Promise<boolean>;
+  /** Reads from this disk only; undefined when absent or corrupt. */
+  local(cid: CID): Promise<Uint8Array | undefined>;
+  /** Reads from disk or fetches from peers. Throws UnavailableError naming holders tried and why each failed. */
+  get(cid: CID, options?: FetchOptions): Promise<Uint8Array>;
+  /** Fetches many blocks from several holders at once; resolves when all are on this disk. */
+  fetch(cids: CID[], options?: FetchOptions): Promise<void>;
+  /**
+   * Replaces the set of blocks that `owner` (a name such as `head:lower/1`) needs. Blocks that no owner needs
+   * are deleted by `sweep`. Persists over restarts.
+   */
+  retain(owner: string, cids: CID[]): Promise<void>;
+  release(owner: string): Promise<void>;
+  /** Names of all owners of retained blocks. */
+  owners(): Promise<string[]>;
+  /** Deletes blocks no owner retains, other than those written since the last `sweep`. Returns how many. */
+  sweep(): Promise<number>;
+  /** A small durable value by name (heads, optimizer state of a path); replaced atomically. */
+  readState(name: string): Promise<Uint8Array | undefined>;
+  writeState(name: string, bytes: Uint8Array): Promise<void>;
+  readonly transferred: TransferCount;
+}
+
+/** Tensors as objects: what the outer update and the assembly of a path need from the store. */
+export interface TensorData {
+  tensors: TensorDescription[];
+  codec: Codec;
+  /** All tensors, concatenated in order. */
+  values: Float32Array;
+}
