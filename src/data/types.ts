@@ -26,8 +26,28 @@ export interface Tokenizer {
 export interface TokenizedShard {
   readonly documents: number;
   readonly tokens: number;
-  /** Token ids of one document. */
+  /** Id that every document ends with. */
+  readonly endOfText: number;
+  /** Token ids of one document, end-of-text included. */
   document(index: number): Int32Array;
+  /** Tokens before document `index`; `offset(documents)` is `tokens`. */
+  offset(index: number): number;
+  /** Tokens [start, end) of all documents, concatenated in order. */
+  slice(start: number, end: number): Int32Array;
+}
+
+/** Sequences for one step. The same fields as the engine's `Batch`, which lies above this folder. */
+export interface TokenBatch {
+  /** Token ids, (B, T + 1) row-major: inputs are columns 0..T-1, targets are columns 1..T. */
+  tokens: Int32Array;
+  /** Weight of each target in the loss, (B, T) row-major; 0 leaves a target out. */
+  mask: Float32Array;
+}
+
+/** A batch whose rows each belong to one document. */
+export interface EvaluationBatch extends TokenBatch {
+  /** Which document each row scores, (B): its position among the documents given. */
+  documents: Int32Array;
 }
 
 /** Where a document goes. Decided by its id and the seed alone. */

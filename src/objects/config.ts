@@ -123,3 +123,8 @@ export type LevelConfig = z.infer<typeof levelSchema>;
 export type TrainingConfig = z.infer<typeof trainingSchema>;
 export type OuterConfig = z.infer<typeof outerSchema>;
 export type SwarmConfig = z.infer<typeof swarmSchema>;
+
+/** Width of the SwiGLU hidden layer: as given, or 8/3 of the model width, rounded up to a multiple of 32. */
+export function hiddenWidth(model: Pick<ModelConfig, "width" | "hidden">): number {
+  return model.hidden ?? Math.ceil((model.width * 8) / 3 / 32) * 32;
+}

@@ -22,7 +22,9 @@ export interface Block {
 }
 
 function address(codec: number, bytes: Uint8Array): CID {
-  return CID.createV1(codec, Digest.create(SHA2_256, createHash("sha256").update(bytes).digest()));
+  // Not a Buffer, so that a CID made here and one read from a block are deeply equal.
+  const digest = new Uint8Array(createHash("sha256").update(bytes).digest());
+  return CID.createV1(codec, Digest.create(SHA2_256, digest));
 }
 
 /** A raw block. Throws InvalidObjectError above 1 MiB. */
@@ -30,6 +32,22 @@ export function rawBlock(bytes: Uint8Array): Block {
   if (bytes.byteLength > MAX_BLOCK_BYTES)
     throw new InvalidObjectError(`A block of ${bytes.byteLength} bytes is over the limit of 1 MiB.`);
   return { cid: address(RAW, bytes), bytes };
+}
+
+/** The CID of a dag-cbor node. */
+export function dagCborCid(bytes: Uint8Array): CID {
+  return address(DAG_CBOR, bytes);
+}
+
+/** What kind of object a node says it is, or undefined; `decode` of that kind checks the rest. */
+export function kindOf(bytes: Uint8Array): string | undefined {
+  if (bytes.byteLength > MAX_BLOCK_BYTES) return undefined;
+  try {
+    const { kind } = dagCbor.decode<{ kind?: unknown }>(bytes);
+    return typeof kind === "string" ? kind : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the bytes hash to the CID. Only sha2-256 is accepted, so a weaker hash cannot be smuggled in. */
@@ -46,11 +64,17 @@ export function rawBlocks(bytes: Uint8Array, size: number = MAX_BLOCK_BYTES): Bl
   return blocks;
 }
 
+/** CIDv1 with sha2-256, so that an object has one address and every reference can be checked. */
+function isAddress(value: unknown): boolean {
+  const cid = CID.asCID(value);
+  return cid !== null && cid.version === 1 && cid.multihash.code === SHA2_256;
+}
+
 /** A CID in a schema. */
-export const cidSchema = z.custom<CID>((value) => CID.asCID(value) !== null, "expected a CID");
+export const cidSchema = z.custom<CID>(isAddress, "expected a CIDv1 with sha2-256");
 /** A CID of a raw block. */
 export const rawCidSchema = z.custom<CID>(
-  (value) => CID.asCID(value)?.code === RAW,
+  (value) => isAddress(value) && CID.asCID(value)?.code === RAW,
   "expected the CID of a raw block",
 );
 export const bytesSchema = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "expected bytes");
@@ -67,7 +91,7 @@ export interface ObjectKind<T> {
 }
 
 /**
- * Defines a kind of object: a dag-cbor map that starts with `kind` and `format`. Non-canonical
+ * Defines a kind of object: a dag-cbor map of the value's keys and of `kind` and `format`. Non-canonical
  * encodings are refused, since one value must have one CID.
  */
 export function defineObject<T extends object>(
@@ -83,10 +107,17 @@ export function defineObject<T extends object>(
       `Not a valid ${kind}: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`.trim() + ".",
     );
   };
+  const write = (value: T): Uint8Array => {
+    try {
+      return dagCbor.encode({ ...value, kind, format });
+    } catch (error) {
+      throw new InvalidObjectError(`Not a valid ${kind}: ${messageOf(error)}.`);
+    }
+  };
   return {
     kind,
     encode(value) {
-      const bytes = dagCbor.encode({ ...check(value), kind, format });
+      const bytes = write(check(value));
       if (bytes.byteLength > MAX_BLOCK_BYTES)
         throw new InvalidObjectError(`A ${kind} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`);
       return { cid: address(DAG_CBOR, bytes), bytes };
@@ -110,7 +141,7 @@ export function defineObject<T extends object>(
           `This ${kind} has format ${String(actualFormat).slice(0, 20)}; this Pathweave reads format ${format}. Update Pathweave.`,
         );
       const checked = check(value);
-      if (Buffer.compare(dagCbor.encode({ ...checked, kind, format }), bytes) !== 0)
+      if (Buffer.compare(write(checked), bytes) !== 0)
         throw new InvalidObjectError(`Not a valid ${kind}: the encoding is not canonical.`);
       return checked;
     },

@@ -4,10 +4,10 @@
  * statement of one peer has one CID.
  */
 import { publicKeyFromProtobuf, publicKeyToProtobuf } from "@libp2p/crypto/keys";
-import type { PrivateKey } from "@libp2p/interface";
+import type { Ed25519PublicKey, PrivateKey } from "@libp2p/interface";
 import { peerIdFromPublicKey } from "@libp2p/peer-id";
 import { z } from "zod";
-import { InvalidObjectError, messageOf } from "../errors.ts";
+import { InvalidObjectError } from "../errors.ts";
 import { type Block, bytesSchema, defineObject } from "./object.ts";
 
 const envelopeSchema = z.strictObject({
@@ -15,6 +15,32 @@ const envelopeSchema = z.strictObject({
   publicKey: bytesSchema,
   signature: bytesSchema,
 });
+
+const ED25519_SIGNATURE_BYTES = 64;
+
+/** The key, or undefined when it is not an Ed25519 key in its canonical encoding: others would give one statement many CIDs. */
+function parseKey(bytes: Uint8Array): Ed25519PublicKey | undefined {
+  try {
+    const key = publicKeyFromProtobuf(bytes);
+    return key.type === "Ed25519" && Buffer.compare(publicKeyToProtobuf(key), bytes) === 0 ? key : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the signature is the key's. Keys that are no point of the curve make libraries throw. */
+async function isSigned(
+  key: Ed25519PublicKey,
+  statement: Uint8Array,
+  signature: Uint8Array,
+): Promise<boolean> {
+  if (signature.byteLength !== ED25519_SIGNATURE_BYTES) return false;
+  try {
+    return await key.verify(statement, signature);
+  } catch {
+    return false;
+  }
+}
 
 /** What a verified envelope says and which peer said it. */
 export interface Signed<T> {
@@ -29,6 +55,8 @@ export interface SignedKind<T> {
   seal(value: T, key: PrivateKey): Promise<Block>;
   /** Verifies and decodes hostile bytes. Throws InvalidObjectError. */
   open(bytes: Uint8Array): Promise<Signed<T>>;
+  /** Decodes without verifying who signed; for bytes that `open` has accepted. Throws InvalidObjectError. */
+  peek(bytes: Uint8Array): T;
 }
 
 /** Defines a kind of signed object. */
@@ -43,7 +71,9 @@ export function defineSigned<T extends object>(
     Buffer.concat([Buffer.from(`pathweave-signed:${kind}:${payload.byteLength}:`), payload]);
   return {
     kind,
+    peek: (bytes) => payloads.decode(envelopes.decode(bytes).payload),
     async seal(value, key) {
+      if (key.type !== "Ed25519") throw new InvalidObjectError(`A ${kind} is signed with an Ed25519 key.`);
       const payload = payloads.encode(value).bytes;
       return envelopes.encode({
         payload,
@@ -54,15 +84,12 @@ export function defineSigned<T extends object>(
     async open(bytes) {
       const { payload, publicKey, signature } = envelopes.decode(bytes);
       const value = payloads.decode(payload);
-      try {
-        const key = publicKeyFromProtobuf(publicKey);
-        if (key.type !== "Ed25519") throw new InvalidObjectError(`only Ed25519 keys sign, not ${key.type}`);
-        if (!(await key.verify(statement(payload), signature)))
-          throw new InvalidObjectError("the signature does not match");
-        return { value, signer: peerIdFromPublicKey(key).toString() };
-      } catch (error) {
-        throw new InvalidObjectError(`Not a valid signed ${kind}: ${messageOf(error)}.`);
-      }
+      const key = parseKey(publicKey);
+      if (key === undefined)
+        throw new InvalidObjectError(`Not a valid signed ${kind}: only Ed25519 keys sign.`);
+      if (!(await isSigned(key, statement(payload), signature)))
+        throw new InvalidObjectError(`Not a valid signed ${kind}: the signature does not match.`);
+      return { value, signer: peerIdFromPublicKey(key).toString() };
     },
   };
 }

@@ -5,6 +5,8 @@ import type { Codec, TensorDescription } from "../objects/tensor-pack.ts";
 export interface FetchOptions {
   /** Peer ids that are believed to hold the blocks; tried first, several at once. */
   holders?: string[];
+  /** When the holders fail, peers that announce this CID in the DHT are asked, then those that announce the block. */
+  root?: CID;
   signal?: AbortSignal;
 }
 
@@ -35,6 +37,8 @@ export interface Store {
    */
   retain(owner: string, cids: CID[]): Promise<void>;
   release(owner: string): Promise<void>;
+  /** What an owner retains; empty when unknown. */
+  retained(owner: string): Promise<CID[]>;
   /** Names of all owners of retained blocks. */
   owners(): Promise<string[]>;
   /** Deletes blocks no owner retains, other than those written since the last `sweep`. Returns how many. */

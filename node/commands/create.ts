@@ -1,0 +1,99 @@
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import type { CommandModule } from "yargs";
+import { createRun, type CreateProgress } from "../../src/create.ts";
+import { UsageError } from "../../src/errors.ts";
+import { createLogger } from "../../src/log.ts";
+import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
+import { openDirectory, readInvite, writeInvite } from "../../src/peer.ts";
+import { describeRun } from "../../src/run/describe.ts";
+import { encodeInvite } from "../../src/run/invite.ts";
+import { readRunFile } from "../../src/run/run-file.ts";
+import { runSizes } from "../../src/run/sizes.ts";
+import { createTopology } from "../../src/run/topology.ts";
+import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
+import { createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
+import { type PeerFlags, runPeer } from "../peer-session.ts";
+import { onInterrupt } from "../shutdown.ts";
+
+interface CreateFlags extends PeerFlags {
+  file: string;
+  start: boolean;
+}
+
+export const command: CommandModule<object, CreateFlags> = {
+  describe: "Make a run from a YAML file and its corpus, then start its first peer",
+  builder: (yargs) =>
+    yargs
+      .positional("file", { type: "string", demandOption: true, describe: "The run's YAML file" })
+      .options({ ...dataOptions, ...networkOptions, ...engineOptions, ...workOptions, ...outputOptions })
+      .option("start", {
+        type: "boolean",
+        default: true,
+        describe: "Start the first peer; --no-start only makes the run",
+      })
+      .example("$0 create run.yaml", "tokenize, warm-start and shard the corpus, then train")
+      .example("$0 create run.yaml --no-start --data ./lab", "make the run; start it later: pathweave join --data ./lab"),
+  async handler(flags) {
+    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const file = await readRunFile(flags.file);
+    if ((await readInvite(flags.data)) !== undefined)
+      throw new UsageError(`${flags.data} holds a run already. Choose another --data, or go on with it: pathweave join --data ${flags.data}`);
+    const isNew = !existsSync(flags.data);
+    const topology = createTopology(file.config);
+    const sizes = runSizes(file.config, topology, elementsOfParts(modelShape(file.config.model)));
+    const progress = createProgress(flags.json ? process.stderr : process.stdout);
+    for (const line of describeRun(file.config, topology, sizes)) progress.line(line);
+    const node = await openDirectory(
+      flags.data,
+      { listen: [], announce: [], bootstrap: [], mdns: false },
+      createLogger(flags["log-level"]),
+    );
+    try {
+      const created = await createRun({
+        file,
+        store: node.store,
+        packs: node.packs,
+        device: { kind: flags.engine, device: flags.device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) },
+        onProgress: (step) => progress.update(describeProgress(step)),
+        signal: shutdown.signal,
+      });
+      const { counts, skipped, manifest } = created;
+      progress.line(
+        `corpus: ${formatCount(counts.train.tokens)} tokens in ${counts.train.documents} documents to train on, ` +
+          `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
+      );
+      for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
+      if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
+      await writeInvite(flags.data, encodeInvite({ run: created.run, bootstrap: flags.bootstrap }));
+      progress[Symbol.dispose]();
+      const result = { run: created.run, shards: manifest.shards, skipped: skipped.length, data: flags.data };
+      if (flags.json) process.stdout.write(`${formatJson(flags.start ? { type: "created", ...result } : result)}\n`);
+      else progress.line(`run ${created.run} is in ${flags.data}`);
+    } catch (error) {
+      await node.stop();
+      // What was written belongs to no run yet; but a folder that was there before is not ours to delete.
+      if (isNew) await rm(flags.data, { recursive: true, force: true });
+      throw error;
+    }
+    await node.stop();
+    if (flags.start) await runPeer(flags, undefined, shutdown);
+    else if (!flags.json) process.stdout.write(`Start its first peer: pathweave join --data ${flags.data}\n`);
+  },
+};
+
+/** One line of progress of making a run. */
+export function describeProgress(progress: CreateProgress): string {
+  switch (progress.stage) {
+    case "tokenizer":
+      return "training the tokenizer";
+    case "reading":
+      return `reading and tokenizing: ${formatCount(progress.done)} documents`;
+    case "seed":
+      return `warm start ${formatBar(progress.done, progress.total)} step ${progress.done}/${progress.total} loss ${formatNumber(progress.step.loss)}`;
+    case "routing":
+      return `routing documents ${formatBar(progress.done, progress.total ?? progress.done)}`;
+    case "writing":
+      return `writing shards ${formatBar(progress.done, progress.total ?? progress.done)}`;
+  }
+}

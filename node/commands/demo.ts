@@ -1,0 +1,365 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import type { CommandModule } from "yargs";
+import { stringify } from "yaml";
+import { createRun, type CreatedRun, trainDense } from "../../src/create.ts";
+import { createEngine } from "../../src/engine/engine.ts";
+import type { TrainState } from "../../src/engine/types.ts";
+import { CorpusError } from "../../src/errors.ts";
+import { evaluateRun, pathParameters, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
+import { generate } from "../../src/generate.ts";
+import { createLogger, type Level } from "../../src/log.ts";
+import { modelShape } from "../../src/model/parameters.ts";
+import { openDirectory, type Peer, writeInvite } from "../../src/peer.ts";
+import { encodeInvite } from "../../src/run/invite.ts";
+import { readRunFile } from "../../src/run/run-file.ts";
+import { demoCorpus } from "../demo-corpus.ts";
+import { demoRun } from "../demo-run.ts";
+import { type LocalSwarm, startLocalSwarm } from "../local-swarm.ts";
+import { observe } from "../observe.ts";
+import { outputOptions } from "../options.ts";
+import {
+  createProgress,
+  formatBar,
+  formatBytes,
+  formatDuration,
+  formatJson,
+  formatNumber,
+  formatTable,
+  type Progress,
+} from "../output.ts";
+import { onInterrupt } from "../shutdown.ts";
+import { describeProgress } from "./create.ts";
+
+interface DemoFlags {
+  peers: number;
+  seed: number;
+  data: string | undefined;
+  "log-level": Level;
+  json: boolean;
+}
+
+const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+const DEVICE = { kind: "compiled", device: "cpu" } as const;
+
+export const command: CommandModule<object, DemoFlags> = {
+  describe: "Train a small model with a whole swarm on this machine",
+  builder: (yargs) =>
+    yargs
+      .options({
+        peers: { type: "number", default: 4, requiresArg: true, describe: "Peer processes" },
+        seed: {
+          type: "number",
+          default: 0,
+          requiresArg: true,
+          describe: "Fixes data split, initial weights and routing",
+        },
+        data: {
+          type: "string",
+          requiresArg: true,
+          normalize: true,
+          describe: "Keep all peers' folders here; a temporary folder otherwise",
+        },
+        ...outputOptions,
+      })
+      .example("$0 demo", "a 2×2 DiPaCo on four kinds of text, in a few minutes")
+      .example("$0 demo --seed 1 --json", "end with one line of JSON"),
+  async handler(flags) {
+    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const progress = createProgress(flags.json ? process.stderr : process.stdout);
+    const directory = flags.data ?? (await mkdtemp(path.join(tmpdir(), "pathweave-demo-")));
+    await mkdir(directory, { recursive: true });
+    try {
+      const result = await runDemo(flags, directory, progress, shutdown.signal);
+      progress[Symbol.dispose]();
+      if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
+    } finally {
+      if (flags.data === undefined) await rm(directory, { recursive: true, force: true });
+    }
+  },
+};
+
+/** What `demo --json` ends with. */
+interface DemoResult {
+  seconds: number;
+  peers: number;
+  paths: number;
+  rounds: number;
+  /** Generation of every module's head. */
+  generations: Record<string, number>;
+  /** Whether all peers and an observer have the same heads. */
+  headsAgree: boolean;
+  /** Whether folding every generation of every module again, from blocks, gives the same CIDs. */
+  lineageVerified: boolean;
+  perplexity: { seed: number; dense: number; dipaco: number };
+  bytesUp: number;
+  bytesDown: number;
+  /** Seconds by stage. */
+  stages: Record<string, number>;
+}
+
+async function runDemo(
+  flags: DemoFlags,
+  directory: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<DemoResult> {
+  const began = performance.now();
+  const stages: Record<string, number> = {};
+  const stage = async <T>(name: string, task: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const value = await task();
+    stages[name] = Math.round((performance.now() - start) / 100) / 10;
+    return value;
+  };
+
+  const first = path.join(directory, "peer-1");
+  const created = await stage("create", () => createDemoRun(flags, directory, first, progress, signal));
+  const dense = await stage("dense", () => trainBaseline(created, progress, signal));
+
+  const swarm = await startLocalSwarm({
+    directory,
+    peers: flags.peers,
+    run: created.run,
+    logLevel: flags["log-level"],
+    signal,
+  });
+  try {
+    await stage("swarm", () => followSwarm(swarm, created, progress, signal));
+    progress.update("joining as an observer, with nothing but the invite");
+    const invite = { invite: swarm.invite, data: "", bootstrap: [], mdns: false, "log-level": flags["log-level"] };
+    const seen = await observe(invite, signal, async (peer) => {
+      const heads = peer.swarm.heads();
+      return {
+        heads,
+        headsAgree: heads.every(({ module, cid }) => swarm.peers.every((other) => other.heads.get(module) === cid)),
+        lineageVerified: await stage("audit", () => auditAll(peer, progress, signal)),
+        evaluation: await stage("evaluate", () => {
+          const show = (done: number, total: number): void => progress.update(`evaluating ${formatBar(done, total)}`);
+          return evaluateRun(peer, DEVICE, { dense: dense.parameters }, show, signal);
+        }),
+        samples: await stage("generate", () => generateLines(peer, flags.seed, progress, signal)),
+      };
+    });
+    progress.update("stopping the peers");
+    const { bytesUp, bytesDown } = await swarm.stop();
+
+    const { heads, headsAgree, lineageVerified, evaluation, samples } = seen;
+    const scores = {
+      seed: perplexity(evaluation.seed),
+      dense: perplexity(evaluation.others["dense"]!),
+      dipaco: perplexity(evaluation.dipaco),
+    };
+    const seconds = Math.round((performance.now() - began) / 100) / 10;
+    for (const line of report(created, evaluation, scores, samples)) progress.line(line);
+    progress.line(
+      `${heads.reduce((sum, head) => sum + head.generation, 0)} outer updates; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
+        `lineage folds again to the same CIDs: ${lineageVerified ? "yes" : "NO"}; ` +
+        `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${flags.peers} peers`,
+    );
+    progress.update(`done in ${formatDuration(1000 * seconds)}`);
+    return {
+      seconds,
+      peers: flags.peers,
+      paths: created.manifest.shards.length,
+      rounds: created.manifest.config.training.rounds,
+      generations: Object.fromEntries(heads.map(({ module, generation }) => [module, generation])),
+      headsAgree,
+      lineageVerified,
+      perplexity: scores,
+      bytesUp,
+      bytesDown,
+      stages,
+    };
+  } finally {
+    await swarm.stop();
+  }
+}
+
+async function createDemoRun(
+  flags: DemoFlags,
+  directory: string,
+  first: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<CreatedRun> {
+  const kinds = demoCorpus(PROJECT);
+  const missing = kinds.filter(({ patterns }) => patterns.length === 0).map(({ kind }) => kind);
+  if (missing.length > 0)
+    throw new CorpusError(
+      `The demo's text comes with the development packages, and there is none for: ${missing.join(", ")}. Run npm ci in ${PROJECT}.`,
+    );
+  const runFile = path.join(directory, "run.yaml");
+  await writeFile(runFile, stringify({ ...demoRun(flags.seed), corpus: kinds.flatMap(({ patterns }) => patterns) }));
+  const file = await readRunFile(runFile);
+  const node = await openDirectory(
+    first,
+    { listen: [], announce: [], bootstrap: [], mdns: false },
+    createLogger(flags["log-level"]),
+  );
+  try {
+    const created = await createRun({
+      file,
+      store: node.store,
+      packs: node.packs,
+      device: DEVICE,
+      onProgress: (step) => progress.update(describeProgress(step)),
+      signal,
+    });
+    await writeInvite(first, encodeInvite({ run: created.run, bootstrap: [] }));
+    progress.line(
+      `run ${created.run}: ${kinds.map(({ kind }) => kind).join(", ")}; shards of ` +
+        `${created.manifest.shards.map((shard) => `${Math.round(shard.tokens / 1000)}k`).join(", ")} tokens`,
+    );
+    return created;
+  } finally {
+    await node.stop();
+  }
+}
+
+/** The dense model: goes on from the warm start on the whole corpus, for as many steps as every path gets. */
+async function trainBaseline(created: CreatedRun, progress: Progress, signal: AbortSignal): Promise<TrainState> {
+  const { config } = created.manifest;
+  const { seedSteps, rounds, innerSteps, batchSize } = config.training;
+  const state: TrainState = {
+    parameters: created.seedState.parameters.slice(),
+    firstMoment: created.seedState.firstMoment.slice(),
+    secondMoment: created.seedState.secondMoment.slice(),
+    step: created.seedState.step,
+  };
+  const steps = rounds * innerSteps;
+  const engine = await createEngine({ shape: modelShape(config.model), batchSize, ...DEVICE });
+  try {
+    let done = 0;
+    for await (const step of trainDense(engine, config, created.corpus, state, { firstStep: seedSteps, steps }, signal))
+      progress.update(
+        `dense baseline ${formatBar(++done, steps)} step ${done}/${steps} loss ${formatNumber(step.loss)}`,
+      );
+  } finally {
+    await engine.close();
+  }
+  return state;
+}
+
+/** Shows the swarm at work until every peer says that the run is complete. */
+async function followSwarm(
+  swarm: LocalSwarm,
+  created: CreatedRun,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { config } = created.manifest;
+  const { rounds, innerSteps } = config.training;
+  const paths = created.manifest.shards.length;
+  const began = performance.now();
+  const show = (): void => {
+    const rows = Array.from({ length: paths }, (_, index) => {
+      const { done, loss } = swarm.pathProgress(index, innerSteps);
+      return `path ${index} ${formatBar(done, rounds * innerSteps, 12)} ${formatNumber(loss, 2)}`;
+    });
+    const total = rows.length * rounds * innerSteps;
+    const done = Array.from({ length: paths }, (_, index) => swarm.pathProgress(index, innerSteps).done).reduce((a, b) => a + b, 0);
+    const elapsed = performance.now() - began;
+    const eta = done > 0 ? `, about ${formatDuration((elapsed / done) * (total - done))} left` : "";
+    const generations = swarm.generations();
+    progress.update(`${rows.join(" | ")} | ${generations} outer updates${eta}`);
+  };
+  swarm.onEvent(show);
+  show();
+  await swarm.complete(signal);
+}
+
+async function auditAll(peer: Peer, progress: Progress, signal: AbortSignal): Promise<boolean> {
+  for (const { name } of peer.topology.modules) {
+    const wrong = await peer.swarm.audit(name, signal, ({ generation }) =>
+      progress.update(`folding the lineage again: ${name} generation ${generation}`),
+    );
+    if (wrong === undefined) continue;
+    progress.line(`${name}: generation ${wrong.generation} (${wrong.cid}) does not follow from its contributions`);
+    return false;
+  }
+  return true;
+}
+
+interface Sample {
+  path: number;
+  prompt: string;
+  text: string;
+}
+
+/** Lets every path continue the start of a held-out document that the router sends to it. */
+async function generateLines(peer: Peer, seed: number, progress: Progress, signal: AbortSignal): Promise<Sample[]> {
+  const tokenizer = await peer.tokenizer();
+  const validation = await peer.shard(peer.manifest.validation);
+  const { prefixTokens } = peer.manifest.config.routing;
+  const router = await peer.router();
+  const engine = await createEngine({ shape: peer.shape, batchSize: 1, ...DEVICE });
+  const samples: Sample[] = [];
+  try {
+    const seedParameters = await pathParameters(peer, 0, signal, "genesis");
+    for (let index = 0; index < validation.documents && samples.length < peer.topology.paths; index++) {
+      const prompt = validation.document(index).slice(0, prefixTokens);
+      if (prompt.length < prefixTokens) continue;
+      const tokens = new Int32Array(peer.shape.sequenceLength).fill(validation.endOfText);
+      tokens.set(prompt);
+      const features = await engine.features(seedParameters, tokens, Int32Array.of(prompt.length));
+      const path = router.rank(features)[0]!;
+      if (samples.some((sample) => sample.path === path)) continue;
+      const ids: number[] = [];
+      const options = {
+        sequenceLength: peer.shape.sequenceLength,
+        tokens: 40,
+        temperature: 0.7,
+        endOfText: validation.endOfText,
+        seed,
+      };
+      for await (const id of generate(engine, await pathParameters(peer, path, signal), prompt, options)) {
+        ids.push(id);
+        progress.update(`path ${path} writes: ${tokenizer.decode(ids)}`);
+      }
+      samples.push({ path, prompt: tokenizer.decode(prompt), text: tokenizer.decode(ids) });
+    }
+  } finally {
+    await engine.close();
+  }
+  return samples.toSorted((a, b) => a.path - b.path);
+}
+
+function report(
+  created: CreatedRun,
+  evaluation: RunEvaluation,
+  scores: { seed: number; dense: number; dipaco: number },
+  samples: Sample[],
+): string[] {
+  const { seedSteps, rounds, innerSteps, batchSize } = created.manifest.config.training;
+  const { sequenceLength } = created.manifest.config.model;
+  const paths = created.manifest.shards.length;
+  const million = (steps: number): string => `${((steps * batchSize * sequenceLength) / 1e6).toFixed(2)} M`;
+  const steps = seedSteps + rounds * innerSteps;
+  const lines = formatTable(
+    ["model", "steps per path", "tokens trained", "held-out perplexity"],
+    [
+      ["warm start", String(seedSteps), million(seedSteps), scores.seed.toFixed(2)],
+      ["dense, one path's size", String(steps), million(steps), scores.dense.toFixed(2)],
+      [
+        `DiPaCo, ${paths} paths`,
+        String(steps),
+        million(seedSteps + paths * rounds * innerSteps),
+        scores.dipaco.toFixed(2),
+      ],
+    ],
+  );
+  const byPath = formatTable(
+    ["path", "held-out documents", "warm start", "DiPaCo"],
+    evaluation.paths.map((path, index) => [
+      String(index),
+      String(path.documents),
+      path.documents === 0 ? "-" : perplexity(path.seed).toFixed(2),
+      path.documents === 0 ? "-" : perplexity(path.dipaco).toFixed(2),
+    ]),
+  );
+  const written = samples.map(({ path, prompt, text }) => `path ${path}: ${prompt.slice(-60)} >>> ${text}`);
+  return ["", ...lines, "", ...byPath, "", ...written, ""];
+}

@@ -1,0 +1,78 @@
+import type { CommandModule } from "yargs";
+import { evaluateRun, perplexity } from "../../src/evaluate.ts";
+import type { Level } from "../../src/log.ts";
+import { observe } from "../observe.ts";
+import { dataOptions, engineOptions, networkOptions, outputOptions } from "../options.ts";
+import { createProgress, formatBar, formatJson, formatTable } from "../output.ts";
+import { onInterrupt } from "../shutdown.ts";
+
+interface EvalFlags {
+  invite: string | undefined;
+  data: string;
+  bootstrap: string[];
+  mdns: boolean;
+  engine: "compiled" | "eager";
+  device: string;
+  threads: number | undefined;
+  "log-level": Level;
+  json: boolean;
+}
+
+export const command: CommandModule<object, EvalFlags> = {
+  describe: "Score a run's heads and its warm start on the held-out documents",
+  builder: (yargs) =>
+    yargs
+      .positional("invite", { type: "string", describe: "The invite; without one, the run in --data" })
+      .options({
+        ...dataOptions,
+        bootstrap: networkOptions.bootstrap,
+        mdns: networkOptions.mdns,
+        ...engineOptions,
+        ...outputOptions,
+      })
+      .example("$0 eval", "the heads of the run in .pathweave, fetched from its peers")
+      .example("$0 eval pathweave1… --json", "any run, for programs"),
+  async handler(flags) {
+    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const progress = createProgress(process.stderr);
+    progress.update("fetching the heads");
+    const device = {
+      kind: flags.engine,
+      device: flags.device,
+      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    };
+    const { run, heads, evaluation } = await observe(flags, shutdown.signal, async (peer) => {
+      const show = (done: number, total: number): void => progress.update(`evaluating ${formatBar(done, total)}`);
+      const scores = await evaluateRun(peer, device, {}, show, shutdown.signal);
+      return { run: peer.run, heads: peer.swarm.heads(), evaluation: scores };
+    });
+    progress[Symbol.dispose]();
+    const rows = [
+      { name: "warm start", score: evaluation.seed },
+      { name: "DiPaCo", score: evaluation.dipaco },
+      ...evaluation.paths.map(({ dipaco }, path) => ({ name: `  path ${path}`, score: dipaco })),
+    ];
+    if (flags.json) {
+      const scores = {
+        seed: perplexity(evaluation.seed),
+        dipaco: perplexity(evaluation.dipaco),
+        paths: evaluation.paths.map(({ documents, seed, dipaco }) => ({
+          documents,
+          tokens: dipaco.tokens,
+          ...(dipaco.tokens === 0 ? {} : { seed: perplexity(seed), dipaco: perplexity(dipaco) }),
+        })),
+      };
+      process.stdout.write(`${formatJson({ run, perplexity: scores, heads })}\n`);
+      return;
+    }
+    const table = formatTable(
+      ["model", "tokens scored", "perplexity"],
+      rows.map(({ name, score }) => [
+        name,
+        String(score.tokens),
+        score.tokens === 0 ? "-" : perplexity(score).toFixed(2),
+      ]),
+    );
+    for (const line of table) process.stdout.write(`${line}\n`);
+  },
+};

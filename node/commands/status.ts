@@ -1,0 +1,119 @@
+import type { CommandModule } from "yargs";
+import type { Level } from "../../src/log.ts";
+import type { Peer } from "../../src/peer.ts";
+import { observe } from "../observe.ts";
+import { dataOptions, networkOptions, outputOptions } from "../options.ts";
+import { createProgress, formatBytes, formatJson, formatNumber, formatTable } from "../output.ts";
+import { onInterrupt } from "../shutdown.ts";
+
+interface StatusFlags {
+  invite: string | undefined;
+  data: string;
+  bootstrap: string[];
+  mdns: boolean;
+  "log-level": Level;
+  json: boolean;
+}
+
+export const command: CommandModule<object, StatusFlags> = {
+  describe: "Show a run's peers, leases, heads, losses and bytes",
+  builder: (yargs) =>
+    yargs
+      .positional("invite", { type: "string", describe: "The invite; without one, the run in --data" })
+      .options({
+        ...dataOptions,
+        bootstrap: networkOptions.bootstrap,
+        mdns: networkOptions.mdns,
+        ...outputOptions,
+      })
+      .example("$0 status", "the run in .pathweave, seen from outside")
+      .example("$0 status pathweave1… --json", "any run, for programs"),
+  async handler(flags) {
+    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const progress = createProgress(process.stderr);
+    progress.update("asking the swarm");
+    const status = await observe(flags, shutdown.signal, async (peer) => {
+      // Every live peer is heard within two of its heartbeats.
+      await peer.swarm.observed(2000 * peer.manifest.config.swarm.heartbeatSeconds, shutdown.signal);
+      return statusOf(peer);
+    });
+    progress.update(`run ${status.run}`);
+    progress[Symbol.dispose]();
+    if (flags.json) process.stdout.write(`${formatJson(status)}\n`);
+    else for (const line of describe(status)) process.stdout.write(`${line}\n`);
+  },
+};
+
+function statusOf(peer: Peer) {
+  const now = performance.now();
+  const { coordinator } = peer.swarm;
+  const { rounds } = peer.manifest.config.training;
+  return {
+    run: peer.run.toString(),
+    name: peer.manifest.config.name,
+    peers: coordinator.membership.live(now).map(({ peer: id, heartbeat, lastSeen }) => ({
+      peer: id,
+      role: heartbeat.role,
+      device: heartbeat.device,
+      tokensPerSecond: heartbeat.tokensPerSecond,
+      leases: heartbeat.leases,
+      bytesUp: heartbeat.bytesOut,
+      bytesDown: heartbeat.bytesIn,
+      secondsSinceSeen: (now - lastSeen) / 1000,
+    })),
+    heads: peer.swarm.heads(),
+    paths: Array.from({ length: peer.topology.paths }, (_, path) => {
+      const [module] = peer.topology.modulesOfPath(path);
+      const own = peer.swarm.lineage(module!).contributions().filter((contribution) => contribution.path === path);
+      const last = own.at(-1);
+      return { path, roundsDone: own.length, rounds: rounds * peer.topology.replicas, loss: last?.loss, by: last?.signer };
+    }),
+    done: coordinator.done(),
+  };
+}
+
+function describe(status: ReturnType<typeof statusOf>): string[] {
+  const short = (id: string | undefined): string => (id === undefined ? "-" : `…${id.slice(-8)}`);
+  const leases = (peer: (typeof status.peers)[number]): string =>
+    peer.leases
+      .map(({ round, path, progress }) => `round ${round} path ${path} (${Math.round(100 * progress)} %)`)
+      .join(", ") || "-";
+  return [
+    `run ${status.name} ${status.run}${status.done ? ": complete" : ""}`,
+    "",
+    ...formatTable(
+      ["peer", "role", "device", "tokens/s", "lease", "sent", "received"],
+      status.peers.map((peer) => [
+        short(peer.peer),
+        peer.role,
+        peer.device,
+        Math.round(peer.tokensPerSecond).toString(),
+        leases(peer),
+        formatBytes(peer.bytesUp),
+        formatBytes(peer.bytesDown),
+      ]),
+    ),
+    "",
+    ...formatTable(
+      ["module", "generation", "tokens", "owners", "head"],
+      status.heads.map((head) => [
+        head.module,
+        String(head.generation),
+        String(head.tokens),
+        head.owners.map(short).join(" "),
+        head.cid,
+      ]),
+    ),
+    "",
+    ...formatTable(
+      ["path", "rounds done", "of", "last loss", "by"],
+      status.paths.map(({ path, roundsDone, rounds, loss, by }) => [
+        String(path),
+        String(roundsDone),
+        String(rounds),
+        formatNumber(loss),
+        short(by),
+      ]),
+    ),
+  ];
+}

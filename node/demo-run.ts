@@ -1,0 +1,28 @@
+/** The demo's run, as its YAML file says it. */
+export function demoRun(seed: number): object {
+  return {
+    name: "demo",
+    seed,
+    grid: [2, 2],
+    model: { vocabulary: 1024, sequenceLength: 128, width: 128, blocks: 4, heads: 4 },
+    training: {
+      rounds: 8,
+      innerSteps: 25,
+      batchSize: 16,
+      seedSteps: 120,
+      learningRate: 2e-3,
+      warmupSteps: 20,
+    },
+    // With few rounds a lower momentum wins: the gain of a constant gradient is η/(1 − μ).
+    outer: { learningRate: 0.7, momentum: 0.6, codec: "bf16" },
+    swarm: {
+      heartbeatSeconds: 1,
+      leaseSeconds: 10,
+      settleSeconds: 0.5,
+      graceSeconds: 45,
+      antiEntropySeconds: 3,
+      owners: 2,
+      verify: "all",
+    },
+  };
+}

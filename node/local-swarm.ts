@@ -1,0 +1,229 @@
+/**
+ * A bootstrap process and several peer processes on loopback TCP. It starts them, follows what they print, and stops
+ * them; it takes no part in what they do.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { EventEmitter, once } from "node:events";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { CID } from "multiformats/cid";
+import { NetworkError } from "../src/errors.ts";
+import type { Level } from "../src/log.ts";
+import { encodeInvite } from "../src/run/invite.ts";
+import type { SessionEvent } from "./peer-session.ts";
+
+const PEER = fileURLToPath(new URL("./pathweave.ts", import.meta.url));
+const BOOTSTRAP = fileURLToPath(new URL("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
+const LOOPBACK = "/ip4/127.0.0.1/tcp/0";
+const START_MS = 60_000;
+const STOP_MS = 20_000;
+
+export interface LocalSwarmInit {
+  /** Peers live in `peer-1`, `peer-2`, … below it; `peer-1` already holds the run. */
+  directory: string;
+  peers: number;
+  run: CID;
+  logLevel: Level;
+  signal: AbortSignal;
+}
+
+/** One peer process, as its events tell. */
+export class PeerProcess {
+  readonly name: string;
+  readonly heads = new Map<string, string>();
+  readonly generations = new Map<string, number>();
+  done = false;
+  bytesUp = 0;
+  bytesDown = 0;
+  readonly #child: ChildProcess;
+  readonly #events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }>;
+  readonly #exited: Promise<unknown>;
+  #stopping = false;
+
+  constructor(name: string, args: string[], events: PeerProcess["events"]) {
+    this.name = name;
+    this.#events = events;
+    this.#child = spawn(process.execPath, [PEER, ...args], { stdio: ["ignore", "pipe", "inherit"], detached: true });
+    this.#exited = once(this.#child, "exit").then(() => events.emit("exit", this));
+    createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#read(line));
+  }
+
+  get events(): EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> {
+    return this.#events;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  get exit(): string {
+    return `exit code ${this.#child.exitCode ?? this.#child.signalCode}`;
+  }
+
+  /** Asks for an orderly end; forces it after 20 s. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.running) this.#child.kill("SIGINT");
+    const force = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
+    await this.#exited;
+    clearTimeout(force);
+  }
+
+  /** Ends it as a crash would. */
+  async kill(): Promise<void> {
+    this.#stopping = true;
+    this.#child.kill("SIGKILL");
+    await this.#exited;
+  }
+
+  #read(line: string): void {
+    if (!line.startsWith("{")) return;
+    const event = JSON.parse(line) as SessionEvent;
+    if (event.type === "head") {
+      this.heads.set(event.module, event.cid);
+      this.generations.set(event.module, event.generation);
+      this.done = false;
+    } else if (event.type === "done") this.done = true;
+    else if (event.type === "stopped") {
+      this.bytesUp = event.bytesUp;
+      this.bytesDown = event.bytesDown;
+    }
+    this.#events.emit("event", this, event);
+  }
+}
+
+export interface LocalSwarm {
+  /** Joins the run through the bootstrap node only. */
+  readonly invite: string;
+  readonly peers: readonly PeerProcess[];
+  onEvent(listener: (peer: PeerProcess, event: SessionEvent) => void): void;
+  /** Steps of a path that are done in all rounds, and its latest loss. */
+  pathProgress(path: number, innerSteps: number): { done: number; loss: number | undefined };
+  /** Outer updates so far, over all modules. */
+  generations(): number;
+  /** Resolves when every running peer says that the run is complete. Throws NetworkError when one ends before. */
+  complete(signal: AbortSignal): Promise<void>;
+  /** Starts a peer, anew or again after it was killed. */
+  start(name: string, args?: string[]): PeerProcess;
+  stop(): Promise<{ bytesUp: number; bytesDown: number }>;
+}
+
+export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm> {
+  const { directory, signal } = init;
+  const events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> = new EventEmitter();
+  const bootstrap = spawn(
+    process.execPath,
+    [BOOTSTRAP, "--listen", LOOPBACK, "--data", path.join(directory, "bootstrap"), "--json"],
+    { stdio: ["ignore", "pipe", "inherit"], detached: true },
+  );
+  const stopBootstrap = async (): Promise<void> => {
+    if (bootstrap.exitCode !== null || bootstrap.signalCode !== null) return;
+    bootstrap.kill("SIGINT");
+    await once(bootstrap, "exit");
+  };
+  let addresses: string[];
+  try {
+    addresses = await listening(bootstrap, AbortSignal.any([signal, AbortSignal.timeout(START_MS)]));
+  } catch (error) {
+    await stopBootstrap();
+    throw error;
+  }
+  const invite = encodeInvite({ run: init.run, bootstrap: addresses });
+  const steps = new Map<string, number>();
+  const losses = new Map<number, number>();
+  const rounds = new Map<number, number>();
+  events.on("event", (_peer, event) => {
+    if (event.type === "step") {
+      steps.set(`${event.path}/${event.round}`, event.step);
+      losses.set(event.path, event.loss);
+    }
+    if (event.type === "lease" && event.state === "completed")
+      rounds.set(event.path, Math.max(rounds.get(event.path) ?? 0, event.round + 1));
+  });
+
+  const peers: PeerProcess[] = [];
+  const start = (name: string, args: string[] = []): PeerProcess => {
+    const threads = ["--threads", "1"];
+    const own = ["join", invite, "--data", path.join(directory, name), "--listen", LOOPBACK, "--no-mdns", "--archive"];
+    const peer = new PeerProcess(name, [...own, ...threads, "--json", "--log-level", init.logLevel, ...args], events);
+    const again = peers.findIndex((known) => known.name === name);
+    if (again >= 0) peers[again] = peer;
+    else peers.push(peer);
+    return peer;
+  };
+  for (let index = 1; index <= init.peers; index++) start(`peer-${index}`);
+
+  const stop = async (): Promise<{ bytesUp: number; bytesDown: number }> => {
+    await Promise.all(peers.map((peer) => peer.stop()));
+    await stopBootstrap();
+    return {
+      bytesUp: peers.reduce((sum, peer) => sum + peer.bytesUp, 0),
+      bytesDown: peers.reduce((sum, peer) => sum + peer.bytesDown, 0),
+    };
+  };
+
+  return {
+    invite,
+    peers,
+    onEvent: (listener) => void events.on("event", listener),
+    pathProgress(path, innerSteps) {
+      const round = rounds.get(path) ?? 0;
+      return { done: round * innerSteps + (steps.get(`${path}/${round}`) ?? 0), loss: losses.get(path) };
+    },
+    generations: () =>
+      [...(peers[0]?.generations.keys() ?? [])]
+        .map((module) => Math.max(...peers.map((peer) => peer.generations.get(module) ?? 0)))
+        .reduce((a, b) => a + b, 0),
+    complete: (end) => completion(peers, events, AbortSignal.any([end, signal])),
+    start,
+    stop,
+  };
+}
+
+function completion(
+  peers: readonly PeerProcess[],
+  events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }>,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (settle: () => void): void => {
+      events.off("event", check);
+      events.off("exit", onExit);
+      signal.removeEventListener("abort", onAbort);
+      settle();
+    };
+    const check = (): void => {
+      const running = peers.filter((peer) => peer.running);
+      if (running.length > 0 && running.every((peer) => peer.done)) finish(resolve);
+    };
+    const onExit = (peer: PeerProcess): void => {
+      if (!peer.stopping) finish(() => reject(new NetworkError(`${peer.name} ended early with ${peer.exit}.`)));
+      else check();
+    };
+    const onAbort = (): void => finish(() => reject(signal.reason));
+    events.on("event", check);
+    events.on("exit", onExit);
+    signal.addEventListener("abort", onAbort);
+    check();
+  });
+}
+
+/** Addresses in the first line that the bootstrap prints. */
+async function listening(child: ChildProcess, signal: AbortSignal): Promise<string[]> {
+  const lines = createInterface({ input: child.stdout! });
+  const ended = once(child, "exit", { signal }).then(([code]) => {
+    throw new NetworkError(`The bootstrap process ended with exit code ${code} before it listened.`);
+  });
+  const [line] = (await Promise.race([once(lines, "line", { signal }), ended])) as [string];
+  ended.catch(() => {});
+  return (JSON.parse(line) as { addresses: string[] }).addresses;
+}

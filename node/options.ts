@@ -1,0 +1,89 @@
+/** Flags that several commands share. Each has a mirror in the environment: `--log-level` is PATHWEAVE_LOG_LEVEL. */
+import type { Options } from "yargs";
+
+/** Where a peer keeps what must survive a restart. */
+export const dataOptions = {
+  data: {
+    type: "string",
+    default: ".pathweave",
+    requiresArg: true,
+    describe: "Folder for keys, blocks and optimizer state; one per running peer",
+  },
+} as const satisfies Record<string, Options>;
+
+/** How a peer meets others. */
+export const networkOptions = {
+  listen: {
+    type: "string",
+    array: true,
+    default: ["/ip4/0.0.0.0/tcp/0"] as string[],
+    requiresArg: true,
+    describe: "Multiaddrs to listen on; port 0 takes any free port",
+  },
+  announce: {
+    type: "string",
+    array: true,
+    default: [] as string[],
+    requiresArg: true,
+    describe: "Multiaddrs to tell others, when a router or proxy is in front",
+  },
+  bootstrap: {
+    type: "string",
+    array: true,
+    default: [] as string[],
+    requiresArg: true,
+    describe: "Multiaddrs of peers or bootstrap nodes to dial first, beside the invite's",
+  },
+  mdns: {
+    type: "boolean",
+    default: true,
+    describe: "Find peers on the local network",
+  },
+} as const satisfies Record<string, Options>;
+
+/** What a peer computes with. */
+export const engineOptions = {
+  engine: {
+    type: "string",
+    choices: ["compiled", "eager"] as const,
+    default: "compiled" as const,
+    requiresArg: true,
+    describe: "Compile the training step to one graph, or run a tfjs backend op by op",
+  },
+  device: {
+    type: "string",
+    default: "cpu",
+    requiresArg: true,
+    describe: "compiled: cpu, webgpu or cuda; eager: an installed tfjs backend",
+  },
+  threads: {
+    type: "number",
+    requiresArg: true,
+    describe: "Threads of the cpu device; all cores when absent",
+  },
+} as const satisfies Record<string, Options>;
+
+/** What a peer does for its run. */
+export const workOptions = {
+  archive: {
+    type: "boolean",
+    default: false,
+    describe: "Keep the tensors of all generations, so that history can be audited from here",
+  },
+} as const satisfies Record<string, Options>;
+
+/** What a command says. */
+export const outputOptions = {
+  "log-level": {
+    type: "string",
+    choices: ["debug", "info", "warn", "error"] as const,
+    default: "warn" as const,
+    requiresArg: true,
+    describe: "Log lines of this level and above go to standard error",
+  },
+  json: {
+    type: "boolean",
+    default: false,
+    describe: "End with one line of JSON for programs",
+  },
+} as const satisfies Record<string, Options>;

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+/** The `pathweave` command. */
+import { readFileSync } from "node:fs";
+import { type LazyCommand, runCommandLine } from "./command-line.ts";
+
+const commands: LazyCommand[] = [
+  {
+    usage: "demo",
+    describe: "Train a small model with a whole swarm on this machine",
+    load: () => import("./commands/demo.ts"),
+  },
+  {
+    usage: "create <file>",
+    describe: "Create a run from a YAML file and a corpus, and start its first peer",
+    load: () => import("./commands/create.ts"),
+  },
+  {
+    usage: "join [invite]",
+    describe: "Join a run and train",
+    load: () => import("./commands/join.ts"),
+  },
+  {
+    usage: "status [invite]",
+    describe: "Show the run that this machine is part of",
+    load: () => import("./commands/status.ts"),
+  },
+  {
+    usage: "eval [invite]",
+    describe: "Score the model on held-out documents",
+    load: () => import("./commands/eval.ts"),
+  },
+  {
+    usage: "audit [invite]",
+    describe: "Fold the lineage again and compare every version",
+    load: () => import("./commands/audit.ts"),
+  },
+];
+
+const { version }: { version: string } = JSON.parse(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+);
+
+process.exitCode = await runCommandLine({
+  name: "pathweave",
+  version,
+  commands,
+  examples: [
+    ["pathweave demo", "a swarm of four peers on this machine"],
+    ["pathweave create run.yaml", "start a run and print its invite"],
+    ["pathweave join pathweave1…", "take part in it from another machine"],
+  ],
+  args: process.argv.slice(2),
+  environment: process.env,
+  writeError: (line) => process.stderr.write(`${line}\n`),
+});

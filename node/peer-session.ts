@@ -1,0 +1,161 @@
+/** Runs a peer until it is told to stop, and tells people or programs what happens. */
+import { createLogger, type Level } from "../src/log.ts";
+import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
+import { describeRun } from "../src/run/describe.ts";
+import type { Invite } from "../src/run/invite.ts";
+import type { SwarmEvent } from "../src/swarm/types.ts";
+import { createProgress, formatBar, formatBytes, formatDuration, formatJson, formatNumber } from "./output.ts";
+import type { Shutdown } from "./shutdown.ts";
+
+/** Flags of every command that runs a peer, as yargs gives them. */
+export interface PeerFlags {
+  data: string;
+  listen: string[];
+  announce: string[];
+  bootstrap: string[];
+  mdns: boolean;
+  engine: "compiled" | "eager";
+  device: string;
+  threads: number | undefined;
+  archive: boolean;
+  "log-level": Level;
+  json: boolean;
+}
+
+/** What `join --json` prints, one object a line; the swarm's own events and these two. */
+export type SessionEvent =
+  | SwarmEvent
+  | { type: "started"; peer: string; run: string; addresses: string[]; invite: string }
+  | { type: "stopped"; bytesUp: number; bytesDown: number; seconds: number };
+
+export function peerOptions(
+  flags: PeerFlags,
+  invite: Invite | undefined,
+  emit: (event: SwarmEvent) => void,
+  signal: AbortSignal,
+): PeerOptions {
+  return {
+    directory: flags.data,
+    ...(invite === undefined ? {} : { invite }),
+    listen: flags.listen,
+    announce: flags.announce,
+    bootstrap: flags.bootstrap,
+    mdns: flags.mdns,
+    role: "worker",
+    device: {
+      kind: flags.engine,
+      device: flags.device,
+      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    },
+    archive: flags.archive,
+    logger: createLogger(flags["log-level"]),
+    emit,
+    signal,
+  };
+}
+
+/** Joins (or goes on), trains until the shutdown is asked for, and leaves in order. */
+export async function runPeer(flags: PeerFlags, invite: Invite | undefined, shutdown: Shutdown): Promise<void> {
+  const began = performance.now();
+  const view = flags.json ? jsonView() : textView();
+  const peer = await openPeer(peerOptions(flags, invite, view.event, shutdown.signal));
+  try {
+    view.started(peer);
+    await peer.swarm.start();
+    await aborted(shutdown.signal);
+  } finally {
+    await peer.stop();
+    const { bytesIn, bytesOut } = peer.store.transferred;
+    const seconds = (performance.now() - began) / 1000;
+    view.stopped({ type: "stopped", bytesUp: bytesOut, bytesDown: bytesIn, seconds });
+  }
+}
+
+interface View {
+  event(event: SwarmEvent): void;
+  started(peer: Peer): void;
+  stopped(event: SessionEvent & { type: "stopped" }): void;
+}
+
+function jsonView(): View {
+  const print = (event: SessionEvent): void => void process.stdout.write(`${formatJson(event)}\n`);
+  return {
+    event: print,
+    stopped: print,
+    started: (peer) =>
+      print({
+        type: "started",
+        peer: peer.network.peerId,
+        run: peer.run.toString(),
+        addresses: peer.network.addresses(),
+        invite: peer.invite(),
+      }),
+  };
+}
+
+function textView(): View {
+  const progress = createProgress(process.stdout);
+  const short = (peer: string): string => `…${peer.slice(-6)}`;
+  let live = 0;
+  return {
+    started(peer) {
+      const lines = describeRun(peer.manifest.config, peer.topology, peer.sizes);
+      for (const line of lines) progress.line(line);
+      progress.line(`peer ${peer.network.peerId}`);
+      for (const address of peer.network.addresses()) progress.line(`  listening on ${address}`);
+      progress.line("To add another machine, run there:");
+      progress.line(`  pathweave join ${peer.invite()}`);
+      progress.update("looking for peers of the run");
+    },
+    event(event) {
+      switch (event.type) {
+        case "member":
+          live = event.live;
+          progress.line(
+            `${event.state === "joined" ? "+" : "-"} peer ${short(event.peer)} ${event.state}; ${live + 1} peers in the swarm`,
+          );
+          break;
+        case "step":
+          progress.update(
+            `round ${event.round} path ${event.path} ${formatBar(event.step, event.steps)} loss ${formatNumber(event.loss)} ` +
+              `lr ${event.learningRate.toExponential(1)} ${Math.round(event.tokensPerSecond)} tokens/s, ` +
+              `outer update in about ${formatDuration(event.millisecondsLeft)}, ${live + 1} peers`,
+          );
+          break;
+        case "lease":
+          if (event.state === "abandoned")
+            progress.line(`gave up round ${event.round} of path ${event.path}: ${event.reason ?? ""}`);
+          if (event.state === "completed")
+            progress.line(`round ${event.round} of path ${event.path} is done and announced`);
+          break;
+        case "version":
+          progress.line(
+            `${event.module} generation ${event.generation}: ${event.how} from ${event.contributions} contributions in ${formatDuration(event.milliseconds)}`,
+          );
+          break;
+        case "rejected":
+          progress.line(`rejected ${event.cid} of ${event.module}: ${event.reason}`);
+          break;
+        case "waiting":
+          progress.update(event.reason);
+          break;
+        case "done":
+          progress.line("The run is complete: every round of every path is folded. Serving it until Ctrl-C.");
+          break;
+      }
+    },
+    stopped(event) {
+      progress[Symbol.dispose]();
+      process.stdout.write(
+        `left after ${formatDuration(1000 * event.seconds)}: ${formatBytes(event.bytesUp)} sent, ${formatBytes(event.bytesDown)} received\n`,
+      );
+    },
+  };
+}
+
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,217 @@
+/** Creates engines. An engine computes in its own thread, so the event loop that serves peers never stalls. */
+import { availableParallelism } from "node:os";
+import { InvalidObjectError, PathweaveError } from "../errors.ts";
+import { OPTIMIZER_SCALARS, optimizerScalars } from "../model/optimizer.ts";
+import { elementsOfPath } from "../model/parameters.ts";
+import type { Steps } from "./executor.ts";
+import { startThread, type Thread } from "./thread.ts";
+import type { Batch, Engine, EngineConfig, StepRecord, TrainOptions, TrainState } from "./types.ts";
+
+/** Without `stepsPerCall`, a call of the runtime takes about this long, so that an abort is soon heard. */
+const CALL_MILLISECONDS = 1000;
+const MAX_STEPS_PER_CALL = 64;
+
+/**
+ * Starts an engine. Its graphs are compiled when they are first used.
+ * Throws CapacityError when the device or its package is missing.
+ */
+export async function createEngine(config: EngineConfig): Promise<Engine> {
+  const threads = config.threads ?? availableParallelism();
+  const thread = startThread({ config, threads });
+  try {
+    await thread.call("start", {});
+  } catch (error) {
+    await thread.close().catch(() => {});
+    throw error;
+  }
+  return new ThreadEngine(config, thread);
+}
+
+class ThreadEngine implements Engine {
+  readonly name: string;
+  private readonly config: EngineConfig;
+  private readonly thread: Thread;
+  private readonly elements: number;
+  private trainings = 0;
+
+  constructor(config: EngineConfig, thread: Thread) {
+    this.name = `${config.kind}-${config.device}`;
+    this.config = config;
+    this.thread = thread;
+    this.elements = elementsOfPath(config.shape);
+  }
+
+  async *train(
+    state: TrainState,
+    batches: Iterable<Batch> | AsyncIterable<Batch>,
+    options: TrainOptions,
+  ): AsyncGenerator<StepRecord, void, undefined> {
+    const { batchSize, shape } = this.config;
+    const { steps, firstStep, learningRate, signal } = options;
+    signal?.throwIfAborted();
+    for (const vector of [state.parameters, state.firstMoment, state.secondMoment])
+      this.expectLength("the training state", vector, this.elements);
+    const training = this.trainings++;
+    const source = iterate(batches);
+    // The state is copied into the thread: if anything fails, the caller's is as it was.
+    const { step: initialStep, ...vectors } = state;
+    await this.thread.call("begin", { training, state: vectors });
+    let done = 0;
+    let millisecondsPerStep = CALL_MILLISECONDS;
+    let failed = false;
+    try {
+      while (done < steps) {
+        signal?.throwIfAborted();
+        const count = Math.min(steps - done, this.stepsPerCall(millisecondsPerStep));
+        const rates = Array.from({ length: count }, (_, i) => learningRate(firstStep + done + i));
+        const request = await this.collect(source, count);
+        for (const [i, rate] of rates.entries()) {
+          const scalars = optimizerScalars(options.optimizer, rate, initialStep + done + i + 1);
+          request.scalars.set(scalars, i * OPTIMIZER_SCALARS);
+        }
+        const start = performance.now();
+        const { tokens, mask, scalars } = request;
+        const transfer = [tokens.buffer, mask.buffer, scalars.buffer] as ArrayBuffer[];
+        const result = await this.thread
+          .call("run", { training, steps: request }, transfer)
+          .catch((error: unknown) => {
+            failed = true;
+            throw error;
+          });
+        millisecondsPerStep = (performance.now() - start) / count;
+        const bad = result.losses.findIndex(
+          (loss, i) => !Number.isFinite(loss) || !Number.isFinite(result.gradientNorms[i]),
+        );
+        if (bad !== -1) {
+          failed = true;
+          throw new PathweaveError(
+            `Training diverged: the loss of step ${firstStep + done + bad} is ${result.losses[bad]} and its gradient norm ${result.gradientNorms[bad]}; lower training.learningRate or training.clipNorm.`,
+          );
+        }
+        const first = done;
+        done += count;
+        for (let i = 0; i < count; i++)
+          yield {
+            step: firstStep + first + i,
+            loss: result.losses[i]!,
+            learningRate: rates[i]!,
+            gradientNorm: result.gradientNorms[i]!,
+            tokens: batchSize * shape.sequenceLength,
+            milliseconds: millisecondsPerStep,
+          };
+      }
+    } finally {
+      await source.return?.(undefined);
+      const final = await this.thread
+        .call("end", { training, keep: !failed && done > 0 })
+        .catch((error: unknown) => {
+          // A dead thread has already been reported by the call that failed.
+          if (failed) return null;
+          throw error;
+        });
+      if (final !== null) {
+        state.parameters.set(final.parameters);
+        state.firstMoment.set(final.firstMoment);
+        state.secondMoment.set(final.secondMoment);
+        state.step = initialStep + done;
+      }
+    }
+  }
+
+  async score(parameters: Float32Array, { tokens, mask }: Batch): Promise<Float32Array> {
+    const { sequenceLength } = this.config.shape;
+    return this.forward("score", parameters, tokens, sequenceLength + 1, mask, sequenceLength, 1);
+  }
+
+  async logits(parameters: Float32Array, tokens: Int32Array, positions: Int32Array): Promise<Float32Array> {
+    const { sequenceLength, vocabulary } = this.config.shape;
+    this.expectRange("Positions", positions, sequenceLength);
+    return this.forward("logits", parameters, tokens, sequenceLength, positions, 1, vocabulary);
+  }
+
+  async features(parameters: Float32Array, tokens: Int32Array, lengths: Int32Array): Promise<Float32Array> {
+    const { sequenceLength, width } = this.config.shape;
+    this.expectRange("Lengths", lengths, sequenceLength + 1);
+    const weights = new Float32Array(lengths.length * sequenceLength);
+    for (const [row, length] of lengths.entries())
+      weights.fill(1 / length, row * sequenceLength, row * sequenceLength + length);
+    return this.forward("features", parameters, tokens, sequenceLength, weights, sequenceLength, width);
+  }
+
+  async close(): Promise<void> {
+    await this.thread.close();
+  }
+
+  /** Pads a batch to `batchSize` rows, computes, and returns the rows asked for. */
+  private async forward(
+    method: "score" | "logits" | "features",
+    parameters: Float32Array,
+    tokens: Int32Array,
+    tokenColumns: number,
+    other: Float32Array | Int32Array,
+    otherColumns: number,
+    resultColumns: number,
+  ): Promise<Float32Array> {
+    const { batchSize } = this.config;
+    const rows = tokens.length / tokenColumns;
+    if (!Number.isInteger(rows) || rows < 1 || rows > batchSize)
+      throw new RangeError(
+        `${tokens.length} tokens are not 1 to ${batchSize} rows of ${tokenColumns} for ${method}.`,
+      );
+    this.expectLength(`the second input of ${method}`, other, rows * otherColumns);
+    this.expectLength("the parameters", parameters, this.elements);
+    this.expectRange("Token ids", tokens, this.config.shape.vocabulary);
+    const padded = new Int32Array(batchSize * tokenColumns);
+    padded.set(tokens);
+    const paddedOther = new (other.constructor as typeof Float32Array)(batchSize * otherColumns);
+    paddedOther.set(other);
+    const result = await this.thread.call(
+      method,
+      { parameters, tokens: padded, other: paddedOther },
+      [padded.buffer, paddedOther.buffer] as ArrayBuffer[],
+    );
+    return result.slice(0, rows * resultColumns);
+  }
+
+  private stepsPerCall(millisecondsPerStep: number): number {
+    const fitting = Math.floor(CALL_MILLISECONDS / millisecondsPerStep);
+    return this.config.stepsPerCall ?? Math.max(1, Math.min(MAX_STEPS_PER_CALL, fitting));
+  }
+
+  /** The next `count` batches as one request. */
+  private async collect(
+    source: Iterator<Batch> | AsyncIterator<Batch>,
+    count: number,
+  ): Promise<Steps> {
+    const { batchSize, shape } = this.config;
+    const size = batchSize * shape.sequenceLength;
+    const tokens = new Int32Array(count * (size + batchSize));
+    const mask = new Float32Array(count * size);
+    for (let i = 0; i < count; i++) {
+      const next = await source.next();
+      if (next.done === true) throw new RangeError("There were fewer batches than training steps.");
+      this.expectLength("the tokens of a batch", next.value.tokens, size + batchSize);
+      this.expectLength("the mask of a batch", next.value.mask, size);
+      this.expectRange("Token ids", next.value.tokens, shape.vocabulary);
+      tokens.set(next.value.tokens, i * (size + batchSize));
+      mask.set(next.value.mask, i * size);
+    }
+    return { count, tokens, mask, scalars: new Float32Array(count * OPTIMIZER_SCALARS) };
+  }
+
+  private expectLength(what: string, values: ArrayLike<number>, length: number): void {
+    if (values.length !== length)
+      throw new RangeError(`Expected ${length} numbers in ${what}, got ${values.length}.`);
+  }
+
+  /** Devices do not check indices, and tokens may come from a peer. */
+  private expectRange(what: string, values: Int32Array, bound: number): void {
+    for (const value of values)
+      if (value < 0 || value >= bound)
+        throw new InvalidObjectError(`${what} must be at least 0 and below ${bound}; found ${value}.`);
+  }
+}
+
+function iterate(batches: Iterable<Batch> | AsyncIterable<Batch>): Iterator<Batch> | AsyncIterator<Batch> {
+  return Symbol.asyncIterator in batches ? batches[Symbol.asyncIterator]() : batches[Symbol.iterator]();
+}

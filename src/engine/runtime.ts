@@ -1,0 +1,62 @@
+/** The one place where ONNX Runtime is set up. */
+import * as onnxRuntime from "onnxruntime-node";
+import { CapacityError, messageOf } from "../errors.ts";
+import type { ElementType } from "./graph.ts";
+
+export type DeviceTensor = onnxRuntime.Tensor;
+
+const DEVICES = ["cpu", "webgpu", "cuda"];
+
+/** A compiled graph, ready to run. */
+export interface Program {
+  /** Runs the graph for the named outputs; each is written into the given tensor, or a new one for null. */
+  run(
+    inputs: Record<string, DeviceTensor>,
+    outputs: Record<string, DeviceTensor | null>,
+  ): Promise<Record<string, DeviceTensor>>;
+  release(): Promise<void>;
+}
+
+/**
+ * Loads an ONNX model onto a device: `cpu`, `webgpu` or `cuda`.
+ * Throws CapacityError when this machine or build has no such device.
+ */
+export async function loadProgram(model: Uint8Array, device: string, threads: number): Promise<Program> {
+  if (!DEVICES.includes(device))
+    throw new CapacityError(`There is no compiled device ${device}; choose one of ${DEVICES.join(", ")}.`);
+  const options: onnxRuntime.InferenceSession.SessionOptions = {
+    executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    graphOptimizationLevel: "all",
+    // 3: errors only; with a GPU, ONNX Runtime warns of every node that stays on the CPU.
+    logSeverityLevel: 3,
+    // Idle threads sleep instead of spinning: peers share their cores with other processes.
+    extra: { session: { intra_op: { allow_spinning: process.env.SPIN ?? "0" } } },
+    enableCpuMemArena: process.env.ARENA !== "0", enableMemPattern: process.env.PATTERN !== "0",
+    ...(process.env.PROF ? {enableProfiling:true, profileFilePrefix:"/tmp/prof"} : {}),
+  };
+  let session: onnxRuntime.InferenceSession;
+  try {
+    session = await onnxRuntime.InferenceSession.create(model, options);
+  } catch (error) {
+    if (device === "cpu") throw error;
+    throw new CapacityError(
+      `The device ${device} cannot be used here; choose cpu or check its driver. ONNX Runtime says: ${messageOf(error)}`,
+    );
+  }
+  return {
+    run: (inputs, outputs) => session.run(inputs, outputs) as Promise<Record<string, DeviceTensor>>,
+    release: () => session.release(),
+  };
+}
+
+/** Wraps numbers for a program without copying them. */
+export function deviceTensor(
+  type: ElementType,
+  values: Float32Array | Int32Array | BigInt64Array,
+  shape: number[],
+): DeviceTensor {
+  return new onnxRuntime.Tensor(type, values, shape);
+}

@@ -1,0 +1,115 @@
+/**
+ * The libp2p node and the network as the swarm sees it.
+ *
+ * @example
+ * const libp2p = await createNode(libp2pOptions(config), datastore);
+ * const network = createNetwork(libp2p, config, log);
+ * await libp2p.start(); // network dials the bootstraps
+ */
+import type { Libp2p, ServiceMap } from "@libp2p/interface";
+import { peerIdFromString } from "@libp2p/peer-id";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p, type Libp2pOptions } from "libp2p";
+import { messageOf, NetworkError } from "../errors.ts";
+import { type Logger, silentLogger } from "../log.ts";
+import { type BootstrapFailure, createBootstrapDialer } from "./bootstrap-dialer.ts";
+import { withDeadline } from "./deadline.ts";
+import { createGossip } from "./gossip.ts";
+import type { Services } from "./options.ts";
+import { createRequests } from "./requests.ts";
+import { createRouting } from "./routing.ts";
+import type { Network, NodeConfig } from "./types.ts";
+
+const DIAL_DEADLINE_MS = 30_000;
+
+/** A network that also tells how joining goes. */
+export interface SwarmNetwork extends Network {
+  /** Bootstrap addresses that are not connected, and why. */
+  bootstrapReport(): BootstrapFailure[];
+}
+
+/**
+ * Constructs a libp2p node, not started, that keeps its peers and records in `datastore` (in memory
+ * when absent). Its `start` throws NetworkError when it cannot listen.
+ */
+export async function createNode<S extends ServiceMap>(
+  options: Libp2pOptions<S>,
+  datastore?: NonNullable<Libp2pOptions["datastore"]>,
+): Promise<Libp2p<S>> {
+  const node = await createLibp2p<S>({
+    ...options,
+    ...(datastore === undefined ? {} : { datastore }),
+    start: false,
+  });
+  const start = node.start.bind(node);
+  // Whoever starts the node gets one line that says what to do instead of libp2p's ten.
+  node.start = async () => {
+    try {
+      await start();
+    } catch (error) {
+      await node.stop();
+      throw listenError(error);
+    }
+  };
+  return node;
+}
+
+function listenError(error: unknown): NetworkError {
+  const message = messageOf(error);
+  const busy = /EADDRINUSE[^:]*: address already in use \S*?:(\d+)/.exec(message);
+  const denied = /EACCES[^:]*: permission denied \S*?:(\d+)/.exec(message);
+  const absent = /EADDRNOTAVAIL[^:]*: address not available (\S+):\d+/.exec(message);
+  let reason = `The node cannot listen: ${message}`;
+  if (busy !== null)
+    reason = `Port ${busy[1]} is in use; stop the program that uses it (perhaps another peer) or listen on another port, or on port 0 for any free one.`;
+  else if (denied !== null)
+    reason = `Port ${denied[1]} needs administrator rights; listen on a port above 1023.`;
+  else if (absent !== null)
+    reason = `This machine does not have the address ${absent[1]}; listen on one of its own, or on 0.0.0.0 for all.`;
+  return new NetworkError(reason, { cause: error });
+}
+
+/** The network over a libp2p node. It starts and stops with the node. */
+export function createNetwork(
+  libp2p: Libp2p<Services>,
+  config: NodeConfig,
+  log: Logger = silentLogger,
+): SwarmNetwork {
+  const own = log.component("net");
+  const bootstrap = createBootstrapDialer(libp2p, config.bootstrap, own);
+  libp2p.addEventListener("start", () => bootstrap.start());
+  libp2p.addEventListener("stop", () => bootstrap.stop());
+  if (libp2p.status === "started") bootstrap.start();
+
+  return {
+    ...createGossip(libp2p.services.pubsub, own),
+    ...createRequests(libp2p, own),
+    ...createRouting(libp2p, config.records),
+    peerId: libp2p.peerId.toString(),
+    privateKey: config.privateKey,
+    addresses: () => libp2p.getMultiaddrs().map((address) => address.toString()),
+    connections: () =>
+      libp2p.getConnections().map(({ remotePeer, remoteAddr, direction }) => ({
+        peer: remotePeer.toString(),
+        address: remoteAddr.toString(),
+        direction,
+      })),
+    dial: (target, signal) =>
+      withDeadline(`Dialling ${target}`, DIAL_DEADLINE_MS, signal, async (either) => {
+        await libp2p.dial(target.startsWith("/") ? multiaddr(target) : peerIdFromString(target), {
+          signal: either,
+        });
+      }),
+    onPeer(listener) {
+      const connect = ({ detail }: CustomEvent): void => listener(String(detail), "connect");
+      const disconnect = ({ detail }: CustomEvent): void => listener(String(detail), "disconnect");
+      libp2p.addEventListener("peer:connect", connect);
+      libp2p.addEventListener("peer:disconnect", disconnect);
+      return () => {
+        libp2p.removeEventListener("peer:connect", connect);
+        libp2p.removeEventListener("peer:disconnect", disconnect);
+      };
+    },
+    bootstrapReport: () => bootstrap.report(),
+  };
+}

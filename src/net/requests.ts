@@ -1,0 +1,160 @@
+/**
+ * Request and response over one stream. Request: one length-prefixed message. Response: one
+ * length-prefixed message whose first byte is 0 for an answer, which follows, or 1 for a refusal, whose
+ * reason in UTF-8 follows. Both sides cap sizes and time.
+ */
+import type { Libp2p, Stream } from "@libp2p/interface";
+import { peerIdFromString } from "@libp2p/peer-id";
+import { decode, encode } from "it-length-prefixed";
+import { pipe } from "it-pipe";
+import { messageOf, NetworkError, PathweaveError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { withDeadline } from "./deadline.ts";
+import type { Network } from "./types.ts";
+
+export const MAX_REQUEST_BYTES = 4 << 20;
+/** For a whole exchange. 4 MiB take 17 s at 2 Mbit/s. */
+export const REQUEST_DEADLINE_MS = 60_000;
+const MAX_REASON_BYTES = 400;
+const PIECE_BYTES = 64 << 10;
+const ANSWER = 0;
+const REFUSAL = 1;
+
+export type Requests = Pick<Network, "handle" | "request">;
+
+export function createRequests(libp2p: Libp2p, log: Logger): Requests {
+  return {
+    async handle(protocol, handler) {
+      const serve = async (stream: Stream, from: string): Promise<void> => {
+        try {
+          await withDeadline(
+            `Answering ${protocol} to ${from}`,
+            REQUEST_DEADLINE_MS,
+            undefined,
+            async (signal) => {
+              const request = await receive(stream, MAX_REQUEST_BYTES);
+              await send(stream, await answer(() => handler(from, request), protocol, log), signal);
+              await stream.close({ signal });
+            },
+          );
+        } catch (error) {
+          log.debug(messageOf(error));
+          stream.abort(asError(error));
+        }
+      };
+      await libp2p.handle(
+        protocol,
+        (stream, connection) => void serve(stream, connection.remotePeer.toString()),
+        {
+          maxInboundStreams: 16,
+          maxOutboundStreams: 64,
+          runOnLimitedConnection: true,
+        },
+      );
+    },
+
+    async request(peer, protocol, data, signal) {
+      checkSize("request", protocol, data);
+      const what = `Asking ${peer} for ${protocol}`;
+      const response = await withDeadline(what, REQUEST_DEADLINE_MS, signal, async (either) => {
+        const stream = await libp2p.dialProtocol(peerIdFromString(peer), protocol, {
+          signal: either,
+          runOnLimitedConnection: true,
+        });
+        const abort = (): void => stream.abort(new Error("gave up"));
+        either.addEventListener("abort", abort);
+        try {
+          // Listen first: the peer may refuse before it has read all.
+          const received = receive(stream, MAX_REQUEST_BYTES + 1);
+          received.catch(() => {});
+          await send(stream, data, either);
+          await stream.close({ signal: either });
+          return await received;
+        } catch (error) {
+          stream.abort(asError(error));
+          throw error;
+        } finally {
+          either.removeEventListener("abort", abort);
+        }
+      });
+      if (response[0] === ANSWER) return response.subarray(1);
+      if (response[0] !== REFUSAL) throw new NetworkError(`${what} failed: the response is malformed.`);
+      const reason = new TextDecoder().decode(response.subarray(1, 1 + MAX_REASON_BYTES));
+      throw new NetworkError(`${what} failed: it refused, saying "${messageOf(printable(reason))}".`);
+    },
+  };
+}
+
+/** The response to a request: expected failures are told to the peer, bugs only to our own log. */
+async function answer(
+  handler: () => Promise<Uint8Array>,
+  protocol: string,
+  log: Logger,
+): Promise<Uint8Array> {
+  try {
+    const value = await handler();
+    checkSize("response", protocol, value);
+    return Buffer.concat([Buffer.of(ANSWER), value]);
+  } catch (error) {
+    if (!(error instanceof PathweaveError)) log.error(`answering ${protocol} failed: ${messageOf(error)}`);
+    const reason = error instanceof PathweaveError ? messageOf(error) : "internal error";
+    return Buffer.concat([Buffer.of(REFUSAL), Buffer.from(reason).subarray(0, MAX_REASON_BYTES)]);
+  }
+}
+
+function checkSize(kind: string, protocol: string, data: Uint8Array): void {
+  if (data.byteLength > MAX_REQUEST_BYTES)
+    throw new NetworkError(
+      `A ${kind} of ${data.byteLength} bytes is over the limit of ${MAX_REQUEST_BYTES} on ${protocol}; send it as blocks.`,
+    );
+}
+
+/** Text from a peer without control characters, which could write to the user's terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{C}/gu, " ");
+}
+
+/** The first message on the stream. A stream that is cut ends without an error, so the length decides. */
+async function receive(stream: Stream, maxDataLength: number): Promise<Uint8Array> {
+  const message = await pipe(
+    stream,
+    (source) => decode(source, { maxDataLength }),
+    async (messages) => {
+      for await (const first of messages) return first.subarray();
+      return undefined;
+    },
+  );
+  if (message === undefined) throw new Error("the stream ended early");
+  return message;
+}
+
+/** Sends one message in pieces, each when the one before has left: more would pile up in memory. */
+async function send(stream: Stream, message: Uint8Array, signal: AbortSignal): Promise<void> {
+  const frame = encode.single(message, { maxDataLength: MAX_REQUEST_BYTES + 1 });
+  for (let at = 0; at < frame.byteLength; at += PIECE_BYTES) {
+    signal.throwIfAborted();
+    if (!stream.send(frame.sublist(at, Math.min(at + PIECE_BYTES, frame.byteLength))))
+      await drained(stream, signal);
+  }
+}
+
+/** `stream.onDrain()` resolves at once after its first use (@libp2p/utils 7.4.1), so wait for the event. */
+async function drained(stream: Stream, signal: AbortSignal): Promise<void> {
+  if (!stream.writableNeedsDrain) return;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const closed = (): void => reject(new Error("the peer closed the stream"));
+  const aborted = (): void => reject(asError(signal.reason));
+  stream.addEventListener("drain", () => resolve(), { once: true });
+  stream.addEventListener("close", closed, { once: true });
+  signal.addEventListener("abort", aborted, { once: true });
+  try {
+    await promise;
+  } finally {
+    stream.removeEventListener("close", closed);
+    signal.removeEventListener("abort", aborted);
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(messageOf(error));
+}

@@ -1,0 +1,155 @@
+/**
+ * The outer update (DESIGN section 4; DiPaCo Algorithm 1, eq. 2–3 and section 2.7): averages outer
+ * gradients and takes one Nesterov step.
+ *
+ * The result is a bit-exact function of the parent state, the contributions and the configuration. All
+ * vectors are binary32 and every product and sum below is rounded to binary32 once, elementwise, in this
+ * order. Products of two binary32 numbers are exact in binary64 and sums round the same through binary64
+ * (53 ≥ 2·24 + 2), so `Math.fround` and stores into Float32Array give what IEEE hardware without fused
+ * multiply-add gives. Scalars are computed in binary64 in fixed order and rounded to binary32 once:
+ *
+ *     paths in ascending order, w_p = max(1, tokens of the path's shard), or 1 without `reweigh`
+ *     W = Σ w_p ;  n_p = contributions of path p ;  α = f32(w_p / (n_p · W))
+ *     ρ = f32(W / √(Σ w_p²)) with `sqrt`, which is √P for P equal paths ;  1 with `none`
+ *
+ *     A = 0 ; for every contribution in fold order:
+ *       d = decode(c), and with clipNorm when ‖d‖ > clipNorm:  d = f32(clipNorm / ‖d‖) · d
+ *                                      where ‖d‖ = √(Σ d²) in binary64 from first to last element
+ *       A = A + α · d
+ *     Δ = ρ · A
+ *     b = μ · b + Δ
+ *     θ = θ − η · (Δ + μ · b)
+ *
+ * The rescaling counts paths, not contributions: replicas of a path, and copies of a round that two
+ * peers finished, are averaged without amplification. So grid [1] with replicas is plain DiLoCo.
+ */
+import { InvalidObjectError } from "../errors.ts";
+import type { OuterConfig } from "../objects/config.ts";
+import { isFiniteTensor } from "./codec.ts";
+import { compareContributions } from "./order.ts";
+import type { KnownContribution, ModuleState } from "./types.ts";
+
+export interface FoldInit {
+  /** State of the parent version; not changed. */
+  parent: ModuleState;
+  /** At least one, in any order. */
+  contributions: readonly KnownContribution[];
+  /** Training tokens of a path's shard. */
+  shardTokens: (path: number) => number;
+  outer: OuterConfig;
+}
+
+/** A fold in progress. It holds one accumulator, so contributions may be fetched and decoded one at a time. */
+export interface Fold {
+  /** The contributions in the order in which `add` takes their deltas. */
+  readonly order: readonly KnownContribution[];
+  /** Share α of each, in the same order. */
+  readonly shares: readonly number[];
+  /** Rescaling factor ρ of the averaged outer gradient. */
+  readonly rescale: number;
+  /** Takes the next decoded delta. Throws InvalidObjectError, and takes nothing, when it is unusable. */
+  add(delta: Float32Array): void;
+  /** The next state, in new arrays. Throws InvalidObjectError when a number of it is not finite. */
+  finish(): ModuleState;
+}
+
+type FoldConfig = Pick<FoldInit, "shardTokens" | "outer">;
+
+/** Share α of each contribution, in the order given. They depend only on the set. */
+export function shares(contributions: readonly KnownContribution[], config: FoldConfig): number[] {
+  const weights = pathWeights(contributions, config);
+  const total = sum(weights.values());
+  const copies = new Map<number, number>();
+  for (const { path } of contributions) copies.set(path, (copies.get(path) ?? 0) + 1);
+  return contributions.map(({ path }) => Math.fround(weights.get(path)! / (copies.get(path)! * total)));
+}
+
+/** The factor ρ. */
+export function rescaleFactor(contributions: readonly KnownContribution[], config: FoldConfig): number {
+  if (config.outer.rescale === "none") return 1;
+  const weights = [...pathWeights(contributions, config).values()];
+  return Math.fround(sum(weights) / Math.sqrt(sum(weights.map((weight) => weight * weight))));
+}
+
+/** Starts a fold. */
+export function createFold(init: FoldInit): Fold {
+  const { parent, outer } = init;
+  const order = init.contributions.toSorted(compareContributions);
+  if (order.length === 0) throw new InvalidObjectError("An outer update needs at least one contribution.");
+  const alphas = shares(order, init);
+  const rescale = rescaleFactor(order, init);
+  const accumulator = new Float32Array(parent.parameters.length);
+  let added = 0;
+  return {
+    order,
+    shares: alphas,
+    rescale,
+    add(delta) {
+      const contribution = order[added];
+      if (contribution === undefined) throw new Error("The fold already has all of its contributions.");
+      const name = `Contribution ${contribution.cid.toString()}`;
+      if (delta.length !== accumulator.length)
+        throw new InvalidObjectError(
+          `${name} has ${delta.length} numbers; the module has ${accumulator.length}.`,
+        );
+      if (!isFiniteTensor(delta)) throw new InvalidObjectError(`${name} holds NaN or infinite numbers.`);
+      accumulate(accumulator, delta, alphas[added]!, clipFactor(delta, outer.clipNorm));
+      added += 1;
+    },
+    finish() {
+      if (added < order.length) throw new Error(`The fold has ${added} of ${order.length} contributions.`);
+      return step(parent, accumulator, rescale, outer);
+    },
+  };
+}
+
+/** w_p by path, ascending. */
+function pathWeights(
+  contributions: readonly KnownContribution[],
+  { shardTokens, outer }: FoldConfig,
+): Map<number, number> {
+  const paths = [...new Set(contributions.map((contribution) => contribution.path))].toSorted(
+    (a, b) => a - b,
+  );
+  return new Map(paths.map((path) => [path, outer.reweigh ? Math.max(1, shardTokens(path)) : 1]));
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}
+
+/** f32(clipNorm / ‖delta‖), or 1 when the norm is within the limit. */
+function clipFactor(delta: Float32Array, clipNorm: number | null): number {
+  if (clipNorm === null) return 1;
+  let squares = 0;
+  for (let i = 0; i < delta.length; i++) squares += delta[i]! * delta[i]!;
+  const norm = Math.sqrt(squares);
+  return norm > clipNorm ? Math.fround(clipNorm / norm) : 1;
+}
+
+function accumulate(accumulator: Float32Array, delta: Float32Array, alpha: number, clip: number): void {
+  // A factor of 1 is exact, so clipping needs no second loop.
+  for (let i = 0; i < accumulator.length; i++)
+    accumulator[i] = accumulator[i]! + Math.fround(alpha * Math.fround(clip * delta[i]!));
+}
+
+/** Δ = ρ·A and the Nesterov step. */
+function step(parent: ModuleState, average: Float32Array, rescale: number, outer: OuterConfig): ModuleState {
+  const { fround } = Math;
+  const [eta, mu] = [fround(outer.learningRate), fround(outer.momentum)];
+  const parameters = new Float32Array(average.length);
+  const momentum = new Float32Array(average.length);
+  for (let i = 0; i < average.length; i++) {
+    const delta = fround(rescale * average[i]!);
+    const b = fround(fround(mu * parent.momentum[i]!) + delta);
+    momentum[i] = b;
+    parameters[i] = parent.parameters[i]! - fround(eta * fround(delta + fround(mu * b)));
+  }
+  if (!isFiniteTensor(parameters) || !isFiniteTensor(momentum))
+    throw new InvalidObjectError(
+      "The outer update overflows; set outer.clipNorm, or leave out the contribution with huge numbers.",
+    );
+  return { parameters, momentum };
+}

@@ -1,0 +1,72 @@
+/** Which of a tree's versions is the head: most folded tokens, then lower CID, leaving out what is barred. */
+import type { Branch } from "./branch.ts";
+import { compareHeads } from "./order.ts";
+
+export class ForkChoice {
+  readonly #genesis: Branch;
+  /** Versions that were refused, are false by a confirmed sibling, or descend from one of these. */
+  readonly #barred = new Set<Branch>();
+  readonly #confirmed = new Set<Branch>();
+  #head: Branch;
+
+  constructor(genesis: Branch) {
+    this.#genesis = genesis;
+    this.#head = genesis;
+    this.#confirmed.add(genesis);
+  }
+
+  get head(): Branch {
+    return this.#head;
+  }
+
+  /** Considers a version that has just grown on the tree. */
+  add(branch: Branch, refused: boolean): void {
+    const siblings = branch.parent?.children ?? [];
+    const isFalse = siblings.some((sibling) => this.#confirmed.has(sibling) && isRival(sibling, branch));
+    if (refused || isFalse || (branch.parent !== undefined && this.#barred.has(branch.parent)))
+      this.#barred.add(branch);
+    else if (isBetter(branch, this.#head)) this.#head = branch;
+  }
+
+  /** Bars versions and all that descend from them. */
+  bar(...roots: Branch[]): void {
+    const branches = [...roots];
+    for (let next = branches.pop(); next !== undefined; next = branches.pop()) {
+      if (this.#barred.has(next)) continue;
+      this.#barred.add(next);
+      branches.push(...next.children);
+    }
+    if (this.#barred.has(this.#head)) this.#head = this.#best();
+  }
+
+  /** Bars the siblings that claim another outcome of the same fold, now and when they are added. */
+  confirm(branch: Branch): void {
+    this.#confirmed.add(branch);
+    this.bar(...(branch.parent?.children.filter((sibling) => isRival(sibling, branch)) ?? []));
+  }
+
+  isConfirmed(branch: Branch): boolean {
+    return this.#confirmed.has(branch);
+  }
+
+  #best(): Branch {
+    let best = this.#genesis;
+    const branches = [this.#genesis];
+    for (let next = branches.pop(); next !== undefined; next = branches.pop()) {
+      if (this.#barred.has(next)) continue;
+      if (isBetter(next, best)) best = next;
+      branches.push(...next.children);
+    }
+    return best;
+  }
+}
+
+function isBetter(a: Branch, b: Branch): boolean {
+  return compareHeads(a.version, b.version) < 0;
+}
+
+/** Whether two different children of one parent fold the same contributions: a fold has one outcome. */
+function isRival(a: Branch, b: Branch): boolean {
+  const [left, right] = [a.version.contributions, b.version.contributions];
+  return a !== b && left.length === right.length && left.every((cid, index) => cid.equals(right[index]));
+}

@@ -1,0 +1,17 @@
+import type { CID } from "multiformats/cid";
+import type { KnownContribution, KnownVersion } from "./types.ts";
+
+/** Orders CIDs by their bytes. */
+export function compareCids(a: CID, b: CID): number {
+  return Buffer.compare(a.bytes, b.bytes);
+}
+
+/** Fold order: round, path, replica, then CID bytes. Never 0 for two different contributions. */
+export function compareContributions(a: KnownContribution, b: KnownContribution): number {
+  return a.round - b.round || a.path - b.path || a.replica - b.replica || compareCids(a.cid, b.cid);
+}
+
+/** Fork choice, best first: more folded tokens, then the lower CID. */
+export function compareHeads(a: KnownVersion, b: KnownVersion): number {
+  return b.tokens - a.tokens || compareCids(a.cid, b.cid);
+}

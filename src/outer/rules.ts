@@ -1,0 +1,85 @@
+/**
+ * What contributions and versions must satisfy. All refusals are InvalidObjectErrors that name the object
+ * and the first reason; tensors are not looked at here, that is what folding again is for.
+ */
+import type { CID } from "multiformats/cid";
+import { InvalidObjectError } from "../errors.ts";
+import type { RunConfig } from "../objects/config.ts";
+import { compareContributions } from "./order.ts";
+import type { KnownContribution, KnownVersion, LineageInit } from "./types.ts";
+
+function refuse(kind: "contribution" | "version", cid: CID, reason: string): never {
+  throw new InvalidObjectError(`Refused ${kind} ${cid.toString()}: ${reason}.`);
+}
+
+/** B × T. */
+export function tokensPerStep(config: RunConfig): number {
+  return config.training.batchSize * config.model.sequenceLength;
+}
+
+/** One peer contributes a round of a replica of a path at most once to a lineage; this names that. */
+export function authorship({ round, path, replica, signer }: KnownContribution): string {
+  return `${round}/${path}/${replica}/${signer}`;
+}
+
+/** Refuses a contribution that is not one of this run's module. */
+export function checkContribution(
+  contribution: KnownContribution,
+  { module, topology, config, runId }: LineageInit,
+): void {
+  const { cid, run, round, path, replica, steps, tokens } = contribution;
+  const { rounds, innerSteps } = config.training;
+  const no = (reason: string): never => refuse("contribution", cid, reason);
+  if (!run.equals(runId)) no(`it is of run ${run.toString()}`);
+  if (contribution.module !== module) no(`it is of module ${contribution.module}, not ${module}`);
+  if (!topology.pathsOfModule(module).includes(path)) no(`path ${path} does not pass through ${module}`);
+  if (replica >= config.replicas) no(`replica ${replica} is not below ${config.replicas}`);
+  if (round >= rounds) no(`round ${round} is not below ${rounds}`);
+  if (steps < 1 || steps > innerSteps) no(`${steps} steps are not between 1 and ${innerSteps}`);
+  const expected = steps * tokensPerStep(config);
+  if (tokens !== expected) no(`${steps} steps are ${expected} tokens, not ${tokens}`);
+}
+
+/** Refuses a version that cannot be an outer update of the module, whatever its parent is. */
+export function checkUpdate(
+  version: KnownVersion,
+  module: string,
+): asserts version is KnownVersion & { parent: CID } {
+  const no = (reason: string): never => refuse("version", version.cid, reason);
+  if (version.module !== module) no(`it is of module ${version.module}, not ${module}`);
+  if (version.parent === null) no("it is a genesis that the manifest does not name");
+  if (version.generation < 1) no("only a genesis has generation 0");
+  if (version.contributions.length === 0) no("it folds no contribution");
+}
+
+/**
+ * Refuses a version that does not follow from its parent and contributions. `alreadyFolded` tells whether
+ * an ancestor holds a contribution of the same peer to the same round; `staleness` is in generations.
+ */
+export function checkFold(
+  version: KnownVersion,
+  parent: KnownVersion,
+  contributions: KnownContribution[],
+  maxStaleness: number,
+  staleness: (contribution: KnownContribution) => number,
+  alreadyFolded: (contribution: KnownContribution) => boolean,
+): void {
+  const no = (reason: string): never => refuse("version", version.cid, reason);
+  if (version.generation !== parent.generation + 1)
+    no(`its generation is ${version.generation} and its parent's ${parent.generation}`);
+  const authors = new Set<string>();
+  let tokens = parent.tokens;
+  for (const [index, contribution] of contributions.entries()) {
+    const previous = contributions[index - 1];
+    if (previous !== undefined && compareContributions(previous, contribution) >= 0)
+      no("its contributions are not in fold order, each once");
+    if (staleness(contribution) > maxStaleness)
+      no(`contribution ${contribution.cid.toString()} is over ${maxStaleness} generations old`);
+    const author = authorship(contribution);
+    if (authors.has(author) || alreadyFolded(contribution))
+      no(`contribution ${contribution.cid.toString()} repeats a round that its peer already contributed`);
+    authors.add(author);
+    tokens += contribution.tokens;
+  }
+  if (version.tokens !== tokens) no(`its lineage folded ${tokens} tokens, not ${version.tokens}`);
+}

@@ -1,0 +1,386 @@
+/**
+ * A peer of a run: the composition root. It wires network, store, engine and swarm, in this order: identity,
+ * node, manifest, capacity, then work. Nothing below this file knows how the parts meet.
+ *
+ * @example
+ * const peer = await openPeer({ directory, invite, role: "worker", ... });
+ * await peer.swarm.start();
+ * ...
+ * await peer.stop();
+ */
+import { mkdir, readFile, statfs } from "node:fs/promises";
+import { freemem } from "node:os";
+import { join } from "node:path";
+import type { CID } from "multiformats/cid";
+import writeFileAtomic from "write-file-atomic";
+import { createBatches } from "./data/sequences.ts";
+import { openShard } from "./data/shard.ts";
+import { loadTokenizer } from "./data/tokenizer.ts";
+import type { TokenizedShard, Tokenizer } from "./data/types.ts";
+import { createEngine } from "./engine/engine.ts";
+import type { EngineConfig } from "./engine/types.ts";
+import { messageOf, NetworkError, UsageError } from "./errors.ts";
+import type { Logger } from "./log.ts";
+import { elementsOfParts, modelShape, parameterSpecs } from "./model/parameters.ts";
+import { learningRateSchedule } from "./model/schedule.ts";
+import type { ModelShape } from "./model/types.ts";
+import { loadIdentity } from "./net/identity.ts";
+import { createNetwork, createNode, type SwarmNetwork } from "./net/network.ts";
+import { libp2pOptions } from "./net/options.ts";
+import type { NodeConfig } from "./net/types.ts";
+import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
+import { Manifest, type ShardReference } from "./objects/manifest.ts";
+import { type TensorDescription, TensorPack } from "./objects/tensor-pack.ts";
+import { createRouter } from "./routing/router.ts";
+import type { Router } from "./routing/types.ts";
+import { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
+import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
+import { createTopology } from "./run/topology.ts";
+import type { Topology } from "./run/types.ts";
+import { openNode } from "./store/helia.ts";
+import { readPack, writePack } from "./store/pack.ts";
+import type { Store } from "./store/types.ts";
+import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
+import { createPathTrainer } from "./swarm/path-trainer.ts";
+import { Swarm } from "./swarm/swarm.ts";
+import type { Packs, SwarmEvent } from "./swarm/types.ts";
+
+/** How long a joiner looks for the manifest before it says what it tried. */
+const FIND_RUN_MS = 60_000;
+const FETCH_MS = 300_000;
+
+export interface DeviceOptions {
+  kind: EngineConfig["kind"];
+  device: string;
+  threads?: number;
+}
+
+export interface PeerOptions {
+  /** Identity, blocks, optimizer state and lineage live here; a second process on it is refused. */
+  directory: string;
+  /** Absent when the directory already belongs to a run. */
+  invite?: Invite;
+  listen: string[];
+  announce: string[];
+  /** Addresses to dial beside the invite's. */
+  bootstrap: string[];
+  mdns: boolean;
+  role: "worker" | "observer";
+  device: DeviceOptions;
+  archive: boolean;
+  logger: Logger;
+  emit(event: SwarmEvent): void;
+  signal?: AbortSignal;
+}
+
+export interface Peer {
+  readonly run: CID;
+  readonly manifest: Manifest;
+  readonly topology: Topology;
+  readonly shape: ModelShape;
+  readonly sizes: RunSizes;
+  readonly network: SwarmNetwork;
+  readonly store: Store;
+  readonly swarm: Swarm;
+  /** An invite to this run through this peer and the bootstraps it knows. */
+  invite(): string;
+  tokenizer(): Promise<Tokenizer>;
+  router(): Promise<Router>;
+  shard(reference: ShardReference): Promise<TokenizedShard>;
+  stop(): Promise<void>;
+}
+
+/** An open node and its store, before any run is known. Used by `openPeer` and by `create`. */
+export interface OpenNode {
+  network: SwarmNetwork;
+  store: Store;
+  packs: Packs;
+  stop(): Promise<void>;
+}
+
+/** Opens the identity, the store and the network of a directory. Throws StorageError and NetworkError. */
+export async function openDirectory(
+  directory: string,
+  net: Omit<NodeConfig, "privateKey" | "records">,
+  logger: Logger,
+): Promise<OpenNode> {
+  await mkdir(directory, { recursive: true });
+  const privateKey = await loadIdentity(join(directory, "identity.key"), logger);
+  const config: NodeConfig = { ...net, privateKey, records: { [HEAD_NAMESPACE]: headRecords() } };
+  const node = await openNode({
+    dir: directory,
+    libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
+    log: logger,
+  });
+  const network = createNetwork(node.libp2p, config, logger);
+  try {
+    await node.start();
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+  return { network, store: node.store, packs: packsOf(node.store), stop: () => node.stop() };
+}
+
+function packsOf(store: Store): Packs {
+  const blocks = async (cid: CID): Promise<CID[] | undefined> => {
+    const bytes = await store.local(cid);
+    return bytes === undefined ? undefined : [cid, ...TensorPack.decode(bytes).chunks];
+  };
+  return {
+    write: (pack) => writePack(store, pack),
+    read: (cid, options) => readPack(store, cid, options),
+    blocks: async (cid) => (await blocks(cid)) ?? [cid],
+    async complete(cid) {
+      const cids = await blocks(cid);
+      if (cids === undefined) return false;
+      return (await Promise.all(cids.map((chunk) => store.has(chunk)))).every(Boolean);
+    },
+  };
+}
+
+/** Reads the invite that a directory's run was made or joined with. */
+export async function readInvite(directory: string): Promise<Invite | undefined> {
+  try {
+    return decodeInvite(await readFile(join(directory, "invite"), "utf8"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+export async function writeInvite(directory: string, invite: string): Promise<void> {
+  await writeFileAtomic(join(directory, "invite"), Buffer.from(`${invite}\n`), { mode: 0o600 });
+}
+
+/** Joins a run, or goes on with the run of the directory. The swarm is not started yet. */
+export async function openPeer(options: PeerOptions): Promise<Peer> {
+  const { directory, logger } = options;
+  await mkdir(directory, { recursive: true });
+  const known = await readInvite(directory);
+  const invite = options.invite ?? known;
+  if (invite === undefined)
+    throw new UsageError(`There is no run in ${directory}. Give an invite, or make a run with pathweave create.`);
+  if (known !== undefined && !known.run.equals(invite.run))
+    throw new UsageError(`${directory} belongs to another run, ${known.run}. Choose another --dir for this invite.`);
+  const bootstrap = [...new Set([...options.bootstrap, ...invite.bootstrap, ...(known?.bootstrap ?? [])])];
+  const node = await openDirectory(
+    directory,
+    {
+      listen: options.listen,
+      announce: options.announce,
+      bootstrap,
+      mdns: options.mdns,
+      ...(invite.swarmKey === undefined ? {} : { swarmKey: invite.swarmKey }),
+    },
+    logger,
+  );
+  try {
+    return await composePeer(options, { ...invite, bootstrap }, node);
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+}
+
+async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode): Promise<Peer> {
+  const { directory, logger } = options;
+  const { network, store, packs } = node;
+  const { run } = invite;
+  const providers = new Set<string>();
+  const manifest = Manifest.decode(await findManifest(run, node, providers, options.signal));
+  const { config } = manifest;
+  const topology = createTopology(config);
+  const shape = modelShape(config.model);
+  const specs = parameterSpecs(shape);
+  const sizes = runSizes(config, topology, elementsOfParts(shape));
+  if (options.role === "worker") {
+    const disk = await statfs(directory);
+    checkCapacity(sizes, { memoryBytes: freemem(), diskBytes: disk.bavail * disk.bsize });
+  }
+
+  const holders = (): string[] => [
+    ...new Set([...providers, ...network.connections().map((connection) => connection.peer)]),
+  ];
+  const signal = (): AbortSignal => AbortSignal.timeout(FETCH_MS);
+  const read = async (cid: CID): Promise<Uint8Array> => store.get(cid, { holders: holders(), signal: signal() });
+  const readAll = async (cids: CID[]): Promise<Uint8Array[]> => {
+    await store.fetch(cids, { holders: holders(), signal: signal() });
+    return Promise.all(cids.map(read));
+  };
+  const genesis = Object.values(manifest.genesis);
+  await readAll(genesis);
+  await store.retain("run", [run, manifest.router, manifest.tokenizer, ...genesis]);
+
+  const tensorsOf = new Map<string, TensorDescription[]>(
+    topology.modules.map(({ name, level }) => {
+      const parts = topology.levels[level]!.parts;
+      const own = specs.filter((spec) => parts.includes(spec.part));
+      return [name, own.map((spec) => ({ name: spec.name, shape: spec.shape }))];
+    }),
+  );
+
+  const shards = new Map<string, Promise<TokenizedShard>>();
+  const shard = ({ shard: cid }: ShardReference): Promise<TokenizedShard> => {
+    const key = cid.toString();
+    const opening = shards.get(key) ?? fetchShard(cid);
+    shards.set(key, opening);
+    opening.catch(() => shards.delete(key));
+    return opening;
+  };
+  async function fetchShard(cid: CID): Promise<TokenizedShard> {
+    const object = ShardObject.decode(await read(cid));
+    const chunks = [...object.chunks, ...object.lengths];
+    await store.retain(`shard:${cid}`, [cid, ...chunks]);
+    await store.fetch(chunks, { holders: holders(), signal: signal() });
+    return openShard(object, read, { vocabulary: config.model.vocabulary, endOfText: object.endOfText });
+  }
+
+  const totalSteps = config.training.seedSteps + config.training.rounds * config.training.innerSteps;
+  const trainer =
+    options.role === "observer"
+      ? undefined
+      : createPathTrainer({
+          engine: await createEngine({ shape, batchSize: config.training.batchSize, ...options.device }),
+          store,
+          training: config.training,
+          learningRate: learningRateSchedule(config.training, totalSteps),
+          batches: async (path, replica) => {
+            const own = await shard(manifest.shards[path]!);
+            return createBatches(own, {
+              sequenceLength: shape.sequenceLength,
+              batchSize: config.training.batchSize,
+              endOfText: own.endOfText,
+              prefixTokens: config.routing.prefixTokens,
+              maskPrefix: config.training.maskPrefix,
+              seed: `${config.seed}/${path}`,
+              replica,
+              replicas: config.replicas,
+            }).batchAt;
+          },
+        });
+
+  const swarm = new Swarm({
+    network,
+    store,
+    packs,
+    run,
+    manifest,
+    topology,
+    tensors: (module) => tensorsOf.get(module)!,
+    trainer,
+    archive: options.archive,
+    memoryBytes: freemem(),
+    logger,
+    emit: options.emit,
+  });
+
+  const ownInvite = (): string => {
+    const bootstrap = [...new Set([...invite.bootstrap, ...network.addresses()])].slice(0, 32);
+    return encodeInvite({ ...invite, bootstrap });
+  };
+  await writeInvite(directory, ownInvite());
+
+  return {
+    run,
+    manifest,
+    topology,
+    shape,
+    sizes,
+    network,
+    store,
+    swarm,
+    invite: ownInvite,
+    async tokenizer() {
+      const object = TokenizerObject.decode(await read(manifest.tokenizer));
+      return loadTokenizer(Buffer.concat(await readAll(object.chunks)));
+    },
+    router: async () => createRouter(RouterObject.decode(await read(manifest.router))),
+    shard,
+    async stop() {
+      await swarm.stop();
+      await node.stop();
+    },
+  };
+}
+
+/** The manifest block: from disk, or from any peer that provides the run. Adds those peers to `providers`. */
+async function findManifest(
+  run: CID,
+  { network, store }: OpenNode,
+  providers: Set<string>,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const local = await store.local(run);
+  if (local !== undefined) return local;
+  const deadline = AbortSignal.any([AbortSignal.timeout(FIND_RUN_MS), ...(signal === undefined ? [] : [signal])]);
+  let last = "";
+  while (!deadline.aborted) {
+    try {
+      await connected(network, deadline);
+      for await (const { peer, addresses } of network.findProviders(run, AbortSignal.any([deadline, AbortSignal.timeout(10_000)]))) {
+        if (peer === network.peerId) continue;
+        providers.add(peer);
+        for (const address of [peer, ...addresses]) {
+          try {
+            await network.dial(address, deadline);
+            break;
+          } catch (error) {
+            last = messageOf(error);
+          }
+        }
+        if (providers.size >= 4) break;
+      }
+    } catch (error) {
+      last = messageOf(error);
+    }
+    for (const { peer } of network.connections()) providers.add(peer);
+    try {
+      if (providers.size > 0)
+        return await store.get(run, { holders: [...providers], signal: AbortSignal.any([deadline, AbortSignal.timeout(15_000)]) });
+    } catch (error) {
+      last = messageOf(error);
+    }
+    await nextTry(deadline);
+  }
+  signal?.throwIfAborted();
+  const failures = network.bootstrapReport();
+  if (network.connections().length === 0)
+    throw new NetworkError(
+      `No bootstrap is reachable: ${failures.map(({ address, error }) => `${address} (${error})`).join("; ") || "the invite names none"}. ` +
+        "Check that one of them is running, or ask for a new invite.",
+    );
+  throw new NetworkError(
+    `Connected to ${network.connections().length} peers, but none of them has the run ${run}: ${last}. ` +
+      "The invite may be of another swarm, or all its peers are offline.",
+  );
+}
+
+/** Resolves when there is a connection; rejects when all bootstraps failed or the deadline is over. */
+function connected(network: SwarmNetwork, deadline: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = network.onPeer((_peer, event) => {
+      if (event === "connect") finish(resolve);
+    });
+    const onAbort = (): void => finish(() => reject(new NetworkError("no bootstrap answered in time")));
+    const finish = (settle: () => void): void => {
+      stop();
+      deadline.removeEventListener("abort", onAbort);
+      settle();
+    };
+    deadline.addEventListener("abort", onAbort);
+    if (network.connections().length > 0) finish(resolve);
+    else if (deadline.aborted) onAbort();
+  });
+}
+
+/** A pause between two looks for the run, ended early by the deadline. */
+function nextTry(deadline: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, 1000);
+    deadline.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}

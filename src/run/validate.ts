@@ -1,0 +1,71 @@
+/** Checks of a configuration that need more than one key. The schema has checked each key alone. */
+import type { RunConfig } from "../objects/config.ts";
+import { countPaths } from "./grid.ts";
+import { gridProblems, levelProblems } from "./levels.ts";
+import { keyName, type Problem, throwProblems } from "./problem.ts";
+
+/** Contributions that one version may list. */
+const MAX_CONTRIBUTIONS = 8192;
+
+/** Everything that is wrong with a configuration whose keys are each valid, in no order. */
+export function configProblems(config: RunConfig): Problem[] {
+  const { grid, levels, model, training, outer, swarm, routing, data } = config;
+  const problems: Problem[] = [];
+  const check = (right: boolean, path: Problem["path"], text: string): void => {
+    if (!right) problems.push({ path, message: `${keyName(path)} ${text}.` });
+  };
+
+  const paths = countPaths(grid);
+  problems.push(...gridProblems(grid, levels), ...levelProblems(grid, levels, model.blocks));
+  check(
+    paths * config.replicas * (outer.maxStaleness + 1) <= MAX_CONTRIBUTIONS,
+    ["replicas"],
+    `is ${config.replicas}: with ${paths} paths and outer.maxStaleness ${outer.maxStaleness} a version could ` +
+      `fold over ${MAX_CONTRIBUTIONS} contributions; lower one of the three`,
+  );
+
+  check(
+    model.width % model.heads === 0,
+    ["model", "width"],
+    `is ${model.width}, not divisible by model.heads (${model.heads}); expected a multiple, such as ` +
+      `${Math.max(1, Math.round(model.width / model.heads)) * model.heads}`,
+  );
+  check(
+    model.width % model.heads !== 0 || (model.width / model.heads) % 2 === 0,
+    ["model", "heads"],
+    `is ${model.heads}, so a head would have ${model.width / model.heads} features; rotary positions need an even number`,
+  );
+  check(
+    routing.prefixTokens < model.sequenceLength,
+    ["routing", "prefixTokens"],
+    `is ${routing.prefixTokens}; expected less than model.sequenceLength (${model.sequenceLength}), or no token would be scored`,
+  );
+
+  const steps = training.seedSteps + training.rounds * training.innerSteps;
+  check(
+    training.warmupSteps < steps,
+    ["training", "warmupSteps"],
+    `is ${training.warmupSteps}; expected less than the ${steps} steps of the run (seedSteps + rounds × innerSteps)`,
+  );
+  check(
+    data.validationFraction + data.routerFraction < 1,
+    ["data", "validationFraction"],
+    "and data.routerFraction leave nothing to train on; expected a sum below 1",
+  );
+  check(
+    swarm.leaseSeconds >= 2 * swarm.heartbeatSeconds,
+    ["swarm", "leaseSeconds"],
+    `is ${swarm.leaseSeconds}; expected at least twice swarm.heartbeatSeconds (${swarm.heartbeatSeconds}), which renews it`,
+  );
+  check(
+    swarm.settleSeconds < swarm.leaseSeconds,
+    ["swarm", "settleSeconds"],
+    `is ${swarm.settleSeconds}; expected less than swarm.leaseSeconds (${swarm.leaseSeconds})`,
+  );
+  return problems;
+}
+
+/** Throws ManifestError with every problem. Peers call it on the manifests they fetch, too. */
+export function validateConfig(config: RunConfig): void {
+  throwProblems(configProblems(config));
+}

@@ -1,0 +1,215 @@
+/**
+ * One fetch of many blocks from several holders: a queue that the holders' workers share, so that a fast
+ * holder takes more and a dead one's share goes to the others. Asking several holders for one block at
+ * once (a plain bitswap get) would move every byte once per holder.
+ */
+import type { CID } from "multiformats/cid";
+import { messageOf, StorageError, UnavailableError } from "../errors.ts";
+import { createPatience } from "./patience.ts";
+import type { Slots } from "./slots.ts";
+
+/** Wants in flight to one holder; more gain little and cost a slow link its timeouts. */
+export const WANTS_PER_HOLDER = 4;
+const CONNECT_DEADLINE_MS = 15_000;
+const SEARCH_DEADLINE_MS = 30_000;
+/** Silences after which a connected holder is given up. */
+const STRIKES = 2;
+/** Age after which an idle holder is asked for a block that another one is still to send. */
+const HEDGE_MS = 10_000;
+
+/** What a fetch needs from the network. */
+export interface BlockSource {
+  connect(holder: string, signal: AbortSignal): Promise<void>;
+  /** Gets the block onto this disk; resolves to its size. Rejects when the holder lacks it; StorageError when the disk refuses. */
+  ask(cid: CID, holder: string, signal: AbortSignal): Promise<number>;
+  /** Calls back when the connection to the holder is lost; returns how to stop that. */
+  onLost(holder: string, lost: () => void): () => void;
+  /** Peers that announce the CID. */
+  search(cid: CID, signal: AbortSignal): AsyncIterable<string>;
+}
+
+interface Want {
+  cid: CID;
+  lackedBy: Set<string>;
+  /** Holder → when it was asked. */
+  asked: Map<string, number>;
+  done: AbortController;
+}
+
+export interface FetchJob {
+  cids: CID[];
+  holders: string[];
+  /** Asked for in the DHT when the holders fail: usually the root that was announced. */
+  root: CID | undefined;
+  signal: AbortSignal | undefined;
+  source: BlockSource;
+  slots: Slots;
+  /** A block is on disk. */
+  arrived(cid: CID, byteLength: number): void;
+}
+
+/** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or StorageError. */
+export async function runFetchJob(job: FetchJob): Promise<void> {
+  const { source, slots } = job;
+  const wants = new Set(
+    job.cids.map((cid): Want => ({
+      cid,
+      lackedBy: new Set(),
+      asked: new Map(),
+      done: new AbortController(),
+    })),
+  );
+  const failures = new Map<string, string>();
+  const running = new Map<string, Promise<void>>();
+  const end = new AbortController();
+  const total = wants.size;
+  let change = Promise.withResolvers<void>();
+
+  const changed = (): void => {
+    change.resolve();
+    change = Promise.withResolvers<void>();
+  };
+  const onAbort = (): void => {
+    end.abort(unavailable("it was given up"));
+    changed();
+  };
+
+  function unavailable(reason: string): UnavailableError {
+    const first = [...wants][0]?.cid;
+    const tried = [...failures].map(([holder, failure]) => `${holder}: ${failure}`);
+    return new UnavailableError(
+      `Cannot fetch ${wants.size} of ${total} blocks (${first?.toString() ?? "none"} …): ${[...tried, reason].join("; ")}.`,
+    );
+  }
+
+  /** The next block to ask of a holder: one nobody was asked for, or one that takes another too long. */
+  function pick(holder: string): Want | undefined {
+    const now = performance.now();
+    let oldest: Want | undefined;
+    let age = HEDGE_MS;
+    for (const want of wants) {
+      if (want.lackedBy.has(holder) || want.asked.has(holder)) continue;
+      if (want.asked.size === 0) return want;
+      const since = now - Math.max(...want.asked.values());
+      if (since >= age) [oldest, age] = [want, since];
+    }
+    return oldest;
+  }
+
+  async function worker(holder: string, lost: AbortController, patience: ReturnType<typeof createPatience>) {
+    const over = AbortSignal.any([end.signal, lost.signal]);
+    while (wants.size > 0 && !over.aborted) {
+      const release = await slots.acquire(holder);
+      try {
+        const want = over.aborted ? undefined : pick(holder);
+        if (want !== undefined) {
+          await askFor(want, holder, lost, patience);
+          continue;
+        }
+      } finally {
+        release();
+      }
+      if ([...wants].every((want) => want.lackedBy.has(holder))) return;
+      const timer = setTimeout(changed, HEDGE_MS);
+      await change.promise;
+      clearTimeout(timer);
+    }
+  }
+
+  async function askFor(
+    want: Want,
+    holder: string,
+    lost: AbortController,
+    patience: ReturnType<typeof createPatience>,
+  ): Promise<void> {
+    const silence = new AbortController();
+    const since = performance.now();
+    let timer: NodeJS.Timeout;
+    const watch = (): void => {
+      const silent = performance.now() - Math.max(since, patience.lastArrival());
+      const left = patience.limit() - silent;
+      if (left <= 0) silence.abort();
+      else timer = setTimeout(watch, left);
+    };
+    watch();
+    want.asked.set(holder, since);
+    try {
+      const byteLength = await source.ask(
+        want.cid,
+        holder,
+        AbortSignal.any([end.signal, lost.signal, silence.signal, want.done.signal]),
+      );
+      patience.arrived(performance.now());
+      if (!wants.delete(want)) return;
+      want.done.abort();
+      job.arrived(want.cid, byteLength);
+    } catch (error) {
+      if (error instanceof StorageError) end.abort(error);
+      else if (end.signal.aborted || want.done.signal.aborted || lost.signal.aborted) return;
+      else if (silence.signal.aborted) {
+        if (patience.strike() < STRIKES) return;
+        failures.set(holder, `it sent nothing for ${Math.round(patience.limit() / 1000)} s`);
+        lost.abort();
+      } else want.lackedBy.add(holder);
+    } finally {
+      clearTimeout(timer!);
+      want.asked.delete(holder);
+      changed();
+    }
+  }
+
+  /** Uses a holder until nothing is left that it could give. A lost connection is made anew once. */
+  async function useHolder(holder: string): Promise<void> {
+    const patience = createPatience();
+    for (let attempt = 0; attempt < 2 && wants.size > 0 && !end.signal.aborted; attempt++) {
+      const deadline = AbortSignal.timeout(CONNECT_DEADLINE_MS);
+      try {
+        await source.connect(holder, AbortSignal.any([end.signal, deadline]));
+      } catch (error) {
+        failures.set(holder, deadline.aborted ? "it did not answer the dial" : messageOf(error));
+        return;
+      }
+      failures.delete(holder);
+      const lost = new AbortController();
+      const stop = source.onLost(holder, () => {
+        failures.set(holder, "it disconnected");
+        lost.abort();
+        changed();
+      });
+      const workers = Array.from({ length: Math.min(WANTS_PER_HOLDER, total) }, () =>
+        worker(holder, lost, patience),
+      );
+      await Promise.all(workers).finally(stop);
+      if (failures.get(holder) !== "it disconnected") break;
+    }
+    if (wants.size > 0 && !failures.has(holder)) failures.set(holder, "it does not have them");
+  }
+
+  const start = (holder: string): void => {
+    if (!running.has(holder)) running.set(holder, useHolder(holder).finally(changed));
+  };
+
+  job.signal?.addEventListener("abort", onAbort);
+  try {
+    if (job.signal?.aborted === true) onAbort();
+    job.holders.forEach(start);
+    await Promise.all(running.values());
+    if (wants.size > 0 && !end.signal.aborted) {
+      const signal = AbortSignal.any([end.signal, AbortSignal.timeout(SEARCH_DEADLINE_MS)]);
+      const missing = [...wants][0]!.cid;
+      for (const cid of job.root === undefined ? [missing] : [job.root, missing]) {
+        for await (const holder of source.search(cid, signal)) {
+          start(holder);
+          if (wants.size === 0) break;
+        }
+        await Promise.all(running.values());
+        if (wants.size === 0) break;
+      }
+    }
+    if (end.signal.reason instanceof Error && wants.size > 0) throw end.signal.reason;
+    if (wants.size > 0) throw unavailable("the DHT names nobody else");
+  } finally {
+    job.signal?.removeEventListener("abort", onAbort);
+    end.abort();
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Opens everything under one directory and builds Helia on it. Helia gets no gateway, no delegated
+ * routing and no router at all: it exchanges blocks with peers it is told of, and nothing phones home.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { withBitswap } from "@helia/bitswap";
+import type { HeliaWithLibp2p } from "@helia/libp2p";
+import type { Libp2p, ServiceMap } from "@libp2p/interface";
+import { peerIdFromString } from "@libp2p/peer-id";
+import { LevelDatastore } from "datastore-level";
+import { createHeliaLight } from "helia";
+import { type Logger, silentLogger } from "../log.ts";
+import { MAX_BLOCK_BYTES } from "../objects/object.ts";
+import { CheckedBlockstore } from "./blockstore.ts";
+import type { BlockSource } from "./fetch-job.ts";
+import { openRetention } from "./retention.ts";
+import { openStateFiles } from "./state.ts";
+import { storageError } from "./storage-error.ts";
+import { createStore } from "./store.ts";
+import type { Store } from "./types.ts";
+
+export interface NodeInit<S extends ServiceMap> {
+  /** Blocks, database and state files live here. One process at a time. */
+  dir: string;
+  /** Constructs the libp2p node, not started, over the given datastore. */
+  libp2p(datastore: LevelDatastore): Promise<Libp2p<S>>;
+  log?: Logger;
+}
+
+export interface StoreNode<S extends ServiceMap> {
+  libp2p: Libp2p<S>;
+  store: Store;
+  /** Starts libp2p, then block exchange. */
+  start(): Promise<void>;
+  /** Stops both and closes the directory. The node cannot be started again. */
+  stop(): Promise<void>;
+}
+
+const BITSWAP = {
+  // Both cover a whole message; with the default of 10 s a slow link forgets wants.
+  messageSendTimeout: 300_000,
+  messageReceiveTimeout: 300_000,
+  // A message per block: a slow link shows progress with every block, not with every fourth.
+  maxOutgoingMessageSize: MAX_BLOCK_BYTES + (64 << 10),
+  maxIncomingMessageSize: 4 << 20,
+  // A peer that asks again lost the block, for instance to a bad disk; by default it is ignored for 5 s.
+  doNotResendBlockWindow: -1,
+  // All blocks a peer wants are read into memory at once. The option's documented spelling has no effect.
+  maxWantListSize: 64,
+};
+
+/**
+ * Opens the directory; throws StorageError when it is locked, full, read-only or otherwise refuses.
+ *
+ * @example
+ * const node = await openNode({
+ *   dir,
+ *   libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
+ * });
+ * const network = createNetwork(node.libp2p, config);
+ * await node.start();
+ */
+export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise<StoreNode<S>> {
+  const log = (init.log ?? silentLogger).component("store");
+  const blocks = new CheckedBlockstore(join(init.dir, "blocks"), log);
+  const datastore = new LevelDatastore(join(init.dir, "data"));
+  const { database, retention, state } = await openDirectory(init.dir, blocks, datastore);
+  let libp2p: Libp2p<S>;
+  try {
+    libp2p = await init.libp2p(datastore);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  const helia = Object.assign(createHeliaLight({ blockstore: blocks, datastore }), { libp2p });
+  helia.addMixin({
+    name: "libp2p",
+    start: () => libp2p.start(),
+    stop: () => libp2p.stop(),
+  });
+  withBitswap(helia, BITSWAP);
+
+  return {
+    libp2p,
+    store: createStore({ blocks, retention, state, source: blockSource(helia) }),
+    async start() {
+      await helia.start();
+    },
+    async stop() {
+      try {
+        await helia.stop();
+      } finally {
+        await database.close();
+      }
+    },
+  };
+}
+
+async function openDirectory(directory: string, blocks: CheckedBlockstore, datastore: LevelDatastore) {
+  const database = datastore.db;
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    // Not datastore.open(), which drops the reason.
+    await database.open({ createIfMissing: true });
+    try {
+      await blocks.open();
+      const state = await openStateFiles(join(directory, "state"));
+      return { database, retention: await openRetention(database, blocks), state };
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  } catch (error) {
+    throw storageError(error, directory);
+  }
+}
+
+function blockSource<S extends ServiceMap>(helia: HeliaWithLibp2p<S>): BlockSource {
+  const { libp2p } = helia;
+  return {
+    async connect(holder, signal) {
+      await libp2p.dial(peerIdFromString(holder), { signal });
+    },
+    async ask(cid, holder, signal) {
+      // A session drops a peer for good at its first miss, so each want has its own.
+      const session = helia.blockstore.createSession(cid, {
+        providers: [peerIdFromString(holder).toCID()],
+        minProviders: 1,
+        maxProviders: 1,
+      });
+      try {
+        let byteLength = 0;
+        for await (const bytes of session.get(cid, { signal })) byteLength += bytes.byteLength;
+        return byteLength;
+      } finally {
+        session.close();
+      }
+    },
+    onLost(holder, lost) {
+      const listener = ({ detail }: CustomEvent): void => {
+        if (String(detail) === holder) lost();
+      };
+      libp2p.addEventListener("peer:disconnect", listener);
+      return () => libp2p.removeEventListener("peer:disconnect", listener);
+    },
+    async *search(cid, signal) {
+      try {
+        for await (const { id } of libp2p.contentRouting.findProviders(cid, { signal }))
+          if (!id.equals(libp2p.peerId)) yield id.toString();
+      } catch {
+        // Nobody can be asked, or the search took too long: what it found is what there is.
+      }
+    },
+  };
+}

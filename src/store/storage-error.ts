@@ -1,0 +1,28 @@
+import { messageOf, StorageError } from "../errors.ts";
+
+const REASONS: [code: string, reason: string][] = [
+  ["ENOSPC", "the disk is full; free some space and start again"],
+  ["EDQUOT", "the disk quota is used up; free some space and start again"],
+  ["EROFS", "the disk is read-only; choose another directory"],
+  ["EACCES", "this user may not write there; choose another directory or change its permissions"],
+  ["EPERM", "this user may not write there; choose another directory or change its permissions"],
+  ["ENOTDIR", "a part of that path is a file; choose another directory"],
+  ["EMFILE", "too many files are open; raise the limit (ulimit -n)"],
+  ["LEVEL_LOCKED", "another process uses it; stop that one or choose another directory"],
+];
+
+/** Whether an error of the file system has this code. */
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
+
+/** Turns what a disk or database refused into one line. The stores below us keep only the text of an error. */
+export function storageError(error: unknown, directory: string): StorageError {
+  if (error instanceof StorageError) return error;
+  const texts = [];
+  for (let at = error; at instanceof Error; at = at.cause)
+    texts.push("code" in at ? at.code : "", at.message);
+  const text = texts.join(" ");
+  const reason = REASONS.find(([code]) => text.includes(code))?.[1] ?? messageOf(error);
+  return new StorageError(`Cannot use ${directory}: ${reason.replace(/\.$/, "")}.`, { cause: error });
+}

@@ -1,0 +1,120 @@
+/** The Store over a checked blockstore, own retention, state files and a source of missing blocks. */
+import type { CID } from "multiformats/cid";
+import { InvalidObjectError, UnavailableError } from "../errors.ts";
+import type { Block } from "../objects/object.ts";
+import type { CheckedBlockstore } from "./blockstore.ts";
+import { type BlockSource, runFetchJob, WANTS_PER_HOLDER } from "./fetch-job.ts";
+import type { Retention } from "./retention.ts";
+import { createSlots } from "./slots.ts";
+import type { StateFiles } from "./state.ts";
+import { storageError } from "./storage-error.ts";
+import type { FetchOptions, Store } from "./types.ts";
+
+const SHA2_256 = 0x12;
+const SYNCS_AT_ONCE = 8;
+
+export interface StoreParts {
+  blocks: CheckedBlockstore;
+  retention: Retention;
+  state: StateFiles;
+  source: BlockSource;
+}
+
+export function createStore(parts: StoreParts): Store {
+  const { blocks, retention, state, source } = parts;
+  const slots = createSlots(WANTS_PER_HOLDER);
+  /** Blocks that a fetch is after; others wait for it instead of fetching them twice. */
+  const fetching = new Map<string, PromiseWithResolvers<void>>();
+  let bytesIn = 0;
+
+  const settle = (key: string): void => {
+    fetching.get(key)?.resolve();
+    fetching.delete(key);
+  };
+
+  async function fetchMissing(cids: CID[], options: FetchOptions): Promise<void> {
+    const missing = new Map<string, CID>();
+    for (const cid of cids) {
+      if (cid.multihash.code !== SHA2_256)
+        throw new InvalidObjectError(
+          `${cid.toString()} is not a sha2-256 CID, the only kind that is fetched.`,
+        );
+      retention.touch(cid);
+      if (!missing.has(cid.toString()) && !(await blocks.has(cid))) missing.set(cid.toString(), cid);
+    }
+    const elsewhere: CID[] = [];
+    const own = new Map<string, CID>();
+    for (const [key, cid] of missing) {
+      if (fetching.has(key)) elsewhere.push(cid);
+      else own.set(key, cid);
+    }
+    const others = Promise.all(elsewhere.map((cid) => fetching.get(cid.toString())!.promise));
+    for (const key of own.keys()) fetching.set(key, Promise.withResolvers());
+    try {
+      if (own.size > 0)
+        await runFetchJob({
+          cids: [...own.values()],
+          holders: options.holders ?? [],
+          root: options.root,
+          signal: options.signal,
+          source,
+          slots,
+          arrived(cid, byteLength) {
+            bytesIn += byteLength;
+            own.delete(cid.toString());
+            settle(cid.toString());
+          },
+        });
+    } finally {
+      for (const key of own.keys()) settle(key);
+    }
+    if (elsewhere.length === 0) return;
+    await others;
+    // Whatever the other fetch could not get is tried with our own holders.
+    await fetchMissing(elsewhere, options);
+  }
+
+  return {
+    async put(given) {
+      const list: Block[] = [];
+      for (const block of given) {
+        retention.touch(block.cid);
+        await blocks.put(block.cid, block.bytes);
+        list.push(block);
+      }
+      try {
+        for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
+          await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => blocks.sync(cid)));
+      } catch (error) {
+        throw storageError(error, blocks.path);
+      }
+    },
+    has: (cid) => blocks.has(cid),
+    local: (cid) => blocks.read(cid),
+    async get(cid, options = {}) {
+      const local = await blocks.read(cid);
+      if (local !== undefined) {
+        retention.touch(cid);
+        return local;
+      }
+      await fetchMissing([cid], options);
+      const bytes = await blocks.read(cid);
+      if (bytes === undefined)
+        throw new UnavailableError(
+          `The block ${cid.toString()} was fetched but cannot be read back; check the disk.`,
+        );
+      return bytes;
+    },
+    fetch: (cids, options = {}) => fetchMissing(cids, options),
+    retain: (owner, cids) => retention.retain(owner, cids),
+    release: (owner) => retention.release(owner),
+    retained: async (owner) => retention.retained(owner),
+    owners: async () => retention.owners(),
+    sweep: () => retention.sweep(),
+    readState: (name) => state.read(name),
+    writeState: (name, bytes) => state.write(name, bytes),
+    get transferred() {
+      return { bytesIn, bytesOut: blocks.bytesServed };
+    },
+  };
+}

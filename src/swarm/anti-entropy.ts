@@ -1,0 +1,92 @@
+/**
+ * Two peers compare what they know of every module and exchange what either lacks, over a stream. Gossip is best
+ * effort; this is what makes all peers converge (DESIGN section 4).
+ */
+import type { CID } from "multiformats/cid";
+import { InvalidObjectError, messageOf } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Network } from "../net/types.ts";
+import type { Lineage } from "../outer/lineage.ts";
+import { Answer, Ask } from "./messages.ts";
+
+export const ANTI_ENTROPY_PROTOCOL = "/pathweave/anti-entropy/1";
+/** Room for the frame of an answer below the object limit of 1 MiB. */
+const ANSWER_BYTES = 900_000;
+const ANSWER_RECORDS = 4096;
+const REQUEST_MS = 30_000;
+/** Answers in a row from one peer, so that one that always has more cannot hold this peer for ever. */
+const MAX_ANSWERS = 1000;
+
+export interface AntiEntropyInit {
+  network: Network;
+  run: CID;
+  lineages: ReadonlyMap<string, Lineage>;
+  /** Block of a known version or contribution. */
+  blockOf(cid: CID): Promise<Uint8Array | undefined>;
+  /** Takes in a block of a version or contribution; false when it was known already. */
+  ingest(block: Uint8Array, from: string): Promise<boolean>;
+  log: Logger;
+}
+
+export interface AntiEntropy {
+  start(): Promise<void>;
+  /** Learns what `peer` knows and this one lacks. Throws NetworkError or InvalidObjectError. */
+  ask(peer: string, signal: AbortSignal): Promise<void>;
+}
+
+export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
+  const { network, run, lineages, blockOf, ingest, log } = init;
+  const asking = new Map<string, Promise<void>>();
+
+  async function answer(request: Uint8Array): Promise<Uint8Array> {
+    const ask = Ask.decode(request);
+    if (!ask.run.equals(run)) throw new InvalidObjectError("That is another run.");
+    const records: Uint8Array[] = [];
+    let size = 0;
+    let more = false;
+    for (const [module, have] of Object.entries(ask.modules)) {
+      const lack = lineages.get(module)?.since(have);
+      if (lack === undefined) continue;
+      more ||= lack.more;
+      for (const cid of [...lack.versions, ...lack.contributions]) {
+        const block = await blockOf(cid);
+        if (block === undefined) continue;
+        size += block.byteLength + 16;
+        if (size > ANSWER_BYTES || records.length >= ANSWER_RECORDS)
+          return Answer.encode({ records, more: true }).bytes;
+        records.push(block);
+      }
+    }
+    return Answer.encode({ records, more }).bytes;
+  }
+
+  async function exchange(peer: string, signal: AbortSignal): Promise<void> {
+    for (let answers = 0; answers < MAX_ANSWERS; answers++) {
+      const modules = Object.fromEntries([...lineages].map(([module, lineage]) => [module, lineage.have()]));
+      const request = Ask.encode({ run, modules }).bytes;
+      const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
+      const { records, more } = Answer.decode(await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline));
+      let news = 0;
+      for (const block of records) {
+        try {
+          if (await ingest(block, peer)) news++;
+        } catch (error) {
+          if (!(error instanceof InvalidObjectError)) throw error;
+          log.warn(`peer ${peer} sent a record that is refused: ${messageOf(error)}`);
+        }
+      }
+      if (!more || news === 0) return;
+    }
+  }
+
+  return {
+    start: () => network.handle(ANTI_ENTROPY_PROTOCOL, (_from, request) => answer(request)),
+    ask(peer, signal) {
+      const running = asking.get(peer);
+      if (running !== undefined) return running;
+      const task = exchange(peer, signal).finally(() => asking.delete(peer));
+      asking.set(peer, task);
+      return task;
+    },
+  };
+}

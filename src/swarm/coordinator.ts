@@ -1,0 +1,351 @@
+/**
+ * What this peer should do next: a pure state machine. Messages and the clock go in (`now` in ms), decisions
+ * come out; `src/swarm/swarm.ts` carries them out. The same code runs in the daemon, the tests and the simulator.
+ */
+import type { CID } from "multiformats/cid";
+import type { RunConfig } from "../objects/config.ts";
+import type { Lineage } from "../outer/lineage.ts";
+import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import type { Topology } from "../run/types.ts";
+import { createLeases, type Lease, type Slot, slotKey, yields } from "./leases.ts";
+import { createMembership, type Member } from "./membership.ts";
+import type { Heartbeat, LeaseNotice } from "./messages.ts";
+import { ownersOf, rendezvous } from "./ownership.ts";
+
+export type Decision =
+  /** Announce a lease, then let conflicts settle. */
+  | { type: "claim"; slot: Slot }
+  /** The claim settled: train. */
+  | { type: "start"; slot: Slot }
+  | { type: "abandon"; slot: Slot; reason: string }
+  /** Publish the next version of a module from these contributions. */
+  | { type: "fold"; module: string; parent: KnownVersion; contributions: KnownContribution[] };
+
+export interface CoordinatorInit {
+  self: string;
+  role: "worker" | "observer";
+  run: CID;
+  config: RunConfig;
+  topology: Topology;
+  /** One lineage per module, by module name. */
+  lineages: ReadonlyMap<string, Lineage>;
+}
+
+interface OwnLease {
+  slot: Slot;
+  claimed: number;
+  started: boolean;
+  progress: number;
+}
+
+/** A module's generation that could be closed now, and why. */
+interface Closable {
+  head: CID;
+  since: number;
+}
+
+export class Coordinator {
+  readonly #init: CoordinatorInit;
+  readonly #runId: string;
+  readonly membership;
+  readonly leases;
+  #own: OwnLease | undefined;
+  /** Since when a path's next slot is known to be next, and ready to start; by path and replica. */
+  readonly #waiting = new Map<string, { round: number; since: number }>();
+  readonly #ready = new Map<string, { round: number; since: number }>();
+  /** When the first contribution to a module's next generation was seen, by head. */
+  readonly #firstPending = new Map<string, Closable>();
+  readonly #closable = new Map<string, Closable>();
+  readonly #folding = new Set<string>();
+  /** Contributions whose outer gradient is on this disk; only these can be folded here. */
+  readonly #available = new Set<string>();
+  /** Who contributed the latest round, by path and replica. */
+  readonly #trained = new Map<string, { round: number; signer: string }>();
+  /** Lowest round not known to be complete, per path and replica; a cache that only moves forward. */
+  readonly #nextRound = new Map<string, number>();
+
+  constructor(init: CoordinatorInit) {
+    this.#init = init;
+    this.#runId = init.run.toString();
+    this.membership = createMembership(init.config.swarm.heartbeatSeconds * 1000);
+    this.leases = createLeases(init.config.swarm.leaseSeconds * 1000);
+  }
+
+  /** Takes in a peer's heartbeat; false when it is a replay. */
+  heard(peer: string, heartbeat: Heartbeat, now: number): boolean {
+    if (!this.membership.heard(peer, heartbeat, now)) return false;
+    this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now);
+    return true;
+  }
+
+  /** Own lease as heartbeats carry it. */
+  notices(): LeaseNotice[] {
+    return this.#own === undefined ? [] : [{ ...this.#own.slot, progress: this.#own.progress }];
+  }
+
+  get ownSlot(): Slot | undefined {
+    return this.#own?.slot;
+  }
+
+  progress(share: number): void {
+    if (this.#own !== undefined) this.#own.progress = share;
+  }
+
+  /** The slot is done, failed or given up: this peer is idle again. */
+  released(): void {
+    this.#own = undefined;
+  }
+
+  /** A contribution became known: its signer holds the optimizer state of that path. */
+  contributed({ round, path, replica, signer }: KnownContribution): void {
+    const key = `${path}/${replica}`;
+    if ((this.#trained.get(key)?.round ?? -1) < round) this.#trained.set(key, { round, signer });
+  }
+
+  /** The outer gradient of a contribution is on this disk. */
+  available(contribution: CID): void {
+    this.#available.add(contribution.toString());
+  }
+
+  isAvailable(contribution: CID): boolean {
+    return this.#available.has(contribution.toString());
+  }
+
+  /** The fold that was decided has ended, in success or failure; the module may be decided on again. */
+  foldEnded(module: string): void {
+    this.#folding.delete(module);
+    this.#closable.delete(module);
+  }
+
+  /** Live peers that train and own, this one included if it does. */
+  workers(now: number): string[] {
+    const others = this.membership
+      .live(now)
+      .filter((member) => member.heartbeat.role === "worker")
+      .map((member) => member.peer);
+    return this.#init.role === "worker" ? [this.#init.self, ...others] : others;
+  }
+
+  owners(module: string, now: number): string[] {
+    return ownersOf(this.#runId, module, this.workers(now), this.#init.config.swarm.owners);
+  }
+
+  /** Modules whose next version is this peer's duty. */
+  owned(now: number): string[] {
+    return this.#init.topology.modules
+      .map((module) => module.name)
+      .filter((module) => this.owners(module, now).includes(this.#init.self));
+  }
+
+  lineage(module: string): Lineage {
+    const lineage = this.#init.lineages.get(module);
+    if (lineage === undefined) throw new Error(`No lineage of module ${module}.`);
+    return lineage;
+  }
+
+  /** Whether every module of the path has a contribution of the slot. */
+  completed(slot: Slot): boolean {
+    return this.#init.topology
+      .modulesOfPath(slot.path)
+      .every((module) => this.lineage(module).completed(slot.round, slot.path, slot.replica));
+  }
+
+  /** The next slot of every path and replica that has rounds left. */
+  openSlots(): Slot[] {
+    const { topology, config } = this.#init;
+    const slots: Slot[] = [];
+    for (let path = 0; path < topology.paths; path++)
+      for (let replica = 0; replica < topology.replicas; replica++) {
+        const key = `${path}/${replica}`;
+        let round = this.#nextRound.get(key) ?? 0;
+        while (round < config.training.rounds && this.completed({ round, path, replica })) round++;
+        this.#nextRound.set(key, round);
+        if (round < config.training.rounds) slots.push({ round, path, replica });
+      }
+    return slots;
+  }
+
+  /** Every round of every path is complete and every contribution folded. */
+  done(): boolean {
+    return (
+      this.openSlots().length === 0 &&
+      [...this.#init.lineages.values()].every((lineage) => lineage.pending().length === 0)
+    );
+  }
+
+  /** Decides what to do now. Call it on every message and at least once a second. */
+  decide(now: number): Decision[] {
+    this.membership.prune(now);
+    const open = this.openSlots();
+    const decisions = [...this.#decideFolds(now)];
+    const lease = this.#decideLease(open, now);
+    if (lease !== undefined) decisions.push(lease);
+    return decisions;
+  }
+
+  #decideLease(open: Slot[], now: number): Decision | undefined {
+    const ready = open.filter((slot) => this.#isReady(slot, now));
+    if (this.#init.role !== "worker") return undefined;
+    if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
+    const slot = this.#choose(ready, now);
+    if (slot === undefined) return undefined;
+    this.#own = { slot, claimed: now, started: false, progress: 0 };
+    return { type: "claim", slot };
+  }
+
+  #decideOwn(own: OwnLease, now: number): Decision | undefined {
+    const { slot } = own;
+    const abandon = (reason: string): Decision => {
+      this.#own = undefined;
+      return { type: "abandon", slot, reason };
+    };
+    if (this.completed(slot)) return own.progress < 1 ? abandon("another peer completed it") : undefined;
+    const rival = this.leases
+      .on(slot, now)
+      .find((lease) =>
+        yields(
+          this.#runId,
+          slot,
+          { peer: this.#init.self, progress: own.progress },
+          { peer: lease.holder, progress: lease.progress },
+        ),
+      );
+    if (rival !== undefined) return abandon(`peer ${rival.holder} has the earlier claim`);
+    if (own.started || now - own.claimed < this.#init.config.swarm.settleSeconds * 1000) return undefined;
+    own.started = true;
+    return { type: "start", slot };
+  }
+
+  /**
+   * A slot may start when all its modules are at the generation of the round; after twice the grace time it
+   * starts with what there is. (Once the grace time is over a generation closes without the missing, so a
+   * round that waits as long again starts from a current head in all but broken cases.)
+   */
+  #isReady(slot: Slot, now: number): boolean {
+    const waiting = sinceRound(this.#waiting, slot, now);
+    const current = this.#init.topology
+      .modulesOfPath(slot.path)
+      .every((module) => this.lineage(module).head().generation >= slot.round);
+    const ready = current || now - waiting >= 2 * this.#init.config.swarm.graceSeconds * 1000;
+    if (ready) sinceRound(this.#ready, slot, now);
+    return ready;
+  }
+
+  /**
+   * The slot to claim, if any. All idle workers rank themselves alike for each slot (who trained the path last
+   * comes first, since it holds optimizer state and shard, then rendezvous order); the n-th waits n settle times
+   * for those before it. So most slots are claimed once, and a slot whose favourite is silent is still taken.
+   */
+  #choose(ready: Slot[], now: number): Slot | undefined {
+    const idle = this.workers(now).filter(
+      (peer) => peer === this.#init.self || this.leases.of(peer, now).length === 0,
+    );
+    let best: { slot: Slot; rank: number } | undefined;
+    for (const slot of ready) {
+      if (this.leases.on(slot, now).length > 0) continue;
+      const order = rendezvous(["slot", this.#runId, slot.path, slot.replica], idle);
+      const previous = this.#trained.get(`${slot.path}/${slot.replica}`)?.signer;
+      const rank =
+        previous === this.#init.self
+          ? 0
+          : order.indexOf(this.#init.self) + (previous !== undefined && idle.includes(previous) ? 1 : 0);
+      const wait = rank * 2 * this.#init.config.swarm.settleSeconds * 1000;
+      if (now - sinceRound(this.#ready, slot, now) < wait) continue;
+      if (best === undefined || rank < best.rank || (rank === best.rank && slot.round < best.slot.round))
+        best = { slot, rank };
+    }
+    return best?.slot;
+  }
+
+  *#decideFolds(now: number): Generator<Decision> {
+    for (const { name: module } of this.#init.topology.modules) {
+      const lineage = this.lineage(module);
+      const head = lineage.head();
+      const known = lineage.pending();
+      const pending = known.filter((contribution) => this.isAvailable(contribution.cid));
+      if (pending.length === 0 || this.#folding.has(module)) continue;
+      const first = this.#since(this.#firstPending, module, head.cid, now);
+      const absent = new Set(known.filter((c) => !this.isAvailable(c.cid)).map(slotKey));
+      if (!this.#isClosable(module, lineage, head, absent, first, now)) continue;
+      const closable = this.#since(this.#closable, module, head.cid, now);
+      const duty = this.owners(module, now).indexOf(this.#init.self);
+      if (this.#init.role !== "worker" || duty < 0 || now - closable < duty * this.ownerDelayMs) continue;
+      this.#folding.add(module);
+      yield { type: "fold", module, parent: head, contributions: pending };
+    }
+  }
+
+  /** How long the next owner waits before it does the duty of the one before. */
+  get ownerDelayMs(): number {
+    const { heartbeatSeconds, leaseSeconds } = this.#init.config.swarm;
+    return Math.max(2 * heartbeatSeconds, leaseSeconds / 4) * 1000;
+  }
+
+  /**
+   * A generation closes when all expected contributions are in, or when the quorum is in and the grace time over.
+   * After the last round, generations carry only late contributions, and close when no more can come.
+   */
+  #isClosable(
+    module: string,
+    lineage: Lineage,
+    head: KnownVersion,
+    /** Slots with a contribution that is known but not on this disk yet. */
+    absent: ReadonlySet<string>,
+    firstPending: number,
+    now: number,
+  ): boolean {
+    const expected = lineage.expected(head.generation + 1);
+    const graceOver = now - firstPending >= this.#init.config.swarm.graceSeconds * 1000;
+    if (expected.length === 0) {
+      const more = this.openSlots().some((slot) =>
+        this.#init.topology.modulesOfPath(slot.path).includes(module),
+      );
+      return (!more && absent.size === 0) || graceOver;
+    }
+    const present = expected.filter(
+      (slot) => lineage.completed(slot.round, slot.path, slot.replica) && !absent.has(slotKey(slot)),
+    ).length;
+    if (present === expected.length) return true;
+    return graceOver && present >= Math.ceil(this.#init.config.outer.quorum * expected.length);
+  }
+
+  #since(times: Map<string, Closable>, module: string, head: CID, now: number): number {
+    const known = times.get(module);
+    if (known !== undefined && known.head.equals(head)) return known.since;
+    times.set(module, { head, since: now });
+    return now;
+  }
+
+  /** What this peer waits for, in words with names and ages; undefined when it works or nothing is left. */
+  waitingFor(now: number): string | undefined {
+    if (this.#own?.started === true || this.done()) return undefined;
+    const ago = (member: Member | undefined): string =>
+      member === undefined ? "not seen yet" : `last seen ${Math.round((now - member.lastSeen) / 1000)} s ago`;
+    for (const slot of this.openSlots()) {
+      for (const module of this.#init.topology.modulesOfPath(slot.path)) {
+        const head = this.lineage(module).head();
+        if (head.generation >= slot.round) continue;
+        const missing = this.lineage(module)
+          .expected(head.generation + 1)
+          .filter((s) => !this.lineage(module).completed(s.round, s.path, s.replica));
+        const what =
+          missing.length > 0
+            ? `contributions of path ${missing.map((s) => s.path).join(", ")}`
+            : `owner ${this.owners(module, now)[0] ?? "(none)"} ${ago(this.membership.member(this.owners(module, now)[0] ?? ""))}`;
+        return `round ${slot.round} of path ${slot.path} waits for ${module} generation ${head.generation + 1}: ${what}`;
+      }
+    }
+    return undefined;
+  }
+}
+
+/** When the slot's round was first noted under its path and replica; notes it now if it was not. */
+function sinceRound(times: Map<string, { round: number; since: number }>, slot: Slot, now: number): number {
+  const key = `${slot.path}/${slot.replica}`;
+  const known = times.get(key);
+  if (known?.round === slot.round) return known.since;
+  times.set(key, { round: slot.round, since: now });
+  return now;
+}
+
+export type { Lease, Slot };

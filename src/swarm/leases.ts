@@ -1,0 +1,80 @@
+/**
+ * Claims on slots. A lease is a line in its holder's heartbeats; it lives for the run's lease time after the
+ * last heartbeat that named it. Pure: time comes in as `now` (ms).
+ */
+import { hash64 } from "../random.ts";
+import type { LeaseNotice } from "./messages.ts";
+
+/** One round of one replica of one path: the unit of work. */
+export interface Slot {
+  round: number;
+  path: number;
+  replica: number;
+}
+
+export interface Lease extends LeaseNotice {
+  holder: string;
+  /** When it was first heard of. */
+  since: number;
+  expires: number;
+}
+
+export function slotKey({ round, path, replica }: Slot): string {
+  return `${round}/${path}/${replica}`;
+}
+
+/** The precedence of a peer on a slot; on conflict the lower one keeps its lease. */
+export function precedence(run: string, slot: Slot, peer: string): bigint {
+  return hash64("lease", run, slot.round, slot.path, slot.replica, peer);
+}
+
+/**
+ * Whether a peer should give a slot up to a rival (DESIGN section 4): the one with the higher hash does while it
+ * is under half done; and one that has not begun does not start what a rival has half finished.
+ */
+export function yields(
+  run: string,
+  slot: Slot,
+  own: { peer: string; progress: number },
+  rival: { peer: string; progress: number },
+): boolean {
+  if (own.progress >= 0.5) return false;
+  if (own.progress === 0 && rival.progress >= 0.5) return true;
+  return precedence(run, slot, own.peer) > precedence(run, slot, rival.peer);
+}
+
+export interface Leases {
+  /** Replaces what `holder` claims with what its newest heartbeat says. */
+  heard(holder: string, notices: readonly LeaseNotice[], now: number): void;
+  /** Unexpired leases on a slot. */
+  on(slot: Slot, now: number): Lease[];
+  /** Unexpired leases of a peer. */
+  of(holder: string, now: number): Lease[];
+  all(now: number): Lease[];
+}
+
+/** @param leaseMs how long a lease outlives the last heartbeat that named it */
+export function createLeases(leaseMs: number): Leases {
+  const byHolder = new Map<string, Map<string, Lease>>();
+  const all = (now: number): Lease[] =>
+    [...byHolder.values()].flatMap((leases) => [...leases.values()]).filter((lease) => lease.expires > now);
+  return {
+    heard(holder, notices, now) {
+      const before = byHolder.get(holder);
+      if (notices.length === 0) {
+        byHolder.delete(holder);
+        return;
+      }
+      const next = new Map<string, Lease>();
+      for (const notice of notices) {
+        const key = slotKey(notice);
+        const since = before?.get(key)?.since ?? now;
+        next.set(key, { ...notice, holder, since, expires: now + leaseMs });
+      }
+      byHolder.set(holder, next);
+    },
+    on: (slot, now) => all(now).filter((lease) => slotKey(lease) === slotKey(slot)),
+    of: (holder, now) => all(now).filter((lease) => lease.holder === holder),
+    all,
+  };
+}

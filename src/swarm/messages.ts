@@ -1,0 +1,69 @@
+/**
+ * What peers of a run say to each other: one heartbeat kind on the run's topic, signed blocks on the
+ * modules' topics, and the two messages of anti-entropy. All are dag-cbor with a schema and a size cap.
+ */
+import { z } from "zod";
+import { cidSchema, bytesSchema, countSchema, defineObject } from "../objects/object.ts";
+
+const leaseSchema = z.strictObject({
+  round: countSchema,
+  path: countSchema,
+  replica: countSchema,
+  /** Share of the round's steps done, 0..1. */
+  progress: z.number().min(0).max(1),
+});
+
+const heartbeatSchema = z.strictObject({
+  run: cidSchema,
+  /** Grows with every heartbeat of a peer, also over restarts; older ones are replays. */
+  sequence: countSchema,
+  /** Observers read and serve, but neither train nor own. */
+  role: z.enum(["worker", "observer"]),
+  /** The peer stops: its leases are free at once. */
+  leaving: z.boolean(),
+  leases: z.array(leaseSchema).max(64),
+  /** Digest of the heads of all modules, so that two peers see at a glance whether they agree. */
+  heads: bytesSchema.refine((bytes) => bytes.byteLength === 32, "expected 32 bytes"),
+  /** Measured on this model; 0 before the first round. */
+  tokensPerSecond: z.number().min(0),
+  memoryBytes: countSchema,
+  /** Bytes of blocks received and sent since the peer started. */
+  bytesIn: countSchema,
+  bytesOut: countSchema,
+  device: z.string().max(64),
+});
+
+export type LeaseNotice = z.infer<typeof leaseSchema>;
+export type Heartbeat = z.infer<typeof heartbeatSchema>;
+export const Heartbeat = defineObject<Heartbeat>("pathweave/heartbeat", 1, heartbeatSchema);
+
+/** A block of the lineage, whole: versions and signed contributions are small, their tensors are not in them. */
+const recordSchema = z.strictObject({
+  run: cidSchema,
+  block: bytesSchema,
+});
+
+export type LineageRecord = z.infer<typeof recordSchema>;
+export const LineageRecord = defineObject<LineageRecord>("pathweave/lineage-record", 1, recordSchema);
+
+/** "This is what I know of these modules; send me what I lack." */
+const askSchema = z.strictObject({
+  run: cidSchema,
+  modules: z.record(
+    z.string().max(64),
+    z.strictObject({ versions: z.array(cidSchema).max(1024), contributions: z.array(cidSchema).max(8192) }),
+  ),
+});
+
+export type Ask = z.infer<typeof askSchema>;
+export const Ask = defineObject<Ask>("pathweave/anti-entropy-ask", 1, askSchema);
+
+const answerSchema = z.strictObject({
+  /** Blocks of versions and signed contributions. */
+  records: z.array(bytesSchema).max(4096),
+  /** More was left out for size: ask again. */
+  more: z.boolean(),
+});
+
+export type Answer = z.infer<typeof answerSchema>;
+export const Answer = defineObject<Answer>("pathweave/anti-entropy-answer", 1, answerSchema);

@@ -1,0 +1,727 @@
+/**
+ * The effects of the swarm: carries out what the coordinator decides, over the network, the store and the
+ * trainer. Everything it knows is rebuilt from disk at a restart and from any one peer by anti-entropy.
+ */
+import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { CID } from "multiformats/cid";
+import { InvalidObjectError, messageOf, NetworkError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Network } from "../net/types.ts";
+import { Contribution } from "../objects/contribution.ts";
+import type { Manifest } from "../objects/manifest.ts";
+import type { TensorDescription } from "../objects/tensor-pack.ts";
+import { dagCborCid, kindOf } from "../objects/object.ts";
+import { Version } from "../objects/version.ts";
+import { encodeTensors } from "../outer/codec.ts";
+import { Lineage } from "../outer/lineage.ts";
+import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import type { Topology } from "../run/types.ts";
+import type { Store } from "../store/types.ts";
+import { createAntiEntropy } from "./anti-entropy.ts";
+import { Coordinator, type Decision } from "./coordinator.ts";
+import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
+import type { Slot } from "./leases.ts";
+import { createLineageStore } from "./lineage-store.ts";
+import { Heartbeat, LineageRecord } from "./messages.ts";
+import { concatenate, createModuleStates, elementsOf } from "./module-states.ts";
+import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
+
+const TICK_MS = 500;
+/** Longest time for one peer to deliver the tensors of one module. */
+const FETCH_MS = 120_000;
+const DHT_MS = 20_000;
+const SYNCHRONISE_MS = 60_000;
+/** After a failed fetch or fold, how long until the next try. */
+const BACKOFF_MS = 3_000;
+
+export interface SwarmInit {
+  network: Network;
+  store: Store;
+  packs: Packs;
+  run: CID;
+  manifest: Manifest;
+  topology: Topology;
+  /** Tensors of a module in network order. */
+  tensors(module: string): TensorDescription[];
+  /** Absent for an observer. */
+  trainer: PathTrainer | undefined;
+  /** Keep all tensors of all generations. */
+  archive: boolean;
+  memoryBytes: number;
+  logger: Logger;
+  emit(event: SwarmEvent): void;
+}
+
+/** What `status` shows of one module. */
+export interface HeadStatus {
+  module: string;
+  generation: number;
+  cid: string;
+  tokens: number;
+  owners: string[];
+}
+
+export class Swarm {
+  readonly coordinator: Coordinator;
+  readonly #init: SwarmInit;
+  readonly #states;
+  readonly #records;
+  readonly #antiEntropy;
+  readonly #lineages = new Map<string, Lineage>();
+  readonly #log: Logger;
+  readonly #stopping = new AbortController();
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  /** Peers that announced a version, by CID: they hold its tensors. */
+  readonly #announcers = new Map<string, Set<string>>();
+  /** Versions whose tensors are on this disk, and fetches under way. */
+  readonly #materialised = new Map<string, Promise<void>>();
+  readonly #prefetching = new Map<string, number>();
+  readonly #retry = new Map<string, number>();
+  readonly #lastHead = new Map<string, string>();
+  readonly #live = new Set<string>();
+  readonly #synchronised = Promise.withResolvers<void>();
+  #work: AbortController | undefined;
+  #lastSlot: Slot | undefined;
+  #tokensPerSecond = 0;
+  #sequence = 0;
+  #waiting: string | undefined;
+  #done = false;
+
+  constructor(init: SwarmInit) {
+    this.#init = init;
+    this.#log = init.logger.component("swarm");
+    const { manifest, topology, run, network } = init;
+    this.coordinator = new Coordinator({
+      self: network.peerId,
+      role: init.trainer === undefined ? "observer" : "worker",
+      run,
+      config: manifest.config,
+      topology,
+      lineages: this.#lineages,
+    });
+    this.#states = createModuleStates({
+      packs: init.packs,
+      outer: manifest.config.outer,
+      tensors: init.tensors,
+      shardTokens: (path) => manifest.shards[path]!.tokens,
+    });
+    this.#records = createLineageStore(init.store, this.#lineages);
+    this.#antiEntropy = createAntiEntropy({
+      network,
+      run,
+      lineages: this.#lineages,
+      blockOf: (cid) => this.#records.block(cid),
+      ingest: (block, from) => this.#ingest(block, from),
+      log: this.#log,
+    });
+  }
+
+  get #config() {
+    return this.#init.manifest.config;
+  }
+
+  /** Restores the lineage from disk, joins the topics and starts to work. */
+  async start(): Promise<void> {
+    await this.#restore();
+    await this.#antiEntropy.start();
+    const { network } = this.#init;
+    network.subscribe(this.#topic(), {
+      validate: (_from, data) => this.#validateHeartbeat(data),
+      deliver: (from, data) => this.#hear(from, Heartbeat.decode(data)),
+    });
+    for (const { name } of this.#init.topology.modules)
+      network.subscribe(this.#topic(name), {
+        validate: (_from, data) => this.#validateRecord(name, data),
+        deliver: (from, data) => {
+          const { block } = LineageRecord.decode(data);
+          this.#run(`record from ${from}`, () => this.#ingest(block, from));
+        },
+      });
+    this.#every(TICK_MS, () => this.#tick());
+    this.#every(this.#config.swarm.heartbeatSeconds * 1000, () => this.#beat());
+    this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => this.#reconcile());
+    this.#run("DHT announcement", () => network.provide(this.#init.run, this.#signal(DHT_MS)));
+    this.#run("DHT heads", () => this.#readHeadRecords());
+    this.#beat();
+    this.#tick();
+  }
+
+  /** Says goodbye, which frees the leases at once, and waits for what is under way. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#work?.abort(new Error("the peer stops"));
+    this.coordinator.released();
+    await this.#publishHeartbeat(true).catch(() => {});
+    this.#stopping.abort(new Error("the peer stops"));
+    await Promise.allSettled(this.#tasks);
+    this.#init.network.unsubscribe(this.#topic());
+    for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
+    await this.#records.flush();
+    await this.#init.trainer?.close();
+  }
+
+  lineage(module: string): Lineage {
+    return this.coordinator.lineage(module);
+  }
+
+  heads(): HeadStatus[] {
+    return this.#init.topology.modules.map(({ name }) => {
+      const { cid, generation, tokens } = this.lineage(name).head();
+      const owners = this.coordinator.owners(name, performance.now());
+      return { module: name, generation, cid: cid.toString(), tokens, owners };
+    });
+  }
+
+  /** Parameters of a module's head or of its genesis, fetched when they are not on this disk. */
+  async parameters(module: string, of: "head" | "genesis", signal: AbortSignal): Promise<Float32Array> {
+    const lineage = this.lineage(module);
+    const version = of === "head" ? lineage.head() : lineage.ancestry().at(-1)!;
+    return this.#states.parameters(version, this.#holders(version), signal);
+  }
+
+  /**
+   * Folds every generation of a module again, from genesis to head, out of blocks from any peer.
+   * Resolves to the first version that does not follow, or undefined when the lineage holds.
+   */
+  async audit(module: string, signal: AbortSignal, onVersion: (version: KnownVersion) => void): Promise<KnownVersion | undefined> {
+    const lineage = this.lineage(module);
+    const versions = lineage.ancestry().toReversed();
+    let parent = versions[0]!;
+    await this.#states.load(parent, this.#holders(parent), signal);
+    for (const version of versions.slice(1)) {
+      const contributions = version.contributions.map((cid) => lineage.contribution(cid)!);
+      const folded = await this.#states.fold(parent, contributions, (c) => this.#deltaHolders(c), signal);
+      if (!folded.version.cid.equals(version.cid)) return version;
+      onVersion(version);
+      parent = version;
+    }
+    return undefined;
+  }
+
+  // ---------------------------------------------------------------- messages in
+
+  #topic(module?: string): string {
+    const base = `/pathweave/${this.#init.run.toString()}`;
+    return module === undefined ? base : `${base}/${module}`;
+  }
+
+  #validateHeartbeat(data: Uint8Array): "accept" | "reject" {
+    try {
+      return Heartbeat.decode(data).run.equals(this.#init.run) ? "accept" : "reject";
+    } catch {
+      return "reject";
+    }
+  }
+
+  async #validateRecord(module: string, data: Uint8Array): Promise<"accept" | "reject"> {
+    try {
+      const { run, block } = LineageRecord.decode(data);
+      if (!run.equals(this.#init.run)) return "reject";
+      return (await openRecord(block)).record.module === module ? "accept" : "reject";
+    } catch {
+      return "reject";
+    }
+  }
+
+  #hear(from: string, heartbeat: Heartbeat): void {
+    const now = performance.now();
+    const known = this.#live.has(from);
+    if (!this.coordinator.heard(from, heartbeat, now)) return;
+    if (!known && !heartbeat.leaving) {
+      this.#live.add(from);
+      this.#init.emit({ type: "member", peer: from, state: "joined", live: this.#live.size });
+      // The newcomer learns of us and our leases at once, and we of its lineage.
+      this.#beat();
+      this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
+    }
+    this.#tick();
+  }
+
+  /** Takes in the block of a version or contribution; false when it was known already. Throws InvalidObjectError. */
+  async #ingest(bytes: Uint8Array, from: string): Promise<boolean> {
+    const opened = await openRecord(bytes);
+    const { cid, module } = opened.record;
+    const lineage = this.#lineages.get(module);
+    if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
+    if (opened.type === "version") this.#noteAnnouncer(cid, from);
+    if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
+    await this.#records.add(module, { cid, bytes });
+    const { missing } =
+      opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
+    if (opened.type === "contribution") {
+      const { round, path, replica, signer } = opened.record;
+      this.coordinator.contributed(opened.record);
+      this.#init.emit({ type: "contribution", module, from: signer, cid: cid.toString(), round, path, replica });
+    }
+    if (missing !== undefined && from !== this.#init.network.peerId)
+      this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
+    this.#tick();
+    return true;
+  }
+
+  #noteAnnouncer(cid: CID, from: string): void {
+    const peers = this.#announcers.get(cid.toString()) ?? new Set();
+    peers.add(from);
+    this.#announcers.set(cid.toString(), peers);
+  }
+
+  // ---------------------------------------------------------------- the clock
+
+  #tick(): void {
+    if (this.#stopping.signal.aborted || this.#timers.length === 0) return;
+    const now = performance.now();
+    this.#noteDepartures(now);
+    for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
+    const interesting = this.#interesting(now);
+    for (const module of interesting) this.#prefetch(module, now);
+    for (const { name: module } of this.#init.topology.modules) {
+      const head = this.lineage(module).head();
+      if (this.#lastHead.get(module) === head.cid.toString()) continue;
+      this.#lastHead.set(module, head.cid.toString());
+      this.#init.emit({ type: "head", module, generation: head.generation, cid: head.cid.toString() });
+    }
+    const waiting = this.coordinator.waitingFor(now);
+    if (waiting !== this.#waiting && waiting !== undefined) this.#init.emit({ type: "waiting", reason: waiting });
+    this.#waiting = waiting;
+    const done = this.coordinator.done();
+    if (done && !this.#done) this.#init.emit({ type: "done" });
+    this.#done = done;
+  }
+
+  #noteDepartures(now: number): void {
+    const live = new Set(this.coordinator.membership.live(now).map((member) => member.peer));
+    for (const peer of this.#live)
+      if (!live.has(peer)) {
+        this.#live.delete(peer);
+        this.#init.emit({ type: "member", peer, state: "left", live: this.#live.size });
+      }
+  }
+
+  /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
+  #interesting(now: number): Set<string> {
+    if (this.#init.trainer === undefined) return new Set();
+    const slot = this.coordinator.ownSlot ?? this.#lastSlot;
+    const path = slot === undefined ? [] : this.#init.topology.modulesOfPath(slot.path);
+    return new Set([...this.coordinator.owned(now), ...path]);
+  }
+
+  /** Fetches outer gradients that wait to be folded, and the tensors of a new head. */
+  #prefetch(module: string, now: number): void {
+    const lineage = this.lineage(module);
+    for (const contribution of lineage.pending()) {
+      const key = contribution.cid.toString();
+      if (this.coordinator.isAvailable(contribution.cid) || (this.#prefetching.get(key) ?? 0) > now) continue;
+      this.#prefetching.set(key, now + FETCH_MS);
+      this.#run(`outer gradient of ${module} from ${contribution.signer}`, async () => {
+        try {
+          await this.#states.delta(contribution, this.#deltaHolders(contribution), this.#signal(FETCH_MS));
+          await this.#retainDelta(contribution);
+          this.coordinator.available(contribution.cid);
+          this.#prefetching.delete(key);
+          this.#tick();
+        } catch (error) {
+          this.#prefetching.set(key, performance.now() + BACKOFF_MS);
+          if (!(error instanceof InvalidObjectError)) throw error;
+          this.#reject(contribution, messageOf(error));
+        }
+      });
+    }
+    const head = lineage.head();
+    const key = head.cid.toString();
+    if (this.#materialised.has(key) || (this.#retry.get(key) ?? 0) > now) return;
+    this.#run(`head of ${module}`, () => this.#materialise(head));
+  }
+
+  #reject(contribution: KnownContribution, reason: string): void {
+    this.lineage(contribution.module).refuse(contribution.cid, reason);
+    this.#init.emit({ type: "rejected", module: contribution.module, cid: contribution.cid.toString(), reason });
+  }
+
+  // ---------------------------------------------------------------- decisions carried out
+
+  #carryOut(decision: Decision): void {
+    switch (decision.type) {
+      case "claim":
+        this.#init.emit({ type: "lease", state: "claimed", ...decision.slot });
+        this.#beat();
+        this.#run("fetching the shard", () => this.#init.trainer!.prepare(decision.slot, this.#signal(FETCH_MS)));
+        break;
+      case "abandon":
+        this.#work?.abort(new Error(decision.reason));
+        this.#init.emit({ type: "lease", state: "abandoned", reason: decision.reason, ...decision.slot });
+        this.#beat();
+        break;
+      case "start":
+        this.#run(`round ${decision.slot.round} of path ${decision.slot.path}`, () => this.#train(decision.slot));
+        break;
+      case "fold":
+        this.#run(`fold of ${decision.module}`, () => this.#fold(decision.module, decision.parent, decision.contributions));
+        break;
+    }
+  }
+
+  async #train(slot: Slot): Promise<void> {
+    const work = new AbortController();
+    const signal = AbortSignal.any([work.signal, this.#stopping.signal]);
+    this.#work = work;
+    this.#lastSlot = slot;
+    this.#init.emit({ type: "lease", state: "started", ...slot });
+    try {
+      const modules = this.#init.topology.modulesOfPath(slot.path);
+      const bases = modules.map((module) => this.lineage(module).head());
+      const parts = await Promise.all(
+        bases.map(async (base) => {
+          await this.#materialise(base);
+          return this.#states.parameters(base, this.#holders(base), AbortSignal.any([signal, this.#signal(FETCH_MS)]));
+        }),
+      );
+      const start = concatenate(parts);
+      const end = start.slice();
+      const trained = await this.#init.trainer!.train(
+        slot,
+        end,
+        (step) => {
+          this.coordinator.progress(step.step / step.steps);
+          this.#init.emit({ type: "step", ...step });
+        },
+        signal,
+      );
+      this.#tokensPerSecond = trained.tokensPerSecond;
+      signal.throwIfAborted();
+      await this.#contribute(slot, bases, start, end, trained);
+      this.#init.emit({ type: "lease", state: "completed", ...slot });
+    } finally {
+      if (this.#work === work) {
+        this.#work = undefined;
+        this.coordinator.released();
+        this.#beat();
+        this.#tick();
+      }
+    }
+  }
+
+  async #contribute(
+    slot: Slot,
+    bases: KnownVersion[],
+    start: Float32Array,
+    end: Float32Array,
+    trained: { steps: number; loss: number },
+  ): Promise<void> {
+    const { batchSize } = this.#config.training;
+    const tokens = trained.steps * batchSize * this.#config.model.sequenceLength;
+    const blocks: { module: string; bytes: Uint8Array }[] = [];
+    let offset = 0;
+    for (const base of bases) {
+      const tensors = this.#init.tensors(base.module);
+      const delta = new Float32Array(elementsOf(tensors));
+      for (let i = 0; i < delta.length; i++) delta[i] = start[offset + i]! - end[offset + i]!;
+      offset += delta.length;
+      const { codec } = this.#config.outer;
+      const cid = await this.#init.packs.write({ tensors, codec, bytes: encodeTensors(delta, codec) });
+      const { bytes } = await Contribution.seal(
+        {
+          run: this.#init.run,
+          module: base.module,
+          round: slot.round,
+          path: slot.path,
+          replica: slot.replica,
+          base: base.cid,
+          delta: cid,
+          tokens,
+          steps: trained.steps,
+          loss: trained.loss,
+        },
+        this.#init.network.privateKey,
+      );
+      blocks.push({ module: base.module, bytes });
+    }
+    for (const { bytes } of blocks) await this.#ingest(bytes, this.#init.network.peerId);
+    // On disk before anybody hears of it, so that a crash cannot take back what was announced.
+    await this.#records.flush();
+    for (const { module, bytes } of blocks) await this.#announce(module, bytes);
+  }
+
+  async #fold(module: string, parent: KnownVersion, contributions: KnownContribution[]): Promise<void> {
+    const began = performance.now();
+    try {
+      await this.#materialise(parent);
+      const { block, version } = await this.#states.fold(
+        parent,
+        contributions,
+        (contribution) => this.#deltaHolders(contribution),
+        this.#signal(FETCH_MS),
+      );
+      this.#materialised.set(version.cid.toString(), Promise.resolve());
+      await this.#retainVersion(version);
+      await this.#ingest(block.bytes, this.#init.network.peerId);
+      this.lineage(module).confirm(version.cid);
+      await this.#records.flush();
+      await this.#announce(module, block.bytes);
+      this.#versionEvent(version, "folded", began);
+      this.#run(`DHT record of ${module}`, () => this.#putHeadRecord(version));
+    } finally {
+      this.coordinator.foldEnded(module);
+      this.#tick();
+    }
+  }
+
+  /** Has the tensors of a version on this disk: there already, folded again, or fetched. */
+  #materialise(version: KnownVersion): Promise<void> {
+    const key = version.cid.toString();
+    const running = this.#materialised.get(key);
+    if (running !== undefined) return running;
+    const task = this.#obtain(version).catch((error: unknown) => {
+      this.#materialised.delete(key);
+      this.#retry.set(key, performance.now() + BACKOFF_MS);
+      throw error;
+    });
+    this.#materialised.set(key, task);
+    return task;
+  }
+
+  async #obtain(version: KnownVersion): Promise<void> {
+    const key = version.cid.toString();
+    const began = performance.now();
+    const onDisk = (cid: CID | null): Promise<boolean> =>
+      cid === null ? Promise.resolve(true) : this.#init.packs.complete(cid);
+    if ((await onDisk(version.parameters)) && (await onDisk(version.momentum))) {
+      await this.#retainVersion(version);
+      return;
+    }
+    const lineage = this.lineage(version.module);
+    const parent = version.parent === null ? undefined : lineage.version(version.parent);
+    const refold =
+      this.#config.swarm.verify === "all" &&
+      parent !== undefined &&
+      (await onDisk(parent.parameters)) &&
+      (await onDisk(parent.momentum));
+    if (refold) {
+      const contributions = version.contributions.map((cid) => lineage.contribution(cid)!);
+      const { version: folded } = await this.#states.fold(
+        parent,
+        contributions,
+        (contribution) => this.#deltaHolders(contribution),
+        this.#signal(FETCH_MS),
+      );
+      if (folded.cid.toString() !== key) {
+        const reason = `folding generation ${version.generation} again gives ${folded.cid}`;
+        lineage.refuse(version.cid, reason);
+        this.#init.emit({ type: "rejected", module: version.module, cid: key, reason });
+        throw new InvalidObjectError(`Version ${key} of ${version.module} does not follow: ${reason}.`);
+      }
+      lineage.confirm(version.cid);
+      for (const contribution of contributions) await this.#retainDelta(contribution);
+    } else {
+      await this.#states.load(version, this.#holders(version), this.#signal(FETCH_MS));
+    }
+    await this.#retainVersion(version);
+    this.#noteAnnouncer(version.cid, this.#init.network.peerId);
+    this.#versionEvent(version, refold ? "verified" : "fetched", began);
+  }
+
+  #versionEvent(version: KnownVersion, how: "folded" | "verified" | "fetched", began: number): void {
+    this.#init.emit({
+      type: "version",
+      module: version.module,
+      generation: version.generation,
+      cid: version.cid.toString(),
+      contributions: version.contributions.length,
+      how,
+      milliseconds: Math.round(performance.now() - began),
+    });
+  }
+
+  // ---------------------------------------------------------------- who holds what
+
+  /** Peers that should have a version's tensors: those that announced it, owners, then all who train with it. */
+  #holders(version: KnownVersion): string[] {
+    const owners = this.coordinator.owners(version.module, performance.now());
+    const announcers = this.#announcers.get(version.cid.toString()) ?? [];
+    return this.#others([...announcers, ...owners, ...this.#live]);
+  }
+
+  #deltaHolders(contribution: KnownContribution): string[] {
+    const owners = this.coordinator.owners(contribution.module, performance.now());
+    const live = this.#live.has(contribution.signer) ? [contribution.signer] : [];
+    return this.#others([...live, ...owners, ...this.#live]);
+  }
+
+  #others(peers: Iterable<string>): string[] {
+    return [...new Set(peers)].filter((peer) => peer !== this.#init.network.peerId);
+  }
+
+  async #retainVersion(version: KnownVersion): Promise<void> {
+    if (this.#init.archive) return;
+    const packs = [version.parameters, ...(version.momentum === null ? [] : [version.momentum])];
+    const cids = (await Promise.all(packs.map((cid) => this.#init.packs.blocks(cid)))).flat();
+    await this.#init.store.retain(`version:${version.module}:${version.generation}:${version.cid}`, cids);
+    await this.#releaseOld(version.module);
+  }
+
+  async #retainDelta(contribution: KnownContribution): Promise<void> {
+    if (this.#init.archive) return;
+    const cids = await this.#init.packs.blocks(contribution.delta);
+    await this.#init.store.retain(`delta:${contribution.module}:${contribution.round}:${contribution.cid}`, cids);
+  }
+
+  /** Lets go of tensors that are more than the run's retention behind the head. Small records stay for ever. */
+  async #releaseOld(module: string): Promise<void> {
+    const oldest = this.lineage(module).head().generation - this.#config.swarm.retainGenerations;
+    if (oldest <= 0) return;
+    let released = 0;
+    for (const owner of await this.#init.store.owners()) {
+      const [kind, of, number] = owner.split(":");
+      if (of !== module || (kind !== "version" && kind !== "delta") || Number(number) >= oldest) continue;
+      await this.#init.store.release(owner);
+      released++;
+    }
+    if (released > 0) await this.#init.store.sweep();
+  }
+
+  // ---------------------------------------------------------------- messages out
+
+  #beat(): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#run("heartbeat", () => this.#publishHeartbeat(false));
+  }
+
+  async #publishHeartbeat(leaving: boolean): Promise<void> {
+    const { network, run, trainer, store } = this.#init;
+    this.#sequence = Math.max(this.#sequence + 1, Date.now());
+    const { bytes } = Heartbeat.encode({
+      run,
+      sequence: this.#sequence,
+      role: trainer === undefined ? "observer" : "worker",
+      leaving,
+      leases: leaving ? [] : this.coordinator.notices(),
+      heads: this.#headDigest(),
+      tokensPerSecond: this.#tokensPerSecond,
+      memoryBytes: this.#init.memoryBytes,
+      ...store.transferred,
+      device: trainer?.device ?? "none",
+    });
+    await network.publish(this.#topic(), bytes);
+  }
+
+  #headDigest(): Uint8Array {
+    const hash = createHash("sha256");
+    for (const { name } of this.#init.topology.modules) hash.update(this.lineage(name).head().cid.bytes);
+    return hash.digest();
+  }
+
+  async #announce(module: string, block: Uint8Array): Promise<void> {
+    const { bytes } = LineageRecord.encode({ run: this.#init.run, block });
+    await this.#init.network.publish(this.#topic(module), bytes);
+  }
+
+  async #putHeadRecord({ module, cid, generation, tokens }: KnownVersion): Promise<void> {
+    const { run, network } = this.#init;
+    const { bytes } = await HeadRecord.seal({ run, module, head: cid, generation, tokens }, network.privateKey);
+    await network.putRecord(headKey(run, module), bytes, this.#signal(DHT_MS));
+  }
+
+  /** Heads in the DHT name peers that know more than this one: ask them. */
+  async #readHeadRecords(): Promise<void> {
+    const { run, network, topology } = this.#init;
+    const ask = new Set<string>();
+    for (const { name } of topology.modules) {
+      const bytes = await network.getRecord(headKey(run, name), this.#signal(DHT_MS));
+      if (bytes === undefined) continue;
+      const { value, signer } = await HeadRecord.open(bytes);
+      const { cid: head, generation, tokens } = this.lineage(name).head();
+      if (compareHeads(value, { run, module: name, head, generation, tokens }) > 0) ask.add(signer);
+    }
+    for (const peer of this.#others(ask)) await this.#ask(peer);
+  }
+
+  // ---------------------------------------------------------------- anti-entropy
+
+  #reconcile(): void {
+    const peers = this.#others(this.#live);
+    const peer = peers[Math.floor(Math.random() * peers.length)];
+    if (peer !== undefined) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
+  }
+
+  async #ask(peer: string): Promise<void> {
+    await this.#antiEntropy.ask(peer, this.#stopping.signal);
+    this.#synchronised.resolve();
+    this.#tick();
+  }
+
+  /** Listens for a while, so that every live peer has been heard. */
+  observed(milliseconds: number, signal: AbortSignal): Promise<void> {
+    return delay(milliseconds, undefined, { signal: AbortSignal.any([signal, this.#stopping.signal]) });
+  }
+
+  /**
+   * Resolves when a first peer has told all it knows. Throws NetworkError after a minute without one.
+   */
+  async synchronised(signal: AbortSignal): Promise<void> {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(SYNCHRONISE_MS)]);
+    const late = new Promise<never>((_, reject) => {
+      deadline.addEventListener("abort", () => reject(new NetworkError("No peer of the run answered within a minute.")), { once: true });
+    });
+    await Promise.race([this.#synchronised.promise, late]);
+  }
+
+  // ---------------------------------------------------------------- disk
+
+  async #restore(): Promise<void> {
+    const { manifest, store, topology, run } = this.#init;
+    for (const { name: module } of topology.modules) {
+      const cid = manifest.genesis[module]!;
+      const genesis = Version.decode(await store.get(cid, { signal: this.#signal(FETCH_MS) }));
+      this.#lineages.set(
+        module,
+        new Lineage({ module, genesis: { ...genesis, cid }, topology, config: manifest.config, runId: run }),
+      );
+    }
+    let records = 0;
+    for (const { name } of topology.modules)
+      for await (const bytes of this.#records.restore(name)) {
+        await this.#ingest(bytes, this.#init.network.peerId);
+        records++;
+      }
+    for (const lineage of this.#lineages.values())
+      for (const contribution of lineage.pending())
+        if (await this.#init.packs.complete(contribution.delta)) this.coordinator.available(contribution.cid);
+    if (records > 0) this.#log.info(`restored ${records} records of the lineage from disk`);
+  }
+
+  // ---------------------------------------------------------------- tasks
+
+  #signal(milliseconds: number): AbortSignal {
+    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(milliseconds)]);
+  }
+
+  #every(milliseconds: number, task: () => void): void {
+    this.#timers.push(setInterval(task, milliseconds));
+  }
+
+  /** Runs a task in the background; its failure is a line in the log with what was being done. */
+  #run(what: string, task: () => Promise<unknown>): void {
+    const running = task()
+      .then(() => {})
+      .catch((error: unknown) => {
+        if (!this.#stopping.signal.aborted) this.#log.warn(`${what}: ${messageOf(error)}`);
+      })
+      .finally(() => this.#tasks.delete(running));
+    this.#tasks.add(running);
+  }
+}
+
+type Opened =
+  | { type: "version"; record: KnownVersion }
+  | { type: "contribution"; record: KnownContribution };
+
+/** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
+async function openRecord(bytes: Uint8Array): Promise<Opened> {
+  if (kindOf(bytes) === Version.kind) {
+    const value = Version.decode(bytes);
+    return { type: "version", record: { ...value, cid: dagCborCid(bytes) } };
+  }
+  const { value, signer } = await Contribution.open(bytes);
+  return { type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
+}

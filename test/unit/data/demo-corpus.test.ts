@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import { describe, it } from "node:test";
+import { BYTES_PER_KIND, demoCorpus } from "../../../node/demo-corpus.ts";
+import { readAll } from "./corpus.ts";
+
+const ROOT = path.join(import.meta.dirname, "../../..");
+
+describe("the demo's corpus", () => {
+  it("has four kinds of real text of comparable size", async () => {
+    const corpus = demoCorpus(ROOT);
+    assert.deepEqual(
+      corpus.map(({ kind }) => kind),
+      ["novel", "speeches", "types", "manuals"],
+    );
+    for (const { kind, patterns } of corpus) {
+      const { documents, skipped } = await readAll(patterns);
+      const bytes = documents.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+      assert.ok(bytes > 1_000_000 && bytes <= BYTES_PER_KIND, `${kind} has ${bytes} bytes`);
+      assert.ok(documents.length > 200, `${kind} has ${documents.length} documents`);
+      assert.deepEqual(skipped, []);
+    }
+    assert.equal(
+      new Set(corpus.flatMap(({ patterns }) => patterns)).size,
+      corpus.flatMap(({ patterns }) => patterns).length,
+    );
+  });
+
+  it("is the same each time, and empty where nothing is installed", () => {
+    assert.deepEqual(demoCorpus(ROOT), demoCorpus(ROOT));
+    assert.ok(demoCorpus(import.meta.dirname).every(({ patterns }) => patterns.length === 0));
+  });
+});

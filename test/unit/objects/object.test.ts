@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import * as dagCbor from "@ipld/dag-cbor";
+import fc from "fast-check";
+import { CID } from "multiformats/cid";
+import { identity } from "multiformats/hashes/identity";
+import * as sha2 from "multiformats/hashes/sha2";
+import { Manifest } from "../../../src/objects/manifest.ts";
+import { MAX_BLOCK_BYTES, kindOf, matches, rawBlock, rawBlocks } from "../../../src/objects/object.ts";
+import { TensorPack } from "../../../src/objects/tensor-pack.ts";
+import { Version } from "../../../src/objects/version.ts";
+import { chunk, node, samples, version } from "./samples.ts";
+
+const invalid = (message: RegExp) => ({ name: "InvalidObjectError", message });
+/** The node with keys replaced; undefined takes a key out. */
+function forge(value: object, kind: string, parts: Record<string, unknown>): Uint8Array {
+  const node = Object.entries({ ...value, kind, format: 1, ...parts }).filter(
+    ([, part]) => part !== undefined,
+  );
+  return dagCbor.encode(Object.fromEntries(node));
+}
+
+describe("hostile objects", () => {
+  for (const { name, kind, value } of samples)
+    describe(name, () => {
+      const { bytes } = kind.encode(value);
+
+      it("of another kind or format are refused, saying what to do", () => {
+        assert.throws(
+          () => kind.decode(forge(value, kind.kind, { kind: "pathweave/other" })),
+          invalid(/found a pathweave\/other/),
+        );
+        assert.throws(() => kind.decode(forge(value, kind.kind, { kind: 7 })), invalid(/found a 7/));
+        assert.throws(() => kind.decode(forge(value, kind.kind, { kind: undefined })), invalid(/no kind/));
+        assert.throws(
+          () => kind.decode(forge(value, kind.kind, { format: 2 })),
+          invalid(/has format 2.*Update Pathweave/),
+        );
+        assert.throws(() => kind.decode(forge(value, kind.kind, { format: undefined })), invalid(/no kind/));
+        for (const other of samples)
+          if (other.kind !== kind) assert.throws(() => other.kind.decode(bytes), invalid(/Expected a/));
+      });
+
+      it("with extra or missing keys are refused", () => {
+        assert.throws(() => kind.decode(forge(value, kind.kind, { extra: 1 })), invalid(/extra/));
+        assert.throws(() => kind.encode({ ...value, extra: 1 }), invalid(/extra/));
+        for (const key of Object.keys(value))
+          assert.throws(
+            () => kind.decode(forge(value, kind.kind, { [key]: undefined })),
+            invalid(new RegExp(key)),
+          );
+      });
+
+      it("that are cut, continued or of one wrong type anywhere are refused", () => {
+        for (let length = 0; length < bytes.length; length += 1 + Math.floor(bytes.length / 100))
+          assert.throws(() => kind.decode(bytes.subarray(0, length)), invalid(/Not a/));
+        assert.throws(() => kind.decode(Buffer.concat([bytes, Buffer.of(0)])), invalid(/Not a/));
+        for (const key of Object.keys(value))
+          for (const wrong of [null, 1.5, -1, "text", true, [[]], { a: 1 }]) {
+            if (
+              JSON.stringify(wrong) ===
+              JSON.stringify(Object.entries(value).find(([name]) => name === key)![1])
+            )
+              continue;
+            assert.throws(
+              () => kind.decode(forge(value, kind.kind, { [key]: wrong })),
+              invalid(/Not a valid/),
+            );
+          }
+      });
+
+      it("that say the same in other bytes are refused", () => {
+        // The map's head with its count in a byte of its own, which dag-cbor forbids.
+        const long = Buffer.concat([Buffer.of(0xb8, bytes[0]! & 0x1f), bytes.subarray(1)]);
+        assert.equal(bytes[0]! >> 5, 5);
+        assert.throws(() => kind.decode(long), invalid(/Not a/));
+      });
+
+      it("of any bytes, or with any byte changed, are read as themselves or refused", () => {
+        const outcome = (input: Uint8Array): void => {
+          try {
+            assert.deepEqual(kind.encode(kind.decode(input)).bytes, Uint8Array.from(input));
+          } catch (error) {
+            assert.equal((error as Error).name, "InvalidObjectError", (error as Error).stack);
+          }
+        };
+        fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), outcome), { numRuns: 50 });
+        fc.assert(
+          fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
+            const changed = bytes.slice();
+            changed[at] = changed[at]! ^ change;
+            outcome(changed);
+          }),
+          { numRuns: 300 },
+        );
+      });
+    });
+
+  it("over 1 MiB are refused before they are read, and are not written", () => {
+    const big = { ...version, contributions: Array.from({ length: 8192 }, (_, i) => node(`${i}`)) };
+    assert.ok(Version.encode(big).bytes.length < MAX_BLOCK_BYTES);
+    assert.throws(
+      () => Version.decode(new Uint8Array(MAX_BLOCK_BYTES + 1)),
+      invalid(/over the limit of 1 MiB/),
+    );
+    const tensors = Array.from({ length: 4096 }, (_, i) => ({
+      name: `${i}`.padEnd(128, "x"),
+      shape: Array(8).fill(2 ** 40) as number[],
+    }));
+    const chunks = Array.from({ length: 16_384 }, () => chunk("x"));
+    assert.throws(
+      () => TensorPack.encode({ codec: "f32", tensors, elements: 1, bytes: 4, chunks }),
+      invalid(/over the limit/),
+    );
+  });
+
+  it("with more entries than allowed are refused", () => {
+    const contributions = Array.from({ length: 8193 }, () => node("same"));
+    assert.throws(() => Version.encode({ ...version, contributions }), invalid(/contributions/));
+  });
+
+  it("nested a million deep are refused", () => {
+    for (const byte of [0x81, 0xa1, 0xd8])
+      assert.throws(() => Version.decode(new Uint8Array(MAX_BLOCK_BYTES).fill(byte)), invalid(/Not a/));
+  });
+
+  it("with counts that are negative, fractional or above 2^53 are refused", () => {
+    for (const tokens of [-1, 1.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])
+      assert.throws(() => Version.encode({ ...version, tokens }), invalid(/tokens/));
+    assert.throws(
+      () => Version.decode(forge(version, Version.kind, { tokens: 2n ** 60n })),
+      invalid(/tokens/),
+    );
+  });
+
+  it("with a reference that is no CIDv1 of sha2-256 are refused", async () => {
+    const bytes = Buffer.from("x");
+    const wrong = [
+      CID.createV0(await sha2.sha256.digest(bytes)),
+      CID.createV1(dagCbor.code, await sha2.sha512.digest(bytes)),
+      CID.createV1(dagCbor.code, identity.digest(bytes)),
+      "bafkqaaa",
+    ];
+    for (const parameters of wrong)
+      assert.throws(
+        () => Version.decode(forge(version, Version.kind, { parameters })),
+        invalid(/parameters/),
+      );
+    const pack = samples.find((sample) => sample.name === "tensor-pack")!;
+    assert.throws(() => pack.kind.encode({ ...pack.value, chunks: [node("not raw")] }), invalid(/raw block/));
+  });
+
+  it("with a key that would change a prototype are refused", () => {
+    const manifest = samples.find((sample) => sample.name === "manifest")!;
+    const genesis = Object.fromEntries([
+      ["__proto__", node("a")],
+      ["lower/0", node("b")],
+    ]);
+    assert.throws(() => Manifest.decode(forge(manifest.value, Manifest.kind, { genesis })), invalid(/Not a/));
+  });
+
+  it("with an undefined option are refused when they are written", () => {
+    const { value } = samples.find((sample) => sample.name === "manifest")!;
+    const { config } = Manifest.decode(Manifest.encode(value as Manifest).bytes);
+    const model = { ...config.model, hidden: undefined };
+    assert.throws(
+      () => Manifest.encode({ ...value, config: { ...config, model } } as unknown as Manifest),
+      invalid(/undefined/),
+    );
+  });
+});
+
+describe("blocks", () => {
+  it("match their bytes and no others, and only by sha2-256", async () => {
+    const bytes = Uint8Array.of(1, 2, 3);
+    const { cid } = rawBlock(bytes);
+    assert.equal(cid.toString(), CID.createV1(0x55, await sha2.sha256.digest(bytes)).toString());
+    assert.equal(matches(cid, bytes), true);
+    assert.equal(matches(cid, Uint8Array.of(1, 2, 4)), false);
+    assert.equal(matches(CID.createV1(0x55, identity.digest(bytes)), bytes), false);
+    assert.equal(matches(CID.createV1(0x55, await sha2.sha512.digest(bytes)), bytes), false);
+  });
+
+  it("are cut so that all but the last are full", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), fc.integer({ min: 1, max: 40 }), (bytes, size) => {
+        const blocks = rawBlocks(bytes, size);
+        assert.deepEqual(Buffer.concat(blocks.map((block) => block.bytes)), Buffer.from(bytes));
+        assert.equal(blocks.length, Math.ceil(bytes.length / size));
+        for (const block of blocks.slice(0, -1)) assert.equal(block.bytes.length, size);
+        for (const block of blocks) assert.equal(matches(block.cid, block.bytes), true);
+      }),
+    );
+    assert.throws(() => rawBlock(new Uint8Array(MAX_BLOCK_BYTES + 1)), invalid(/over the limit/));
+  });
+
+  it("say their kind, or nothing when they have none", () => {
+    for (const { kind, value } of samples) assert.equal(kindOf(kind.encode(value).bytes), kind.kind);
+    for (const bytes of [
+      new Uint8Array(),
+      Uint8Array.of(0xf6),
+      dagCbor.encode([]),
+      dagCbor.encode({ kind: 1 }),
+    ])
+      assert.equal(kindOf(bytes), undefined);
+  });
+});

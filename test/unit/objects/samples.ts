@@ -1,0 +1,116 @@
+/** One fixed value of every kind of object; their bytes are kept in `test/golden/objects`. */
+import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
+import type { CID } from "multiformats/cid";
+import { runConfigSchema } from "../../../src/objects/config.ts";
+import type { Contribution } from "../../../src/objects/contribution.ts";
+import { RouterObject, ShardObject, TokenizerObject } from "../../../src/objects/data.ts";
+import { Manifest } from "../../../src/objects/manifest.ts";
+import { type ObjectKind, dagCborCid, rawBlock } from "../../../src/objects/object.ts";
+import { TensorPack } from "../../../src/objects/tensor-pack.ts";
+import { Version } from "../../../src/objects/version.ts";
+
+export const node = (label: string): CID => dagCborCid(Buffer.from(label));
+export const chunk = (label: string): CID => rawBlock(Buffer.from(label)).cid;
+const floats = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
+
+const shardReference = { shard: node("shard"), documents: 12, tokens: 3456 };
+
+export const version: Version = {
+  module: "lower/1",
+  generation: 3,
+  parent: node("parent"),
+  contributions: [node("first"), node("second")],
+  parameters: node("parameters"),
+  momentum: node("momentum"),
+  tokens: 123_456_789_012,
+};
+
+export const contribution: Contribution = {
+  run: node("run"),
+  module: "lower/1",
+  round: 2,
+  path: 5,
+  replica: 0,
+  base: node("base"),
+  delta: node("delta"),
+  tokens: 51_200,
+  steps: 25,
+  loss: 3.25,
+};
+
+/** A kind with its type forgotten, so that all go through the same tests. */
+export interface Sample {
+  name: string;
+  kind: ObjectKind<object>;
+  value: object;
+}
+
+function sample<T extends object>(name: string, kind: ObjectKind<T>, value: T): Sample {
+  return { name, kind: kind as unknown as ObjectKind<object>, value };
+}
+
+export const samples: Sample[] = [
+  sample("manifest", Manifest, {
+    config: runConfigSchema.parse({
+      name: "golden",
+      seed: 7,
+      grid: [2, 2],
+      levels: [
+        { name: "lower", parts: ["embedding", "blocks 0-1"], choose: 0 },
+        { name: "upper", parts: ["blocks 2-3", "head"], choose: 1 },
+      ],
+    }),
+    genesis: {
+      "lower/0": node("lower/0"),
+      "lower/1": node("lower/1"),
+      "upper/0": node("upper/0"),
+      "upper/1": node("upper/1"),
+    },
+    tokenizer: node("tokenizer"),
+    router: node("router"),
+    shards: [shardReference, shardReference, shardReference, shardReference],
+    holdouts: [shardReference, shardReference, shardReference, shardReference],
+    validation: shardReference,
+  }),
+  sample("tensor-pack", TensorPack, {
+    codec: "bf16",
+    tensors: [
+      { name: "model.layers.0.input_layernorm.weight", shape: [4] },
+      { name: "model.layers.0.self_attn.q_proj.weight", shape: [4, 4] },
+    ],
+    elements: 20,
+    bytes: 40,
+    chunks: [chunk("tensors")],
+  }),
+  sample("version", Version, version),
+  sample("version-genesis", Version, {
+    ...version,
+    generation: 0,
+    parent: null,
+    contributions: [],
+    momentum: null,
+    tokens: 0,
+  }),
+  sample("router", RouterObject, {
+    method: "kmeans",
+    prefixTokens: 32,
+    features: 2,
+    paths: 2,
+    mean: floats(0.5, -0.25),
+    scale: floats(1, 2),
+    centroids: floats(1, 0, 0, 1),
+  }),
+  sample("tokenizer", TokenizerObject, { bytes: 5000, chunks: [chunk("tokenizer")] }),
+  sample("shard", ShardObject, {
+    name: "train/0",
+    documents: 12,
+    tokens: 3456,
+    width: 2,
+    endOfText: 0,
+    chunks: [chunk("tokens 0"), chunk("tokens 1")],
+    lengths: [chunk("lengths")],
+  }),
+];
+
+/** The key whose seed is 32 bytes of 7. */
+export const key = await generateKeyPairFromSeed("Ed25519", new Uint8Array(32).fill(7));

@@ -1,0 +1,111 @@
+/** Makes small histories of one module for tests: runs, contributions and versions with real identities. */
+import { createHash } from "node:crypto";
+import type { CID } from "multiformats/cid";
+import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
+import { rawBlock } from "../../../src/objects/object.ts";
+import { Version } from "../../../src/objects/version.ts";
+import { Lineage } from "../../../src/outer/lineage.ts";
+import { compareContributions } from "../../../src/outer/order.ts";
+import type { KnownContribution, KnownVersion, LineageInit } from "../../../src/outer/types.ts";
+import { createTopology } from "../../../src/run/topology.ts";
+
+export const MODULE = "lower/0";
+export const TOKENS_PER_STEP = 8;
+
+export function cidOf(label: string): CID {
+  return rawBlock(createHash("sha256").update(label).digest()).cid;
+}
+
+export const RUN_ID = cidOf("run");
+
+/** Grid [2, 2]: paths 0 and 1 pass through `lower/0`. Two replicas, 1–4 steps a round, 50 rounds. */
+export function createConfig(outer: Partial<RunConfig["outer"]> = {}): RunConfig {
+  return runConfigSchema.parse({
+    name: "test",
+    grid: [2, 2],
+    replicas: 2,
+    levels: [
+      { name: "lower", parts: ["embedding", "blocks 0-1"], choose: 0 },
+      { name: "upper", parts: ["blocks 2-3", "head"], choose: 1 },
+    ],
+    model: { sequenceLength: 4 },
+    training: { batchSize: 2, innerSteps: 4, rounds: 50 },
+    outer: { maxStaleness: 2, ...outer },
+  });
+}
+
+function identify(version: Version): KnownVersion {
+  return { ...version, cid: Version.encode(version).cid };
+}
+
+export const GENESIS: KnownVersion = identify({
+  module: MODULE,
+  generation: 0,
+  parent: null,
+  contributions: [],
+  parameters: cidOf("genesis"),
+  momentum: null,
+  tokens: 0,
+});
+
+export function createInit(outer: Partial<RunConfig["outer"]> = {}): LineageInit {
+  const config = createConfig(outer);
+  return { module: MODULE, genesis: GENESIS, topology: createTopology(config), config, runId: RUN_ID };
+}
+
+export function createLineage(outer: Partial<RunConfig["outer"]> = {}): Lineage {
+  return new Lineage(createInit(outer));
+}
+
+/** A valid contribution to `lower/0`, with any part replaced. */
+export function contribute(base: CID, parts: Partial<KnownContribution> = {}): KnownContribution {
+  const steps = parts.steps ?? 1;
+  const contribution = {
+    run: RUN_ID,
+    module: MODULE,
+    round: 0,
+    path: 0,
+    replica: 0,
+    base,
+    delta: cidOf("delta"),
+    tokens: steps * TOKENS_PER_STEP,
+    steps,
+    loss: 1,
+    signer: "ann",
+    ...parts,
+  };
+  return { ...contribution, cid: parts.cid ?? cidOf(JSON.stringify(contribution)) };
+}
+
+/** The version that folds contributions on a parent, with any part replaced. `salt` stands for its tensors. */
+export function fold(
+  parent: KnownVersion,
+  contributions: KnownContribution[],
+  parts: Partial<Version> & { salt?: number } = {},
+): KnownVersion {
+  const { salt = 0, ...replaced } = parts;
+  const order = contributions.toSorted(compareContributions);
+  return identify({
+    module: MODULE,
+    generation: parent.generation + 1,
+    parent: parent.cid,
+    contributions: order.map((contribution) => contribution.cid),
+    parameters: cidOf(`${parent.cid.toString()} ${order.map((c) => c.cid.toString()).join()} ${salt}`),
+    momentum: null,
+    tokens: parent.tokens + order.reduce((sum, contribution) => sum + contribution.tokens, 0),
+    ...replaced,
+  });
+}
+
+/** One contribution of round `round` by each path through the module, started from `base`. */
+export function contributeRound(
+  base: CID,
+  round: number,
+  parts: Partial<KnownContribution> = {},
+): [KnownContribution, KnownContribution] {
+  return [contribute(base, { round, path: 0, ...parts }), contribute(base, { round, path: 1, ...parts })];
+}
+
+export function labels(items: { cid: CID }[]): string[] {
+  return items.map((item) => item.cid.toString());
+}

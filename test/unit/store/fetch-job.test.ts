@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import fc from "fast-check";
+import type { CID } from "multiformats/cid";
+import { StorageError } from "../../../src/errors.ts";
+import { rawBlock } from "../../../src/objects/object.ts";
+import { type BlockSource, type FetchJob, runFetchJob } from "../../../src/store/fetch-job.ts";
+import { createSlots } from "../../../src/store/slots.ts";
+
+/** Holders as the tests describe them: which blocks each has, and after how many answers it is lost. */
+interface Simulated {
+  has: Set<string>;
+  /** Answers before the connection is lost; it cannot be dialled again. */
+  lives: number;
+  /** Never answers though connected. */
+  silent?: boolean;
+}
+
+function simulate(holders: Map<string, Simulated>, announced: string[] = []) {
+  const answers = new Map<string, number>();
+  const listeners = new Map<string, () => void>();
+  let inFlight = 0;
+  const seen = { mostInFlight: 0, moved: 0 };
+  const isLost = (holder: string): boolean => (answers.get(holder) ?? 0) >= holders.get(holder)!.lives;
+  const source: BlockSource = {
+    async connect(holder) {
+      if (!holders.has(holder) || isLost(holder)) throw new Error("refused");
+    },
+    async ask(cid, holder, signal) {
+      inFlight++;
+      seen.mostInFlight = Math.max(seen.mostInFlight, inFlight);
+      try {
+        const simulated = holders.get(holder)!;
+        await new Promise<void>((resolve, reject) => {
+          signal.addEventListener("abort", () => reject(new Error("aborted")));
+          if (simulated.silent !== true) setImmediate(resolve);
+        });
+        if (isLost(holder)) throw new Error("lost");
+        if (!simulated.has.has(cid.toString())) throw new Error("lacks it");
+        answers.set(holder, (answers.get(holder) ?? 0) + 1);
+        seen.moved++;
+        if (isLost(holder)) listeners.get(holder)?.();
+        return 1;
+      } finally {
+        inFlight--;
+      }
+    },
+    onLost(holder, lost) {
+      listeners.set(holder, lost);
+      return () => listeners.delete(holder);
+    },
+    async *search() {
+      yield* announced;
+    },
+  };
+  return { source, seen };
+}
+
+const cids: CID[] = Array.from({ length: 24 }, (_, i) => rawBlock(Uint8Array.of(i)).cid);
+
+function job(source: BlockSource, changes: Partial<FetchJob>): FetchJob & { got: Set<string> } {
+  const got = new Set<string>();
+  const rest = { cids, holders: [], root: undefined, signal: undefined, slots: createSlots(4) };
+  return {
+    ...rest,
+    source,
+    got,
+    arrived(cid) {
+      assert.ok(!got.has(cid.toString()), "a block arrives once");
+      got.add(cid.toString());
+    },
+    ...changes,
+  };
+}
+
+const all = new Set(cids.map(String));
+
+test("a fetch succeeds whenever every block has a living holder, moving each block once", async () => {
+  const holder = fc.record({
+    has: fc.subarray(cids.map(String)).map((subset) => new Set(subset)),
+    lives: fc.oneof(fc.constant(Infinity), fc.integer({ min: 0, max: 10 })),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(holder, { maxLength: 5 }), async (list) => {
+      const holders = new Map<string, Simulated>(list.map((simulated, i) => [`h${i}`, simulated]));
+      const { source, seen } = simulate(holders);
+      const given = job(source, { holders: [...holders.keys()] });
+      const error = await runFetchJob(given).then(
+        () => undefined,
+        (reason: Error) => reason,
+      );
+      const living = list.filter(({ lives }) => lives === Infinity);
+      const servable = cids.every((cid) => living.some(({ has }) => has.has(cid.toString())));
+      if (servable) assert.equal(error, undefined);
+      if (error === undefined) assert.deepEqual(given.got, all);
+      else assert.equal(error.name, "UnavailableError");
+      assert.equal(seen.moved, given.got.size);
+      assert.ok(seen.mostInFlight <= 4 * list.length);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("at most four wants are in flight to one holder, over all fetches", async () => {
+  const { source, seen } = simulate(new Map([["a", { has: all, lives: Infinity }]]));
+  const slots = createSlots(4);
+  await Promise.all(
+    [cids.slice(0, 12), cids.slice(12)].map((part) =>
+      runFetchJob(job(source, { cids: part, holders: ["a"], slots })),
+    ),
+  );
+  assert.equal(seen.mostInFlight, 4);
+});
+
+test("peers from the DHT are asked when the given holders fail", async () => {
+  const { source } = simulate(new Map([["b", { has: all, lives: Infinity }]]), ["a", "b"]);
+  const given = job(source, { holders: ["a"] });
+  await runFetchJob(given);
+  assert.deepEqual(given.got, all);
+});
+
+test("a disk that refuses ends the fetch with its own error", async () => {
+  const { source } = simulate(new Map([["a", { has: all, lives: Infinity }]]));
+  const full = new StorageError("full");
+  await assert.rejects(
+    runFetchJob(job({ ...source, ask: () => Promise.reject(full) }, { holders: ["a"] })),
+    (error) => error === full,
+  );
+});
+
+/** A clock that the test moves. */
+function manualClock(t: TestContext): (milliseconds: number) => Promise<void> {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  t.mock.method(performance, "now", () => Date.now());
+  return async (milliseconds) => {
+    t.mock.timers.tick(milliseconds);
+    // The simulated holders answer in the next turn of the event loop.
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+}
+
+test("blocks that a silent holder owes are asked of an idle one", async (t) => {
+  const tick = manualClock(t);
+  const { source } = simulate(
+    new Map([
+      ["silent", { has: all, lives: Infinity, silent: true }],
+      ["quick", { has: all, lives: Infinity }],
+    ]),
+  );
+  const given = job(source, { holders: ["silent", "quick"] });
+  const done = runFetchJob(given);
+  await tick(1);
+  assert.equal(given.got.size, cids.length - 4, "all but what the silent one was asked for");
+  await tick(10_000);
+  await done;
+  assert.deepEqual(given.got, all);
+});
+
+test("a holder that stays silent is asked once more, then given up with the reason", async (t) => {
+  const tick = manualClock(t);
+  const { source } = simulate(new Map([["silent", { has: all, lives: Infinity, silent: true }]]));
+  const rejected = assert.rejects(runFetchJob(job(source, { cids: cids.slice(0, 1), holders: ["silent"] })), {
+    name: "UnavailableError",
+    message: /Cannot fetch 1 of 1 blocks .*silent: it sent nothing for \d+ s; the DHT names nobody else/,
+  });
+  await tick(1);
+  for (let elapsed = 0; elapsed < 100_000; elapsed += 10_000) await tick(10_000);
+  await rejected;
+});
