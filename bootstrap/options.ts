@@ -81,7 +81,7 @@ function fromEnvironment(environment: NodeJS.ProcessEnv): Record<string, string 
     const flag = names.get(name);
     if (flag === undefined)
       throw new UsageError(
-        `The environment variable ${name} is unknown; did you mean ${closest(name, [...names.keys()])}`,
+        `The environment variable ${name} is unknown; did you mean ${closest(name, [...names.keys()])}?`,
       );
     if (flag === "json") values[flag] = value === "true" || value === "1";
     else if (flag === "listen" || flag === "announce") values[flag] = value.split(",");

@@ -26,17 +26,6 @@ async function main(): Promise<void> {
     announce: flags.announce,
     records: { [HEAD_NAMESPACE]: headRecords() },
   });
-  const { libp2p } = node;
-  const addresses = node.addresses();
-  if (!flags.json) process.stdout.write(`${addresses.join("\n")}\n`);
-  say("listening", { addresses }, "peers join through any of the addresses above; Ctrl-C stops");
-
-  for (const change of ["connect", "disconnect"] as const)
-    libp2p.addEventListener(`peer:${change}`, ({ detail }) => {
-      const [peer, peers] = [detail.toString(), libp2p.getPeers().length];
-      say(`${change}ed`, { peer, peers }, `${peer} ${change}ed; ${peers} connected`);
-    });
-
   let stopping = false;
   const stop = (): void => {
     if (stopping) process.exit(130);
@@ -49,6 +38,17 @@ async function main(): Promise<void> {
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
+
+  const { libp2p } = node;
+  const addresses = node.addresses();
+  if (!flags.json) process.stdout.write(`${addresses.join("\n")}\n`);
+  say("listening", { addresses }, "peers join through any of the addresses above; Ctrl-C stops");
+
+  for (const change of ["connect", "disconnect"] as const)
+    libp2p.addEventListener(`peer:${change}`, ({ detail }) => {
+      const [peer, peers] = [detail.toString(), libp2p.getPeers().length];
+      say(`${change}ed`, { peer, peers }, `${peer} ${change}ed; ${peers} connected`);
+    });
 }
 
 /** Expected failures are one line; anything else is a bug and shows its stack. */

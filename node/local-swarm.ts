@@ -44,7 +44,10 @@ export class PeerProcess {
   constructor(name: string, args: string[], events: PeerProcess["events"]) {
     this.name = name;
     this.#events = events;
-    this.#child = spawn(process.execPath, [PEER, ...args], { stdio: ["ignore", "pipe", "inherit"], detached: true });
+    this.#child = spawn(process.execPath, [PEER, ...args], {
+      stdio: ["ignore", "pipe", "inherit"],
+      detached: true,
+    });
     this.#exited = once(this.#child, "exit").then(() => events.emit("exit", this));
     createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#read(line));
   }
@@ -119,7 +122,8 @@ export interface LocalSwarm {
 
 export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm> {
   const { directory, signal } = init;
-  const events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> = new EventEmitter();
+  const events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> =
+    new EventEmitter();
   const bootstrap = spawn(
     process.execPath,
     [BOOTSTRAP, "--listen", LOOPBACK, "--data", path.join(directory, "bootstrap"), "--json"],
@@ -153,8 +157,21 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   const peers: PeerProcess[] = [];
   const start = (name: string, args: string[] = []): PeerProcess => {
     const threads = ["--threads", "1"];
-    const own = ["join", invite, "--data", path.join(directory, name), "--listen", LOOPBACK, "--no-mdns", "--archive"];
-    const peer = new PeerProcess(name, [...own, ...threads, "--json", "--log-level", init.logLevel, ...args], events);
+    const own = [
+      "join",
+      invite,
+      "--data",
+      path.join(directory, name),
+      "--listen",
+      LOOPBACK,
+      "--no-mdns",
+      "--archive",
+    ];
+    const peer = new PeerProcess(
+      name,
+      [...own, ...threads, "--json", "--log-level", init.logLevel, ...args],
+      events,
+    );
     const again = peers.findIndex((known) => known.name === name);
     if (again >= 0) peers[again] = peer;
     else peers.push(peer);
@@ -206,7 +223,8 @@ function completion(
       if (running.length > 0 && running.every((peer) => peer.done)) finish(resolve);
     };
     const onExit = (peer: PeerProcess): void => {
-      if (!peer.stopping) finish(() => reject(new NetworkError(`${peer.name} ended early with ${peer.exit}.`)));
+      if (!peer.stopping)
+        finish(() => reject(new NetworkError(`${peer.name} ended early with ${peer.exit}.`)));
       else check();
     };
     const onAbort = (): void => finish(() => reject(signal.reason));

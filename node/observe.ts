@@ -19,7 +19,9 @@ export interface ObserveFlags {
 export async function inviteOf(flags: Pick<ObserveFlags, "invite" | "data">): Promise<Invite> {
   const invite = flags.invite === undefined ? await readInvite(flags.data) : decodeInvite(flags.invite);
   if (invite === undefined)
-    throw new UsageError(`There is no run in ${flags.data}. Give an invite, or the folder of a peer with --data.`);
+    throw new UsageError(
+      `There is no run in ${flags.data}. Give an invite, or the folder of a peer with --data.`,
+    );
   return invite;
 }
 

@@ -4,7 +4,14 @@ import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
 import { describeRun } from "../src/run/describe.ts";
 import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
-import { createProgress, formatBar, formatBytes, formatDuration, formatJson, formatNumber } from "./output.ts";
+import {
+  createProgress,
+  formatBar,
+  formatBytes,
+  formatDuration,
+  formatJson,
+  formatNumber,
+} from "./output.ts";
 import type { Shutdown } from "./shutdown.ts";
 
 /** Flags of every command that runs a peer, as yargs gives them. */
@@ -55,7 +62,11 @@ export function peerOptions(
 }
 
 /** Joins (or goes on), trains until the shutdown is asked for, and leaves in order. */
-export async function runPeer(flags: PeerFlags, invite: Invite | undefined, shutdown: Shutdown): Promise<void> {
+export async function runPeer(
+  flags: PeerFlags,
+  invite: Invite | undefined,
+  shutdown: Shutdown,
+): Promise<void> {
   const began = performance.now();
   const view = flags.json ? jsonView() : textView();
   const peer = await openPeer(peerOptions(flags, invite, view.event, shutdown.signal));

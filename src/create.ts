@@ -138,7 +138,12 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     ...init.device,
   });
   const paths: number[] = [];
-  const options = { prefixTokens, sequenceLength: prefixTokens, batchSize: config.training.batchSize, endOfText };
+  const options = {
+    prefixTokens,
+    sequenceLength: prefixTokens,
+    batchSize: config.training.batchSize,
+    endOfText,
+  };
   const total = routerDocuments.documents + corpus.documents;
   const read: FeatureFunction = (tokens, lengths) => reader.features(seedState.parameters, tokens, lengths);
   const featuresOfShard = (shard: TokenizedShard) =>
@@ -149,7 +154,8 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     let featured = 0;
     const fitted: Float32Array[] = [];
     // The router's own split suffices from some dozens of documents per path on; a small corpus lends its training documents.
-    const samples = routerDocuments.documents >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
+    const samples =
+      routerDocuments.documents >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
     for (const shard of samples)
       for await (const { features } of featuresOfShard(shard)) {
         fitted.push(features);
@@ -159,7 +165,8 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     const router = createRouter(decodeRouter(routerBlock.bytes));
     for await (const { features } of featuresOfShard(corpus)) {
       paths.push(pathOf(router, features));
-      if (paths.length % 64 === 0) onProgress({ stage: "routing", done: paths.length, total: corpus.documents });
+      if (paths.length % 64 === 0)
+        onProgress({ stage: "routing", done: paths.length, total: corpus.documents });
     }
   } finally {
     await reader.close();
@@ -201,7 +208,12 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   };
   const block = Manifest.encode(manifest);
   await store.put([block]);
-  await store.retain("created", [block.cid, tokenizerBlock.cid, ...chunks.map((chunk) => chunk.cid), routerBlock.cid]);
+  await store.retain("created", [
+    block.cid,
+    tokenizerBlock.cid,
+    ...chunks.map((chunk) => chunk.cid),
+    routerBlock.cid,
+  ]);
   return { run: block.cid, manifest, skipped: [...skipped.values()], counts, seedState, corpus };
 }
 
@@ -223,7 +235,10 @@ export async function* trainDense(
     maskPrefix: training.maskPrefix,
     seed: `${config.seed}/dense`,
   }).from(range.firstStep);
-  const learningRate = learningRateSchedule(training, training.seedSteps + training.rounds * training.innerSteps);
+  const learningRate = learningRateSchedule(
+    training,
+    training.seedSteps + training.rounds * training.innerSteps,
+  );
   yield* engine.train(state, batches, { ...range, learningRate, optimizer: optimizerOf(training), signal });
 }
 
@@ -290,11 +305,7 @@ async function writeGenesis(
   return genesis;
 }
 
-function requireEnough(
-  counts: CreatedRun["counts"],
-  topology: Topology,
-  shape: ModelShape,
-): void {
+function requireEnough(counts: CreatedRun["counts"], topology: Topology, shape: ModelShape): void {
   if (counts.train.documents < topology.paths || counts.train.tokens <= topology.paths * shape.sequenceLength)
     throw new CorpusError(
       `The corpus has ${counts.train.documents} training documents with ${counts.train.tokens} tokens; ` +

@@ -52,7 +52,10 @@ export async function evaluateRun(
     prefixTokens: manifest.config.routing.prefixTokens,
     batchSize,
   };
-  const rows = [...evaluationBatches(documents, options)].reduce((sum, batch) => sum + batch.documents.length, 0);
+  const rows = [...evaluationBatches(documents, options)].reduce(
+    (sum, batch) => sum + batch.documents.length,
+    0,
+  );
   const total = rows * (2 + Object.keys(others).length);
   let done = 0;
   const count = (scored: number): void => onProgress((done += scored), total);
@@ -70,7 +73,8 @@ export async function evaluateRun(
       paths.push({ documents: own.length, seed: await scoreOf(seed, own), dipaco: await scoreOf(head, own) });
     }
     const scores: Record<string, Score> = {};
-    for (const [name, parameters] of Object.entries(others)) scores[name] = await scoreOf(parameters, documents);
+    for (const [name, parameters] of Object.entries(others))
+      scores[name] = await scoreOf(parameters, documents);
     return {
       seed: sum(paths.map((path) => path.seed)),
       dipaco: sum(paths.map((path) => path.dipaco)),
@@ -104,7 +108,11 @@ async function routeDocuments(
   const router = await peer.router();
   const { prefixTokens } = router;
   // Prefixes are short, so a network of their length costs a fraction of the whole one.
-  const reader = await createEngine({ shape: { ...peer.shape, sequenceLength: prefixTokens }, batchSize, ...device });
+  const reader = await createEngine({
+    shape: { ...peer.shape, sequenceLength: prefixTokens },
+    batchSize,
+    ...device,
+  });
   try {
     const featured = featuresOf(
       documents,
@@ -138,5 +146,8 @@ async function scoreDocuments(
 }
 
 function sum(scores: Score[]): Score {
-  return scores.reduce((a, b) => ({ nll: a.nll + b.nll, tokens: a.tokens + b.tokens }), { nll: 0, tokens: 0 });
+  return scores.reduce((a, b) => ({ nll: a.nll + b.nll, tokens: a.tokens + b.tokens }), {
+    nll: 0,
+    tokens: 0,
+  });
 }

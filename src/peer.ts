@@ -9,7 +9,6 @@
  * await peer.stop();
  */
 import { mkdir, readFile, statfs } from "node:fs/promises";
-import { freemem } from "node:os";
 import { join } from "node:path";
 import type { CID } from "multiformats/cid";
 import writeFileAtomic from "write-file-atomic";
@@ -37,6 +36,7 @@ import { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
 import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
 import type { Topology } from "./run/types.ts";
+import { validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
 import { readPack, writePack } from "./store/pack.ts";
 import type { Store } from "./store/types.ts";
@@ -47,6 +47,7 @@ import type { Packs, SwarmEvent } from "./swarm/types.ts";
 
 /** How long a joiner looks for the manifest before it says what it tried. */
 const FIND_RUN_MS = 60_000;
+const NO_CONNECTION_MS = 15_000;
 const FETCH_MS = 300_000;
 
 export interface DeviceOptions {
@@ -160,9 +161,13 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
   const known = await readInvite(directory);
   const invite = options.invite ?? known;
   if (invite === undefined)
-    throw new UsageError(`There is no run in ${directory}. Give an invite, or make a run with pathweave create.`);
+    throw new UsageError(
+      `There is no run in ${directory}. Give an invite, or make a run with pathweave create.`,
+    );
   if (known !== undefined && !known.run.equals(invite.run))
-    throw new UsageError(`${directory} belongs to another run, ${known.run}. Choose another --dir for this invite.`);
+    throw new UsageError(
+      `${directory} belongs to another run, ${known.run}. Choose another --dir for this invite.`,
+    );
   const bootstrap = [...new Set([...options.bootstrap, ...invite.bootstrap, ...(known?.bootstrap ?? [])])];
   const node = await openDirectory(
     directory,
@@ -190,20 +195,22 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const providers = new Set<string>();
   const manifest = Manifest.decode(await findManifest(run, node, providers, options.signal));
   const { config } = manifest;
+  validateConfig(config);
   const topology = createTopology(config);
   const shape = modelShape(config.model);
   const specs = parameterSpecs(shape);
   const sizes = runSizes(config, topology, elementsOfParts(shape));
   if (options.role === "worker") {
     const disk = await statfs(directory);
-    checkCapacity(sizes, { memoryBytes: freemem(), diskBytes: disk.bavail * disk.bsize });
+    checkCapacity(sizes, { memoryBytes: process.availableMemory(), diskBytes: disk.bavail * disk.bsize });
   }
 
   const holders = (): string[] => [
     ...new Set([...providers, ...network.connections().map((connection) => connection.peer)]),
   ];
   const signal = (): AbortSignal => AbortSignal.timeout(FETCH_MS);
-  const read = async (cid: CID): Promise<Uint8Array> => store.get(cid, { holders: holders(), signal: signal() });
+  const read = async (cid: CID): Promise<Uint8Array> =>
+    store.get(cid, { holders: holders(), signal: signal() });
   const readAll = async (cids: CID[]): Promise<Uint8Array[]> => {
     await store.fetch(cids, { holders: holders(), signal: signal() });
     return Promise.all(cids.map(read));
@@ -268,9 +275,10 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     manifest,
     topology,
     tensors: (module) => tensorsOf.get(module)!,
+    sources: () => [...providers],
     trainer,
     archive: options.archive,
-    memoryBytes: freemem(),
+    memoryBytes: process.availableMemory(),
     logger,
     emit: options.emit,
   });
@@ -313,12 +321,19 @@ async function findManifest(
 ): Promise<Uint8Array> {
   const local = await store.local(run);
   if (local !== undefined) return local;
-  const deadline = AbortSignal.any([AbortSignal.timeout(FIND_RUN_MS), ...(signal === undefined ? [] : [signal])]);
+  const deadline = AbortSignal.any([
+    AbortSignal.timeout(FIND_RUN_MS),
+    ...(signal === undefined ? [] : [signal]),
+  ]);
+  const began = performance.now();
   let last = "";
   while (!deadline.aborted) {
     try {
-      await connected(network, deadline);
-      for await (const { peer, addresses } of network.findProviders(run, AbortSignal.any([deadline, AbortSignal.timeout(10_000)]))) {
+      await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
+      for await (const { peer, addresses } of network.findProviders(
+        run,
+        AbortSignal.any([deadline, AbortSignal.timeout(10_000)]),
+      )) {
         if (peer === network.peerId) continue;
         providers.add(peer);
         for (const address of [peer, ...addresses]) {
@@ -337,10 +352,15 @@ async function findManifest(
     for (const { peer } of network.connections()) providers.add(peer);
     try {
       if (providers.size > 0)
-        return await store.get(run, { holders: [...providers], signal: AbortSignal.any([deadline, AbortSignal.timeout(15_000)]) });
+        return await store.get(run, {
+          holders: [...providers],
+          signal: AbortSignal.any([deadline, AbortSignal.timeout(15_000)]),
+        });
     } catch (error) {
       last = messageOf(error);
     }
+    // Bootstraps that all refuse will not change their mind soon; say so while the user still looks.
+    if (network.connections().length === 0 && performance.now() - began > NO_CONNECTION_MS) break;
     await nextTry(deadline);
   }
   signal?.throwIfAborted();
@@ -378,9 +398,13 @@ function connected(network: SwarmNetwork, deadline: AbortSignal): Promise<void> 
 function nextTry(deadline: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, 1000);
-    deadline.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
+    deadline.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

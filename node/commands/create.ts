@@ -33,12 +33,17 @@ export const command: CommandModule<object, CreateFlags> = {
         describe: "Start the first peer; --no-start only makes the run",
       })
       .example("$0 create run.yaml", "tokenize, warm-start and shard the corpus, then train")
-      .example("$0 create run.yaml --no-start --data ./lab", "make the run; start it later: pathweave join --data ./lab"),
+      .example(
+        "$0 create run.yaml --no-start --data ./lab",
+        "make the run; start it later: pathweave join --data ./lab",
+      ),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt((line) => flags.json || process.stderr.write(`${line}\n`));
     const file = await readRunFile(flags.file);
     if ((await readInvite(flags.data)) !== undefined)
-      throw new UsageError(`${flags.data} holds a run already. Choose another --data, or go on with it: pathweave join --data ${flags.data}`);
+      throw new UsageError(
+        `${flags.data} holds a run already. Choose another --data, or go on with it: pathweave join --data ${flags.data}`,
+      );
     const isNew = !existsSync(flags.data);
     const topology = createTopology(file.config);
     const sizes = runSizes(file.config, topology, elementsOfParts(modelShape(file.config.model)));
@@ -54,7 +59,11 @@ export const command: CommandModule<object, CreateFlags> = {
         file,
         store: node.store,
         packs: node.packs,
-        device: { kind: flags.engine, device: flags.device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) },
+        device: {
+          kind: flags.engine,
+          device: flags.device,
+          ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+        },
         onProgress: (step) => progress.update(describeProgress(step)),
         signal: shutdown.signal,
       });
@@ -68,7 +77,8 @@ export const command: CommandModule<object, CreateFlags> = {
       await writeInvite(flags.data, encodeInvite({ run: created.run, bootstrap: flags.bootstrap }));
       progress[Symbol.dispose]();
       const result = { run: created.run, shards: manifest.shards, skipped: skipped.length, data: flags.data };
-      if (flags.json) process.stdout.write(`${formatJson(flags.start ? { type: "created", ...result } : result)}\n`);
+      if (flags.json)
+        process.stdout.write(`${formatJson(flags.start ? { type: "created", ...result } : result)}\n`);
       else progress.line(`run ${created.run} is in ${flags.data}`);
     } catch (error) {
       await node.stop();

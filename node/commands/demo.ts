@@ -59,7 +59,6 @@ export const command: CommandModule<object, DemoFlags> = {
         data: {
           type: "string",
           requiresArg: true,
-          normalize: true,
           describe: "Keep all peers' folders here; a temporary folder otherwise",
         },
         ...outputOptions,
@@ -129,15 +128,24 @@ async function runDemo(
   try {
     await stage("swarm", () => followSwarm(swarm, created, progress, signal));
     progress.update("joining as an observer, with nothing but the invite");
-    const invite = { invite: swarm.invite, data: "", bootstrap: [], mdns: false, "log-level": flags["log-level"] };
+    const invite = {
+      invite: swarm.invite,
+      data: "",
+      bootstrap: [],
+      mdns: false,
+      "log-level": flags["log-level"],
+    };
     const seen = await observe(invite, signal, async (peer) => {
       const heads = peer.swarm.heads();
       return {
         heads,
-        headsAgree: heads.every(({ module, cid }) => swarm.peers.every((other) => other.heads.get(module) === cid)),
+        headsAgree: heads.every(({ module, cid }) =>
+          swarm.peers.every((other) => other.heads.get(module) === cid),
+        ),
         lineageVerified: await stage("audit", () => auditAll(peer, progress, signal)),
         evaluation: await stage("evaluate", () => {
-          const show = (done: number, total: number): void => progress.update(`evaluating ${formatBar(done, total)}`);
+          const show = (done: number, total: number): void =>
+            progress.update(`evaluating ${formatBar(done, total)}`);
           return evaluateRun(peer, DEVICE, { dense: dense.parameters }, show, signal);
         }),
         samples: await stage("generate", () => generateLines(peer, flags.seed, progress, signal)),
@@ -192,7 +200,10 @@ async function createDemoRun(
       `The demo's text comes with the development packages, and there is none for: ${missing.join(", ")}. Run npm ci in ${PROJECT}.`,
     );
   const runFile = path.join(directory, "run.yaml");
-  await writeFile(runFile, stringify({ ...demoRun(flags.seed), corpus: kinds.flatMap(({ patterns }) => patterns) }));
+  await writeFile(
+    runFile,
+    stringify({ ...demoRun(flags.seed), corpus: kinds.flatMap(({ patterns }) => patterns) }),
+  );
   const file = await readRunFile(runFile);
   const node = await openDirectory(
     first,
@@ -220,7 +231,11 @@ async function createDemoRun(
 }
 
 /** The dense model: goes on from the warm start on the whole corpus, for as many steps as every path gets. */
-async function trainBaseline(created: CreatedRun, progress: Progress, signal: AbortSignal): Promise<TrainState> {
+async function trainBaseline(
+  created: CreatedRun,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<TrainState> {
   const { config } = created.manifest;
   const { seedSteps, rounds, innerSteps, batchSize } = config.training;
   const state: TrainState = {
@@ -233,7 +248,14 @@ async function trainBaseline(created: CreatedRun, progress: Progress, signal: Ab
   const engine = await createEngine({ shape: modelShape(config.model), batchSize, ...DEVICE });
   try {
     let done = 0;
-    for await (const step of trainDense(engine, config, created.corpus, state, { firstStep: seedSteps, steps }, signal))
+    for await (const step of trainDense(
+      engine,
+      config,
+      created.corpus,
+      state,
+      { firstStep: seedSteps, steps },
+      signal,
+    ))
       progress.update(
         `dense baseline ${formatBar(++done, steps)} step ${done}/${steps} loss ${formatNumber(step.loss)}`,
       );
@@ -260,7 +282,10 @@ async function followSwarm(
       return `path ${index} ${formatBar(done, rounds * innerSteps, 12)} ${formatNumber(loss, 2)}`;
     });
     const total = rows.length * rounds * innerSteps;
-    const done = Array.from({ length: paths }, (_, index) => swarm.pathProgress(index, innerSteps).done).reduce((a, b) => a + b, 0);
+    const done = Array.from(
+      { length: paths },
+      (_, index) => swarm.pathProgress(index, innerSteps).done,
+    ).reduce((a, b) => a + b, 0);
     const elapsed = performance.now() - began;
     const eta = done > 0 ? `, about ${formatDuration((elapsed / done) * (total - done))} left` : "";
     const generations = swarm.generations();
@@ -277,7 +302,9 @@ async function auditAll(peer: Peer, progress: Progress, signal: AbortSignal): Pr
       progress.update(`folding the lineage again: ${name} generation ${generation}`),
     );
     if (wrong === undefined) continue;
-    progress.line(`${name}: generation ${wrong.generation} (${wrong.cid}) does not follow from its contributions`);
+    progress.line(
+      `${name}: generation ${wrong.generation} (${wrong.cid}) does not follow from its contributions`,
+    );
     return false;
   }
   return true;
@@ -290,7 +317,12 @@ interface Sample {
 }
 
 /** Lets every path continue the start of a held-out document that the router sends to it. */
-async function generateLines(peer: Peer, seed: number, progress: Progress, signal: AbortSignal): Promise<Sample[]> {
+async function generateLines(
+  peer: Peer,
+  seed: number,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Sample[]> {
   const tokenizer = await peer.tokenizer();
   const validation = await peer.shard(peer.manifest.validation);
   const { prefixTokens } = peer.manifest.config.routing;

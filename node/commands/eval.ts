@@ -42,7 +42,8 @@ export const command: CommandModule<object, EvalFlags> = {
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     };
     const { run, heads, evaluation } = await observe(flags, shutdown.signal, async (peer) => {
-      const show = (done: number, total: number): void => progress.update(`evaluating ${formatBar(done, total)}`);
+      const show = (done: number, total: number): void =>
+        progress.update(`evaluating ${formatBar(done, total)}`);
       const scores = await evaluateRun(peer, device, {}, show, shutdown.signal);
       return { run: peer.run, heads: peer.swarm.heads(), evaluation: scores };
     });

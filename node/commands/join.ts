@@ -12,14 +12,17 @@ export const command: CommandModule<object, JoinFlags> = {
   describe: "Join a run and train",
   builder: (yargs) =>
     yargs
-      .positional("invite", { type: "string", describe: "The invite; without one, go on with the run in --data" })
+      .positional("invite", {
+        type: "string",
+        describe: "The invite; without one, go on with the run in --data",
+      })
       .options({ ...dataOptions, ...networkOptions, ...engineOptions, ...workOptions, ...outputOptions })
       .example("$0 join pathweave1…", "join with nothing but an invite")
       .example("$0 join --data ./lab", "go on with a run after a restart")
       .example("$0 join pathweave1… --device webgpu", "train on any vendor's GPU")
       .example("$0 join pathweave1… --json", "print events as NDJSON for programs"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt((line) => flags.json || process.stderr.write(`${line}\n`));
     await runPeer(flags, flags.invite === undefined ? undefined : decodeInvite(flags.invite), shutdown);
   },
 };

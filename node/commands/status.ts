@@ -64,9 +64,18 @@ function statusOf(peer: Peer) {
     heads: peer.swarm.heads(),
     paths: Array.from({ length: peer.topology.paths }, (_, path) => {
       const [module] = peer.topology.modulesOfPath(path);
-      const own = peer.swarm.lineage(module!).contributions().filter((contribution) => contribution.path === path);
+      const own = peer.swarm
+        .lineage(module!)
+        .contributions()
+        .filter((contribution) => contribution.path === path);
       const last = own.at(-1);
-      return { path, roundsDone: own.length, rounds: rounds * peer.topology.replicas, loss: last?.loss, by: last?.signer };
+      return {
+        path,
+        roundsDone: own.length,
+        rounds: rounds * peer.topology.replicas,
+        loss: last?.loss,
+        by: last?.signer,
+      };
     }),
     done: coordinator.done(),
   };

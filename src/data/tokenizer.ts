@@ -124,5 +124,5 @@ function cachedByPreToken(encode: (text: string) => number[]): (text: string) =>
 export function encodeDocument(tokenizer: Tokenizer, text: string): Int32Array {
   const ids = tokenizer.encode(text);
   ids.push(tokenizer.endOfText);
-  return Int32Array.from(ids);
+  return new Int32Array(ids);
 }

@@ -65,7 +65,9 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
       const modules = Object.fromEntries([...lineages].map(([module, lineage]) => [module, lineage.have()]));
       const request = Ask.encode({ run, modules }).bytes;
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
-      const { records, more } = Answer.decode(await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline));
+      const { records, more } = Answer.decode(
+        await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline),
+      );
       let news = 0;
       for (const block of records) {
         try {

@@ -7,10 +7,13 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
-import { createLeases, type Lease, type Slot, slotKey, yields } from "./leases.ts";
+import { createLeases, type Lease, precedence, type Slot, slotKey, yields } from "./leases.ts";
 import { createMembership, type Member } from "./membership.ts";
 import type { Heartbeat, LeaseNotice } from "./messages.ts";
 import { ownersOf, rendezvous } from "./ownership.ts";
+
+/** Heartbeats that a peer listens to before its first claim. */
+const LISTEN_HEARTBEATS = 3;
 
 export type Decision =
   /** Announce a lease, then let conflicts settle. */
@@ -29,6 +32,8 @@ export interface CoordinatorInit {
   topology: Topology;
   /** One lineage per module, by module name. */
   lineages: ReadonlyMap<string, Lineage>;
+  /** When this peer began to listen (ms). */
+  now: number;
 }
 
 interface OwnLease {
@@ -187,6 +192,9 @@ export class Coordinator {
     const ready = open.filter((slot) => this.#isReady(slot, now));
     if (this.#init.role !== "worker") return undefined;
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
+    // Who has just come hears the others out first; else all who start together claim the same slot.
+    if (now - this.#init.now < LISTEN_HEARTBEATS * this.#init.config.swarm.heartbeatSeconds * 1000)
+      return undefined;
     const slot = this.#choose(ready, now);
     if (slot === undefined) return undefined;
     this.#own = { slot, claimed: now, started: false, progress: 0 };
@@ -241,7 +249,10 @@ export class Coordinator {
       (peer) => peer === this.#init.self || this.leases.of(peer, now).length === 0,
     );
     let best: { slot: Slot; rank: number } | undefined;
-    for (const slot of ready) {
+    // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
+    const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);
+    const preferred = ready.toSorted((a, b) => a.round - b.round || (own(a) < own(b) ? -1 : 1));
+    for (const slot of preferred) {
       if (this.leases.on(slot, now).length > 0) continue;
       const order = rendezvous(["slot", this.#runId, slot.path, slot.replica], idle);
       const previous = this.#trained.get(`${slot.path}/${slot.replica}`)?.signer;
@@ -251,8 +262,7 @@ export class Coordinator {
           : order.indexOf(this.#init.self) + (previous !== undefined && idle.includes(previous) ? 1 : 0);
       const wait = rank * 2 * this.#init.config.swarm.settleSeconds * 1000;
       if (now - sinceRound(this.#ready, slot, now) < wait) continue;
-      if (best === undefined || rank < best.rank || (rank === best.rank && slot.round < best.slot.round))
-        best = { slot, rank };
+      if (best === undefined || rank < best.rank) best = { slot, rank };
     }
     return best?.slot;
   }

@@ -55,7 +55,10 @@ export function headRecords(): RecordHandler {
     },
     select(_key, values) {
       const records = values.map((value) => HeadRecord.peek(value));
-      return records.reduce((best, record, index) => (compareHeads(record, records[best]!) > 0 ? index : best), 0);
+      return records.reduce(
+        (best, record, index) => (compareHeads(record, records[best]!) > 0 ? index : best),
+        0,
+      );
     },
   };
 }

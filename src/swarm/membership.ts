@@ -63,8 +63,7 @@ export function createMembership(heartbeatMs: number): Membership {
         .sort((a, b) => (a.peer < b.peer ? -1 : 1)),
     timeout,
     prune(now) {
-      for (const m of members.values())
-        if (now - m.lastSeen > 10 * timeout(m.peer)) members.delete(m.peer);
+      for (const m of members.values()) if (now - m.lastSeen > 10 * timeout(m.peer)) members.delete(m.peer);
     },
   };
 }

@@ -44,6 +44,8 @@ export interface SwarmInit {
   topology: Topology;
   /** Tensors of a module in network order. */
   tensors(module: string): TensorDescription[];
+  /** Peers that are known to have the run, before any of them is heard. */
+  sources(): string[];
   /** Absent for an observer. */
   trainer: PathTrainer | undefined;
   /** Keep all tensors of all generations. */
@@ -100,6 +102,7 @@ export class Swarm {
       config: manifest.config,
       topology,
       lineages: this.#lineages,
+      now: performance.now(),
     });
     this.#states = createModuleStates({
       packs: init.packs,
@@ -185,7 +188,11 @@ export class Swarm {
    * Folds every generation of a module again, from genesis to head, out of blocks from any peer.
    * Resolves to the first version that does not follow, or undefined when the lineage holds.
    */
-  async audit(module: string, signal: AbortSignal, onVersion: (version: KnownVersion) => void): Promise<KnownVersion | undefined> {
+  async audit(
+    module: string,
+    signal: AbortSignal,
+    onVersion: (version: KnownVersion) => void,
+  ): Promise<KnownVersion | undefined> {
     const lineage = this.lineage(module);
     const versions = lineage.ancestry().toReversed();
     let parent = versions[0]!;
@@ -253,7 +260,15 @@ export class Swarm {
     if (opened.type === "contribution") {
       const { round, path, replica, signer } = opened.record;
       this.coordinator.contributed(opened.record);
-      this.#init.emit({ type: "contribution", module, from: signer, cid: cid.toString(), round, path, replica });
+      this.#init.emit({
+        type: "contribution",
+        module,
+        from: signer,
+        cid: cid.toString(),
+        round,
+        path,
+        replica,
+      });
     }
     if (missing !== undefined && from !== this.#init.network.peerId)
       this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
@@ -283,7 +298,8 @@ export class Swarm {
       this.#init.emit({ type: "head", module, generation: head.generation, cid: head.cid.toString() });
     }
     const waiting = this.coordinator.waitingFor(now);
-    if (waiting !== this.#waiting && waiting !== undefined) this.#init.emit({ type: "waiting", reason: waiting });
+    if (waiting !== this.#waiting && waiting !== undefined)
+      this.#init.emit({ type: "waiting", reason: waiting });
     this.#waiting = waiting;
     const done = this.coordinator.done();
     if (done && !this.#done) this.#init.emit({ type: "done" });
@@ -336,7 +352,12 @@ export class Swarm {
 
   #reject(contribution: KnownContribution, reason: string): void {
     this.lineage(contribution.module).refuse(contribution.cid, reason);
-    this.#init.emit({ type: "rejected", module: contribution.module, cid: contribution.cid.toString(), reason });
+    this.#init.emit({
+      type: "rejected",
+      module: contribution.module,
+      cid: contribution.cid.toString(),
+      reason,
+    });
   }
 
   // ---------------------------------------------------------------- decisions carried out
@@ -346,7 +367,9 @@ export class Swarm {
       case "claim":
         this.#init.emit({ type: "lease", state: "claimed", ...decision.slot });
         this.#beat();
-        this.#run("fetching the shard", () => this.#init.trainer!.prepare(decision.slot, this.#signal(FETCH_MS)));
+        this.#run("fetching the shard", () =>
+          this.#init.trainer!.prepare(decision.slot, this.#signal(FETCH_MS)),
+        );
         break;
       case "abandon":
         this.#work?.abort(new Error(decision.reason));
@@ -354,10 +377,14 @@ export class Swarm {
         this.#beat();
         break;
       case "start":
-        this.#run(`round ${decision.slot.round} of path ${decision.slot.path}`, () => this.#train(decision.slot));
+        this.#run(`round ${decision.slot.round} of path ${decision.slot.path}`, () =>
+          this.#train(decision.slot),
+        );
         break;
       case "fold":
-        this.#run(`fold of ${decision.module}`, () => this.#fold(decision.module, decision.parent, decision.contributions));
+        this.#run(`fold of ${decision.module}`, () =>
+          this.#fold(decision.module, decision.parent, decision.contributions),
+        );
         break;
     }
   }
@@ -374,7 +401,11 @@ export class Swarm {
       const parts = await Promise.all(
         bases.map(async (base) => {
           await this.#materialise(base);
-          return this.#states.parameters(base, this.#holders(base), AbortSignal.any([signal, this.#signal(FETCH_MS)]));
+          return this.#states.parameters(
+            base,
+            this.#holders(base),
+            AbortSignal.any([signal, this.#signal(FETCH_MS)]),
+          );
         }),
       );
       const start = concatenate(parts);
@@ -539,13 +570,13 @@ export class Swarm {
   #holders(version: KnownVersion): string[] {
     const owners = this.coordinator.owners(version.module, performance.now());
     const announcers = this.#announcers.get(version.cid.toString()) ?? [];
-    return this.#others([...announcers, ...owners, ...this.#live]);
+    return this.#others([...announcers, ...owners, ...this.#live, ...this.#init.sources()]);
   }
 
   #deltaHolders(contribution: KnownContribution): string[] {
     const owners = this.coordinator.owners(contribution.module, performance.now());
     const live = this.#live.has(contribution.signer) ? [contribution.signer] : [];
-    return this.#others([...live, ...owners, ...this.#live]);
+    return this.#others([...live, ...owners, ...this.#live, ...this.#init.sources()]);
   }
 
   #others(peers: Iterable<string>): string[] {
@@ -563,7 +594,10 @@ export class Swarm {
   async #retainDelta(contribution: KnownContribution): Promise<void> {
     if (this.#init.archive) return;
     const cids = await this.#init.packs.blocks(contribution.delta);
-    await this.#init.store.retain(`delta:${contribution.module}:${contribution.round}:${contribution.cid}`, cids);
+    await this.#init.store.retain(
+      `delta:${contribution.module}:${contribution.round}:${contribution.cid}`,
+      cids,
+    );
   }
 
   /** Lets go of tensors that are more than the run's retention behind the head. Small records stay for ever. */
@@ -618,7 +652,10 @@ export class Swarm {
 
   async #putHeadRecord({ module, cid, generation, tokens }: KnownVersion): Promise<void> {
     const { run, network } = this.#init;
-    const { bytes } = await HeadRecord.seal({ run, module, head: cid, generation, tokens }, network.privateKey);
+    const { bytes } = await HeadRecord.seal(
+      { run, module, head: cid, generation, tokens },
+      network.privateKey,
+    );
     await network.putRecord(headKey(run, module), bytes, this.#signal(DHT_MS));
   }
 
@@ -661,7 +698,11 @@ export class Swarm {
   async synchronised(signal: AbortSignal): Promise<void> {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(SYNCHRONISE_MS)]);
     const late = new Promise<never>((_, reject) => {
-      deadline.addEventListener("abort", () => reject(new NetworkError("No peer of the run answered within a minute.")), { once: true });
+      deadline.addEventListener(
+        "abort",
+        () => reject(new NetworkError("No peer of the run answered within a minute.")),
+        { once: true },
+      );
     });
     await Promise.race([this.#synchronised.promise, late]);
   }
@@ -712,9 +753,7 @@ export class Swarm {
   }
 }
 
-type Opened =
-  | { type: "version"; record: KnownVersion }
-  | { type: "contribution"; record: KnownContribution };
+type Opened = { type: "version"; record: KnownVersion } | { type: "contribution"; record: KnownContribution };
 
 /** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
 async function openRecord(bytes: Uint8Array): Promise<Opened> {

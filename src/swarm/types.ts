@@ -6,7 +6,10 @@ import type { Slot } from "./leases.ts";
 /** Tensors as IPFS objects (`src/store/pack.ts`). */
 export interface Packs {
   write(input: { tensors: TensorDescription[]; codec: Codec; bytes: Uint8Array }): Promise<CID>;
-  read(cid: CID, options: FetchOptions & { maxBytes: number }): Promise<{ pack: TensorPack; bytes: Uint8Array }>;
+  read(
+    cid: CID,
+    options: FetchOptions & { maxBytes: number },
+  ): Promise<{ pack: TensorPack; bytes: Uint8Array }>;
   /** Whether the pack and all its chunks are on this disk. */
   complete(cid: CID): Promise<boolean>;
   /** All blocks of a pack that is on this disk, the root first; for retention. */

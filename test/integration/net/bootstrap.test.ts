@@ -119,7 +119,7 @@ test("mistakes end with one line that says what to do", async (t) => {
     [
       [],
       { PATHWEAVE_BOOTSTRAP_LISEN: "x" },
-      /^pathweave-bootstrap: .*did you mean PATHWEAVE_BOOTSTRAP_LISTEN\.\n$/,
+      /^pathweave-bootstrap: .*did you mean PATHWEAVE_BOOTSTRAP_LISTEN\?\n$/,
     ],
     [["--data", data, "--listen", listen], {}, /^pathweave-bootstrap: Port \d+ is in use; .*\n$/],
   ];

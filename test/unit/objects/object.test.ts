@@ -56,17 +56,11 @@ describe("hostile objects", () => {
           assert.throws(() => kind.decode(bytes.subarray(0, length)), invalid(/Not a/));
         assert.throws(() => kind.decode(Buffer.concat([bytes, Buffer.of(0)])), invalid(/Not a/));
         for (const key of Object.keys(value))
-          for (const wrong of [null, 1.5, -1, "text", true, [[]], { a: 1 }]) {
-            if (
-              JSON.stringify(wrong) ===
-              JSON.stringify(Object.entries(value).find(([name]) => name === key)![1])
-            )
-              continue;
+          for (const wrong of [1.5, -1, true, [[]], { a: 1 }])
             assert.throws(
               () => kind.decode(forge(value, kind.kind, { [key]: wrong })),
               invalid(/Not a valid/),
             );
-          }
       });
 
       it("that say the same in other bytes are refused", () => {
@@ -79,7 +73,7 @@ describe("hostile objects", () => {
       it("of any bytes, or with any byte changed, are read as themselves or refused", () => {
         const outcome = (input: Uint8Array): void => {
           try {
-            assert.deepEqual(kind.encode(kind.decode(input)).bytes, Uint8Array.from(input));
+            assert.equal(Buffer.compare(kind.encode(kind.decode(input)).bytes, input), 0);
           } catch (error) {
             assert.equal((error as Error).name, "InvalidObjectError", (error as Error).stack);
           }
