@@ -73,7 +73,7 @@ export async function runPeer(
   try {
     view.started(peer);
     await peer.swarm.start();
-    await aborted(shutdown.signal);
+    await Promise.race([aborted(shutdown.signal), peer.swarm.failure]);
   } finally {
     await peer.stop();
     const { bytesIn, bytesOut } = peer.store.transferred;

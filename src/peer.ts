@@ -10,6 +10,7 @@
  */
 import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
 import writeFileAtomic from "write-file-atomic";
 import { createBatches } from "./data/sequences.ts";
@@ -23,6 +24,7 @@ import type { Logger } from "./log.ts";
 import { elementsOfParts, modelShape, parameterSpecs } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
+import { peerOfAddress } from "./net/addresses.ts";
 import { loadIdentity } from "./net/identity.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "./net/network.ts";
 import { libp2pOptions } from "./net/options.ts";
@@ -39,6 +41,7 @@ import type { Topology } from "./run/types.ts";
 import { validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
 import { readPack, writePack } from "./store/pack.ts";
+import { hasCode, storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
 import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
 import { createPathTrainer } from "./swarm/path-trainer.ts";
@@ -46,8 +49,9 @@ import { Swarm } from "./swarm/swarm.ts";
 import type { Packs, SwarmEvent } from "./swarm/types.ts";
 
 /** How long a joiner looks for the manifest before it says what it tried. */
-const FIND_RUN_MS = 60_000;
-const NO_CONNECTION_MS = 15_000;
+const FIND_RUN_MS = 30_000;
+const NO_CONNECTION_MS = 10_000;
+const MAX_INVITE_ADDRESSES = 8;
 const FETCH_MS = 300_000;
 
 export interface DeviceOptions {
@@ -105,9 +109,12 @@ export async function openDirectory(
   net: Omit<NodeConfig, "privateKey" | "records">,
   logger: Logger,
 ): Promise<OpenNode> {
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   const privateKey = await loadIdentity(join(directory, "identity.key"), logger);
-  const config: NodeConfig = { ...net, privateKey, records: { [HEAD_NAMESPACE]: headRecords() } };
+  // An invite that this peer wrote names itself, with addresses of earlier days.
+  const self = peerIdFromPrivateKey(privateKey).toString();
+  const bootstrap = net.bootstrap.filter((address) => peerOfAddress(address) !== self);
+  const config: NodeConfig = { ...net, bootstrap, privateKey, records: { [HEAD_NAMESPACE]: headRecords() } };
   const node = await openNode({
     dir: directory,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
@@ -140,24 +147,38 @@ function packsOf(store: Store): Packs {
   };
 }
 
-/** Reads the invite that a directory's run was made or joined with. */
-export async function readInvite(directory: string): Promise<Invite | undefined> {
+async function makeDirectory(directory: string): Promise<void> {
   try {
-    return decodeInvite(await readFile(join(directory, "invite"), "utf8"));
+    await mkdir(directory, { recursive: true });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    throw storageError(error, directory);
   }
 }
 
+/** Reads the invite that a directory's run was made or joined with. */
+export async function readInvite(directory: string): Promise<Invite | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(directory, "invite"), "utf8");
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return undefined;
+    throw storageError(error, directory);
+  }
+  return decodeInvite(text);
+}
+
 export async function writeInvite(directory: string, invite: string): Promise<void> {
-  await writeFileAtomic(join(directory, "invite"), Buffer.from(`${invite}\n`), { mode: 0o600 });
+  try {
+    await writeFileAtomic(join(directory, "invite"), Buffer.from(`${invite}\n`), { mode: 0o600 });
+  } catch (error) {
+    throw storageError(error, directory);
+  }
 }
 
 /** Joins a run, or goes on with the run of the directory. The swarm is not started yet. */
 export async function openPeer(options: PeerOptions): Promise<Peer> {
   const { directory, logger } = options;
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   const known = await readInvite(directory);
   const invite = options.invite ?? known;
   if (invite === undefined)
@@ -284,7 +305,8 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   });
 
   const ownInvite = (): string => {
-    const bootstrap = [...new Set([...invite.bootstrap, ...network.addresses()])].slice(0, 32);
+    const others = invite.bootstrap.filter((address) => peerOfAddress(address) !== network.peerId);
+    const bootstrap = [...new Set([...network.addresses(), ...others])].slice(0, MAX_INVITE_ADDRESSES);
     return encodeInvite({ ...invite, bootstrap });
   };
   await writeInvite(directory, ownInvite());

@@ -55,7 +55,14 @@ for (const codec of CODECS) {
 const cid = rawBlock(new Uint8Array()).cid;
 const contributions = Array.from({ length: count }, (_, path): KnownContribution => {
   const metadata = { run: cid, module: "lower/0", round: 0, path, replica: 0, base: cid, delta: cid };
-  return { ...metadata, tokens: 1, steps: 1, loss: 1, cid: rawBlock(Uint8Array.of(path)).cid, signer: "bench" };
+  return {
+    ...metadata,
+    tokens: 1,
+    steps: 1,
+    loss: 1,
+    cid: rawBlock(Uint8Array.of(path)).cid,
+    signer: "bench",
+  };
 });
 const parent = { parameters: delta, momentum: delta };
 for (const clipNorm of [null, 1]) {

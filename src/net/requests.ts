@@ -26,17 +26,18 @@ export function createRequests(libp2p: Libp2p, log: Logger): Requests {
   return {
     async handle(protocol, handler) {
       const serve = async (stream: Stream, from: string): Promise<void> => {
+        // Nobody waits for the answer any more.
+        const gone = new AbortController();
+        const lost = (): void => gone.abort();
+        stream.addEventListener("close", lost);
         try {
-          await withDeadline(
-            `Answering ${protocol} to ${from}`,
-            REQUEST_DEADLINE_MS,
-            undefined,
-            async (signal) => {
-              const request = await receive(stream, MAX_REQUEST_BYTES);
-              await send(stream, await answer(() => handler(from, request), protocol, log), signal);
-              await stream.close({ signal });
-            },
-          );
+          const what = `Answering ${protocol} to ${from}`;
+          await withDeadline(what, REQUEST_DEADLINE_MS, gone.signal, async (signal) => {
+            const request = await receive(stream, MAX_REQUEST_BYTES);
+            await send(stream, await answer(() => handler(from, request), protocol, log), signal);
+            stream.removeEventListener("close", lost);
+            await stream.close({ signal });
+          });
         } catch (error) {
           log.debug(messageOf(error));
           stream.abort(asError(error));

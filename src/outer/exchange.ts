@@ -90,5 +90,10 @@ export function findLack(view: LineageView, have: Have, limit: number): Lack {
 
   const now = lacked.slice(0, limit);
   const cids = (kind: string): CID[] => now.filter((item) => item.kind === kind).map((item) => item.cid);
-  return { versions: cids("version"), contributions: cids("contribution"), more: lacked.length >= limit };
+  return {
+    versions: cids("version"),
+    contributions: cids("contribution"),
+    order: now.map((item) => item.cid),
+    more: lacked.length >= limit,
+  };
 }

@@ -71,10 +71,12 @@ export interface Have {
   contributions: CID[];
 }
 
-/** What an asker lacks, each after what it depends on. */
+/** What an asker lacks. */
 export interface Lack {
   versions: CID[];
   contributions: CID[];
+  /** Both together, each after all that it depends on, so that an answer may be cut anywhere. */
+  order: CID[];
   /** Whether more follows; ask again once these are added. */
   more: boolean;
 }

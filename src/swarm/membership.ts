@@ -60,7 +60,7 @@ export function createMembership(heartbeatMs: number): Membership {
     live: (now) =>
       [...members.values()]
         .filter((m) => !m.heartbeat.leaving && now - m.lastSeen <= timeout(m.peer))
-        .sort((a, b) => (a.peer < b.peer ? -1 : 1)),
+        .toSorted((a, b) => (a.peer < b.peer ? -1 : 1)),
     timeout,
     prune(now) {
       for (const m of members.values()) if (now - m.lastSeen > 10 * timeout(m.peer)) members.delete(m.peer);

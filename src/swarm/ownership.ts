@@ -7,7 +7,7 @@ import { hash64 } from "../random.ts";
 export function rendezvous(key: (string | number)[], peers: readonly string[]): string[] {
   return peers
     .map((peer) => ({ peer, weight: hash64(...key, peer) }))
-    .sort((a, b) => (a.weight === b.weight ? (a.peer < b.peer ? -1 : 1) : a.weight < b.weight ? -1 : 1))
+    .toSorted((a, b) => (a.weight === b.weight ? (a.peer < b.peer ? -1 : 1) : a.weight < b.weight ? -1 : 1))
     .map(({ peer }) => peer);
 }
 

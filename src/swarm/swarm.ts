@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { CID } from "multiformats/cid";
-import { InvalidObjectError, messageOf, NetworkError } from "../errors.ts";
+import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Network } from "../net/types.ts";
 import { Contribution } from "../objects/contribution.ts";
@@ -84,6 +84,7 @@ export class Swarm {
   readonly #lastHead = new Map<string, string>();
   readonly #live = new Set<string>();
   readonly #synchronised = Promise.withResolvers<void>();
+  readonly #failed = Promise.withResolvers<never>();
   #work: AbortController | undefined;
   #lastSlot: Slot | undefined;
   #tokensPerSecond = 0;
@@ -95,6 +96,8 @@ export class Swarm {
     this.#init = init;
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
+    // Whoever does not wait for it must not be ended by it.
+    this.#failed.promise.catch(() => {});
     this.coordinator = new Coordinator({
       self: network.peerId,
       role: init.trainer === undefined ? "observer" : "worker",
@@ -423,6 +426,9 @@ export class Swarm {
       signal.throwIfAborted();
       await this.#contribute(slot, bases, start, end, trained);
       this.#init.emit({ type: "lease", state: "completed", ...slot });
+    } catch (error) {
+      // Giving up is a decision, and has been announced as one.
+      if (!work.signal.aborted) throw error;
     } finally {
       if (this.#work === work) {
         this.#work = undefined;
@@ -687,6 +693,11 @@ export class Swarm {
     this.#tick();
   }
 
+  /** Rejects when this peer cannot go on, for instance because its disk is full. Never resolves. */
+  get failure(): Promise<never> {
+    return this.#failed.promise;
+  }
+
   /** Listens for a while, so that every live peer has been heard. */
   observed(milliseconds: number, signal: AbortSignal): Promise<void> {
     return delay(milliseconds, undefined, { signal: AbortSignal.any([signal, this.#stopping.signal]) });
@@ -746,7 +757,10 @@ export class Swarm {
     const running = task()
       .then(() => {})
       .catch((error: unknown) => {
-        if (!this.#stopping.signal.aborted) this.#log.warn(`${what}: ${messageOf(error)}`);
+        if (this.#stopping.signal.aborted) return;
+        // A disk that refuses will refuse again; going on would train what cannot be kept.
+        if (error instanceof StorageError) this.#failed.reject(error);
+        else this.#log.warn(`${what}: ${messageOf(error)}`);
       })
       .finally(() => this.#tasks.delete(running));
     this.#tasks.add(running);

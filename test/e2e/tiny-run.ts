@@ -19,7 +19,7 @@ export function tinyRun(): Record<string, unknown> {
     seed: 7,
     grid: [2, 2],
     model: { vocabulary: 512, sequenceLength: 64, width: 32, blocks: 2, heads: 2 },
-    training: { rounds: ROUNDS, innerSteps: 24, batchSize: 8, seedSteps: 12, warmupSteps: 4 },
+    training: { rounds: ROUNDS, innerSteps: 60, batchSize: 8, seedSteps: 12, warmupSteps: 4 },
     outer: { momentum: 0.6, codec: "bf16" },
     routing: { prefixTokens: 16 },
     swarm: {

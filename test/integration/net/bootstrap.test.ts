@@ -132,3 +132,26 @@ test("mistakes end with one line that says what to do", async (t) => {
     }),
   );
 });
+
+test("the program loads neither tfjs, ONNX Runtime nor Helia", async () => {
+  const hook = `
+    import { registerHooks } from "node:module";
+    registerHooks({
+      resolve(specifier, context, next) {
+        const resolved = next(specifier, context);
+        process.stderr.write(resolved.url + "\\n");
+        return resolved;
+      },
+    });`;
+  const child = spawn(process.execPath, [
+    "--import",
+    `data:text/javascript,${encodeURIComponent(hook)}`,
+    PROGRAM,
+    "--help",
+  ]);
+  child.stdout.resume();
+  const [urls] = await Promise.all([text(child.stderr), once(child, "exit")]);
+  assert.match(urls, /node_modules\/libp2p\//, "the hook sees what is loaded");
+  for (const forbidden of ["tensorflow", "onnx", "helia", "blockstore", "/src/store/", "/src/engine/"])
+    assert.ok(!urls.includes(forbidden), forbidden);
+});

@@ -46,7 +46,7 @@ export interface Sample {
 }
 
 function sample<T extends object>(name: string, kind: ObjectKind<T>, value: T): Sample {
-  return { name, kind: kind as unknown as ObjectKind<object>, value };
+  return { name, kind, value };
 }
 
 export const samples: Sample[] = [

@@ -301,11 +301,40 @@ describe("anti-entropy properties", () => {
     );
   });
 
+  it("an answer may be cut anywhere: nothing in it waits for what was cut off", () => {
+    fc.assert(
+      fc.property(stepsArbitrary, fc.nat(40), (steps, length) => {
+        const { lineage } = build(steps.filter((step) => step.do === "contribute" || step.do === "fold"));
+        const joiner = createLineage();
+        const { order, versions, contributions } = lineage.since(joiner.have());
+        assert.deepEqual(
+          order.map(String).toSorted(),
+          [...versions, ...contributions].map(String).toSorted(),
+        );
+        for (const cid of order.slice(0, length)) {
+          const version = lineage.version(cid);
+          const { added } =
+            version === undefined
+              ? joiner.addContribution(lineage.contribution(cid)!)
+              : joiner.addVersion(version);
+          assert.equal(added, true);
+        }
+        assert.deepEqual(joiner.missing(), []);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it("says that it lacks nothing to a peer that has the same", () => {
     fc.assert(
       fc.property(stepsArbitrary, (steps) => {
         const { lineage } = build(steps);
-        assert.deepEqual(lineage.since(lineage.have()), { versions: [], contributions: [], more: false });
+        assert.deepEqual(lineage.since(lineage.have()), {
+          versions: [],
+          contributions: [],
+          order: [],
+          more: false,
+        });
       }),
       { numRuns: 100 },
     );
