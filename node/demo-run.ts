@@ -4,11 +4,11 @@ export function demoRun(seed: number): object {
     name: "demo",
     seed,
     grid: [2, 2],
-    model: { vocabulary: 1024, sequenceLength: 128, width: 128, blocks: 4, heads: 4 },
+    model: { vocabulary: 1024, sequenceLength: 128, width: 96, blocks: 4, heads: 4 },
     training: {
       rounds: 8,
       innerSteps: 25,
-      batchSize: 16,
+      batchSize: 8,
       seedSteps: 120,
       learningRate: 2e-3,
       warmupSteps: 20,

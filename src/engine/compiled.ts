@@ -8,12 +8,16 @@ import {
   STATE_NAMES,
 } from "./compile.ts";
 import type { DeviceState, Executor, Training } from "./executor.ts";
-import { type DeviceTensor, deviceTensor, loadProgram, type Program } from "./runtime.ts";
+import { checkDevice, type DeviceTensor, deviceTensor, loadProgram, type Program } from "./runtime.ts";
 import type { EngineConfig } from "./types.ts";
 
-/** Creates the executor; each graph is traced and loaded when it is first used. */
-export function createCompiledExecutor(config: EngineConfig, threads: number): Executor {
+/**
+ * Creates the executor; each graph is traced and loaded when it is first used.
+ * Throws CapacityError when this machine has no such device.
+ */
+export async function createCompiledExecutor(config: EngineConfig, threads: number): Promise<Executor> {
   const { shape, batchSize, device } = config;
+  await checkDevice(device, threads);
   const programs = new Map<string, Promise<Program>>();
   const program = (name: string, compile: () => Uint8Array): Promise<Program> => {
     let loading = programs.get(name);
@@ -82,7 +86,8 @@ export function createCompiledExecutor(config: EngineConfig, threads: number): E
     logits: (parameters, tokens, positions) => forward("logits", parameters, tokens, positions),
     features: (parameters, tokens, weights) => forward("features", parameters, tokens, weights),
     async close() {
-      for (const loading of programs.values()) await (await loading).release();
+      const loaded = await Promise.allSettled(programs.values());
+      for (const result of loaded) if (result.status === "fulfilled") await result.value.release();
     },
   };
 }

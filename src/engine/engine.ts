@@ -125,13 +125,13 @@ class ThreadEngine implements Engine {
 
   async logits(parameters: Float32Array, tokens: Int32Array, positions: Int32Array): Promise<Float32Array> {
     const { sequenceLength, vocabulary } = this.config.shape;
-    this.expectRange("Positions", positions, sequenceLength);
+    this.expectRange("Positions", positions, 0, sequenceLength - 1);
     return this.forward("logits", parameters, tokens, sequenceLength, positions, 1, vocabulary);
   }
 
   async features(parameters: Float32Array, tokens: Int32Array, lengths: Int32Array): Promise<Float32Array> {
     const { sequenceLength, width } = this.config.shape;
-    this.expectRange("Lengths", lengths, sequenceLength + 1);
+    this.expectRange("Lengths", lengths, 1, sequenceLength);
     const weights = new Float32Array(lengths.length * sequenceLength);
     for (const [row, length] of lengths.entries())
       weights.fill(1 / length, row * sequenceLength, row * sequenceLength + length);
@@ -160,7 +160,7 @@ class ThreadEngine implements Engine {
       );
     this.expectLength(`the second input of ${method}`, other, rows * otherColumns);
     this.expectLength("the parameters", parameters, this.elements);
-    this.expectRange("Token ids", tokens, this.config.shape.vocabulary);
+    this.expectRange("Token ids", tokens, 0, this.config.shape.vocabulary - 1);
     const padded = new Int32Array(batchSize * tokenColumns);
     padded.set(tokens);
     const paddedOther = new (other.constructor as typeof Float32Array)(batchSize * otherColumns);
@@ -192,7 +192,7 @@ class ThreadEngine implements Engine {
       if (next.done === true) throw new RangeError("There were fewer batches than training steps.");
       this.expectLength("the tokens of a batch", next.value.tokens, size + batchSize);
       this.expectLength("the mask of a batch", next.value.mask, size);
-      this.expectRange("Token ids", next.value.tokens, shape.vocabulary);
+      this.expectRange("Token ids", next.value.tokens, 0, shape.vocabulary - 1);
       tokens.set(next.value.tokens, i * (size + batchSize));
       mask.set(next.value.mask, i * size);
     }
@@ -205,10 +205,10 @@ class ThreadEngine implements Engine {
   }
 
   /** Devices do not check indices, and tokens may come from a peer. */
-  private expectRange(what: string, values: Int32Array, bound: number): void {
+  private expectRange(what: string, values: Int32Array, least: number, most: number): void {
     for (const value of values)
-      if (value < 0 || value >= bound)
-        throw new InvalidObjectError(`${what} must be at least 0 and below ${bound}; found ${value}.`);
+      if (value < least || value > most)
+        throw new InvalidObjectError(`${what} must lie between ${least} and ${most}; found ${value}.`);
   }
 }
 

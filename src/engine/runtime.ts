@@ -1,7 +1,8 @@
 /** The one place where ONNX Runtime is set up. */
 import * as onnxRuntime from "onnxruntime-node";
 import { CapacityError, messageOf } from "../errors.ts";
-import type { ElementType } from "./graph.ts";
+import { type ElementType, GraphBuilder } from "./graph.ts";
+import { encodeModel } from "./onnx.ts";
 
 export type DeviceTensor = onnxRuntime.Tensor;
 
@@ -32,10 +33,9 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
     graphOptimizationLevel: "all",
     // 3: errors only; with a GPU, ONNX Runtime warns of every node that stays on the CPU.
     logSeverityLevel: 3,
+    ...(process.env.OPT ? JSON.parse(process.env.OPT) : {}), ...(process.env.PROF ? {enableProfiling:true, profileFilePrefix:"/tmp/prof"} : {}),
     // Idle threads sleep instead of spinning: peers share their cores with other processes.
-    extra: { session: { intra_op: { allow_spinning: process.env.SPIN ?? "0" } } },
-    enableCpuMemArena: process.env.ARENA !== "0", enableMemPattern: process.env.PATTERN !== "0",
-    ...(process.env.PROF ? {enableProfiling:true, profileFilePrefix:"/tmp/prof"} : {}),
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
   };
   let session: onnxRuntime.InferenceSession;
   try {
@@ -50,6 +50,16 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
     run: (inputs, outputs) => session.run(inputs, outputs) as Promise<Record<string, DeviceTensor>>,
     release: () => session.release(),
   };
+}
+
+/** Throws CapacityError unless a small graph can be loaded onto the device. */
+export async function checkDevice(device: string, threads: number): Promise<void> {
+  const graph = new GraphBuilder();
+  graph.input("x", "float32", [1]);
+  graph.nodeOf("Neg", ["x"], ["y"]);
+  graph.output("y", "float32", [1]);
+  const program = await loadProgram(encodeModel(graph.finish()), device, threads);
+  await program.release();
 }
 
 /** Wraps numbers for a program without copying them. */

@@ -8,9 +8,7 @@ import type { Reply, Request, RequestOf, ResultOf, WorkerData } from "./protocol
 const port = parentPort!;
 const { config, threads } = workerData as WorkerData;
 const executor =
-  config.kind === "compiled"
-    ? Promise.resolve(createCompiledExecutor(config, threads))
-    : createEagerExecutor(config);
+  config.kind === "compiled" ? createCompiledExecutor(config, threads) : createEagerExecutor(config);
 const trainings = new Map<number, Training>();
 
 function training(id: number): Training {
@@ -42,7 +40,11 @@ const handlers: Handlers = {
   features: async ({ parameters, tokens, other }) =>
     (await executor).features(parameters, tokens, other as Float32Array),
   close: async () => {
-    await (await executor).close();
+    // An executor that never started has nothing to free.
+    await executor.then(
+      ({ close }) => close(),
+      () => {},
+    );
   },
 };
 

@@ -5,7 +5,7 @@ import { FsBlockstore } from "blockstore-fs";
 import { NextToLast } from "blockstore-fs/sharding";
 import { NotFoundError } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
-import { StorageError } from "../errors.ts";
+import { InvalidObjectError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
 import { hasCode, storageError } from "./storage-error.ts";
@@ -46,7 +46,7 @@ export class CheckedBlockstore extends FsBlockstore {
       if (hasCode(error, "ENOENT")) return undefined;
       throw storageError(error, this.path);
     }
-    if (matches(cid, bytes)) return bytes;
+    if (bytes.byteLength <= MAX_BLOCK_BYTES && matches(cid, bytes)) return bytes;
     this.#log.warn(`the block ${cid.toString()} on disk is corrupt; it is deleted and will be fetched again`);
     await this.delete(cid);
     return undefined;
@@ -54,7 +54,7 @@ export class CheckedBlockstore extends FsBlockstore {
 
   override async put(cid: CID, bytes: Uint8Array): Promise<CID> {
     if (bytes.byteLength > MAX_BLOCK_BYTES)
-      throw new StorageError(
+      throw new InvalidObjectError(
         `The block ${cid.toString()} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`,
       );
     try {

@@ -4,8 +4,8 @@
  * once (a plain bitswap get) would move every byte once per holder.
  */
 import type { CID } from "multiformats/cid";
-import { messageOf, StorageError, UnavailableError } from "../errors.ts";
-import { createPatience } from "./patience.ts";
+import { messageOf, PathweaveError, UnavailableError } from "../errors.ts";
+import { createPatience, type Patience } from "./patience.ts";
 import type { Slots } from "./slots.ts";
 
 /** Wants in flight to one holder; more gain little and cost a slow link its timeouts. */
@@ -20,7 +20,7 @@ const HEDGE_MS = 10_000;
 /** What a fetch needs from the network. */
 export interface BlockSource {
   connect(holder: string, signal: AbortSignal): Promise<void>;
-  /** Gets the block onto this disk; resolves to its size. Rejects when the holder lacks it; StorageError when the disk refuses. */
+  /** Gets the block onto this disk; resolves to its size. Rejects when the holder lacks it; a PathweaveError ends the fetch. */
   ask(cid: CID, holder: string, signal: AbortSignal): Promise<number>;
   /** Calls back when the connection to the holder is lost; returns how to stop that. */
   onLost(holder: string, lost: () => void): () => void;
@@ -36,6 +36,12 @@ interface Want {
   done: AbortController;
 }
 
+interface Holder {
+  peer: string;
+  lost: AbortController;
+  patience: Patience;
+}
+
 export interface FetchJob {
   cids: CID[];
   holders: string[];
@@ -48,7 +54,7 @@ export interface FetchJob {
   arrived(cid: CID, byteLength: number): void;
 }
 
-/** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or StorageError. */
+/** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or what the disk refused. */
 export async function runFetchJob(job: FetchJob): Promise<void> {
   const { source, slots } = job;
   const wants = new Set(
@@ -96,32 +102,27 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     return oldest;
   }
 
-  async function worker(holder: string, lost: AbortController, patience: ReturnType<typeof createPatience>) {
-    const over = AbortSignal.any([end.signal, lost.signal]);
+  async function worker(holder: Holder): Promise<void> {
+    const over = AbortSignal.any([end.signal, holder.lost.signal]);
     while (wants.size > 0 && !over.aborted) {
-      const release = await slots.acquire(holder);
+      const release = await slots.acquire(holder.peer);
       try {
-        const want = over.aborted ? undefined : pick(holder);
+        const want = over.aborted ? undefined : pick(holder.peer);
         if (want !== undefined) {
-          await askFor(want, holder, lost, patience);
+          await askFor(want, holder);
           continue;
         }
       } finally {
         release();
       }
-      if ([...wants].every((want) => want.lackedBy.has(holder))) return;
+      if (over.aborted || [...wants].every((want) => want.lackedBy.has(holder.peer))) return;
       const timer = setTimeout(changed, HEDGE_MS);
       await change.promise;
       clearTimeout(timer);
     }
   }
 
-  async function askFor(
-    want: Want,
-    holder: string,
-    lost: AbortController,
-    patience: ReturnType<typeof createPatience>,
-  ): Promise<void> {
+  async function askFor(want: Want, { peer, lost, patience }: Holder): Promise<void> {
     const silence = new AbortController();
     const since = performance.now();
     let timer: NodeJS.Timeout;
@@ -132,11 +133,11 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
       else timer = setTimeout(watch, left);
     };
     watch();
-    want.asked.set(holder, since);
+    want.asked.set(peer, since);
     try {
       const byteLength = await source.ask(
         want.cid,
-        holder,
+        peer,
         AbortSignal.any([end.signal, lost.signal, silence.signal, want.done.signal]),
       );
       patience.arrived(performance.now());
@@ -144,45 +145,45 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
       want.done.abort();
       job.arrived(want.cid, byteLength);
     } catch (error) {
-      if (error instanceof StorageError) end.abort(error);
+      if (error instanceof PathweaveError) end.abort(error);
       else if (end.signal.aborted || want.done.signal.aborted || lost.signal.aborted) return;
       else if (silence.signal.aborted) {
         if (patience.strike() < STRIKES) return;
-        failures.set(holder, `it sent nothing for ${Math.round(patience.limit() / 1000)} s`);
+        failures.set(peer, `it sent nothing for ${Math.round(patience.limit() / 1000)} s`);
         lost.abort();
-      } else want.lackedBy.add(holder);
+      } else want.lackedBy.add(peer);
     } finally {
       clearTimeout(timer!);
-      want.asked.delete(holder);
+      want.asked.delete(peer);
       changed();
     }
   }
 
   /** Uses a holder until nothing is left that it could give. A lost connection is made anew once. */
-  async function useHolder(holder: string): Promise<void> {
+  async function useHolder(peer: string): Promise<void> {
     const patience = createPatience();
     for (let attempt = 0; attempt < 2 && wants.size > 0 && !end.signal.aborted; attempt++) {
       const deadline = AbortSignal.timeout(CONNECT_DEADLINE_MS);
       try {
-        await source.connect(holder, AbortSignal.any([end.signal, deadline]));
+        await source.connect(peer, AbortSignal.any([end.signal, deadline]));
       } catch (error) {
-        failures.set(holder, deadline.aborted ? "it did not answer the dial" : messageOf(error));
+        failures.set(peer, deadline.aborted ? "it did not answer the dial" : messageOf(error));
         return;
       }
-      failures.delete(holder);
+      failures.delete(peer);
       const lost = new AbortController();
-      const stop = source.onLost(holder, () => {
-        failures.set(holder, "it disconnected");
+      const stop = source.onLost(peer, () => {
+        failures.set(peer, "it disconnected");
         lost.abort();
         changed();
       });
       const workers = Array.from({ length: Math.min(WANTS_PER_HOLDER, total) }, () =>
-        worker(holder, lost, patience),
+        worker({ peer, lost, patience }),
       );
       await Promise.all(workers).finally(stop);
-      if (failures.get(holder) !== "it disconnected") break;
+      if (failures.get(peer) !== "it disconnected") break;
     }
-    if (wants.size > 0 && !failures.has(holder)) failures.set(holder, "it does not have them");
+    if (wants.size > 0 && !failures.has(peer)) failures.set(peer, "it does not have them");
   }
 
   const start = (holder: string): void => {

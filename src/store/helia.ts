@@ -13,6 +13,7 @@ import { createHeliaLight } from "helia";
 import { type Logger, silentLogger } from "../log.ts";
 import { MAX_BLOCK_BYTES } from "../objects/object.ts";
 import { CheckedBlockstore } from "./blockstore.ts";
+import { cancelWant } from "./cancel-want.ts";
 import type { BlockSource } from "./fetch-job.ts";
 import { openRetention } from "./retention.ts";
 import { openStateFiles } from "./state.ts";
@@ -133,6 +134,9 @@ function blockSource<S extends ServiceMap>(helia: HeliaWithLibp2p<S>): BlockSour
         let byteLength = 0;
         for await (const bytes of session.get(cid, { signal })) byteLength += bytes.byteLength;
         return byteLength;
+      } catch (error) {
+        void cancelWant(libp2p, holder, cid);
+        throw error;
       } finally {
         session.close();
       }

@@ -48,7 +48,7 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
       const lack = lineages.get(module)?.since(have);
       if (lack === undefined) continue;
       more ||= lack.more;
-      for (const cid of [...lack.versions, ...lack.contributions]) {
+      for (const cid of lack.order) {
         const block = await blockOf(cid);
         if (block === undefined) continue;
         size += block.byteLength + 16;

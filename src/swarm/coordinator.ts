@@ -12,6 +12,8 @@ import { createMembership, type Member } from "./membership.ts";
 import type { Heartbeat, LeaseNotice } from "./messages.ts";
 import { ownersOf, rendezvous } from "./ownership.ts";
 
+/** What one version can list; more are folded in the next. */
+const MAX_CONTRIBUTIONS = 8192;
 /** Heartbeats that a peer listens to before its first claim. */
 const LISTEN_HEARTBEATS = 3;
 
@@ -281,7 +283,7 @@ export class Coordinator {
       const duty = this.owners(module, now).indexOf(this.#init.self);
       if (this.#init.role !== "worker" || duty < 0 || now - closable < duty * this.ownerDelayMs) continue;
       this.#folding.add(module);
-      yield { type: "fold", module, parent: head, contributions: pending };
+      yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
     }
   }
 

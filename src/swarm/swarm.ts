@@ -147,7 +147,10 @@ export class Swarm {
       });
     this.#every(TICK_MS, () => this.#tick());
     this.#every(this.#config.swarm.heartbeatSeconds * 1000, () => this.#beat());
-    this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => this.#reconcile());
+    this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => {
+      this.#reconcile();
+      this.#run("writing the lineage", () => this.#records.flush());
+    });
     this.#run("DHT announcement", () => network.provide(this.#init.run, this.#signal(DHT_MS)));
     this.#run("DHT heads", () => this.#readHeadRecords());
     this.#beat();
@@ -615,9 +618,13 @@ export class Swarm {
       const [kind, of, number] = owner.split(":");
       if (of !== module || (kind !== "version" && kind !== "delta") || Number(number) >= oldest) continue;
       await this.#init.store.release(owner);
+      this.#materialised.delete(owner.slice(owner.lastIndexOf(":") + 1));
       released++;
     }
-    if (released > 0) await this.#init.store.sweep();
+    if (released === 0) return;
+    // Records that gossip brought are kept by the lineage's own retention, which must be up to date first.
+    await this.#records.flush();
+    await this.#init.store.sweep();
   }
 
   // ---------------------------------------------------------------- messages out

@@ -13,7 +13,7 @@ export const PATHWEAVE = path.join(PROJECT, "node/pathweave.ts");
 export const ROUNDS = 3;
 
 /** The run as its YAML file says it, with a few files of each kind of the demo's text. */
-export function tinyRun(): Record<string, unknown> {
+export function tinyRun() {
   return {
     name: "tiny",
     seed: 7,
@@ -34,9 +34,14 @@ export function tinyRun(): Record<string, unknown> {
 }
 
 /** Makes the run with `pathweave create`; resolves to its id. */
-export async function createTinyRun(directory: string, data: string): Promise<CID> {
+export async function createTinyRun(
+  directory: string,
+  data: string,
+  changes: { swarm?: Record<string, unknown> } = {},
+): Promise<CID> {
   const file = path.join(directory, "run.yaml");
-  await writeFile(file, stringify(tinyRun()));
+  const content = tinyRun();
+  await writeFile(file, stringify({ ...content, swarm: { ...content.swarm, ...changes.swarm } }));
   const args = [PATHWEAVE, "create", file, "--no-start", "--data", data, "--json"];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   const { run } = JSON.parse(stdout.trim().split("\n").at(-1)!) as { run: string };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { InvalidObjectError, NetworkError, UsageError } from "../../../src/errors.ts";
@@ -65,6 +66,20 @@ test("a bootstrap that comes up late is reached, and until then the report says 
   await bootstrap.start();
   await until(libp2p, "peer:connect", () => network.connections().length > 0);
   assert.deepEqual(network.bootstrapReport(), []);
+});
+
+test("a bootstrap that restarts is found again by those who lost it", async (t) => {
+  const first = await startPeer(t);
+  const [address] = first.network.addresses();
+  const { network, libp2p } = await startPeer(t, { bootstrap: [address!] });
+  await until(libp2p, "peer:connect", () => network.connections().length > 0);
+  await first.libp2p.stop();
+  await until(libp2p, "peer:disconnect", () => network.connections().length === 0);
+  await startPeer(t, {
+    privateKey: first.network.privateKey,
+    listen: [address!.replace(/\/p2p\/.*/, "")],
+  });
+  await until(libp2p, "peer:connect", () => network.connections().length > 0);
 });
 
 test("a message that a validator rejects is not forwarded and costs its sender score", async (t) => {
@@ -314,4 +329,16 @@ test("dialling nobody says whom and why", async (t) => {
 test("a swarm key is refused while there are no private networks", async () => {
   const config = await nodeConfig({ swarmKey: text("key") });
   assert.throws(() => libp2pOptions(config), UsageError);
+});
+
+const outside = Object.values(networkInterfaces())
+  .flat()
+  .some((face) => face?.family === "IPv4" && !face.internal);
+
+test("peers of one local network find each other", { skip: !outside }, async (t) => {
+  const local = { mdns: true, listen: ["/ip4/0.0.0.0/tcp/0"] };
+  const a = await startPeer(t, local);
+  const b = await startPeer(t, local);
+  const connected = (): boolean => b.network.connections().some(({ peer }) => peer === a.network.peerId);
+  await until(b.libp2p, "peer:connect", connected);
 });

@@ -46,7 +46,7 @@ void test("compiled training keeps its memory over 100 calls", async () => {
   const large = modelShape({ ...shape, vocabulary: 4096, width: 128, blocks: 1, heads: 2, hidden: 64 });
   const elements = elementsOfPath(large);
   const config: EngineConfig = { shape: large, batchSize: BATCH_SIZE, kind: "compiled", device: "cpu" };
-  const executor = createCompiledExecutor(config, 2);
+  const executor = await createCompiledExecutor(config, 2);
   const training = await executor.openTraining({
     parameters: initialParameters(large, 1),
     firstMoment: new Float32Array(elements),

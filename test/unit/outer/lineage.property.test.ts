@@ -91,7 +91,8 @@ function build(steps: Step[]): { lineage: Lineage; messages: Message[]; confirme
       messages.push({ type: "refuse", cid: contribution.cid });
     } else {
       const version = pick(lineage.versions().slice(1), step.version);
-      if (version === undefined) continue;
+      // Folding again has one outcome: a version is refused or confirmed, not both.
+      if (version === undefined || lineage.confirmed(version.cid) || lineage.refusal(version.cid)) continue;
       if (step.do === "confirm") {
         const rival = lineage
           .versions()
