@@ -12,6 +12,8 @@ type Level = LevelDatastore["db"];
 
 // In the same database as libp2p's peers and records, whose keys start with other words.
 const OWNERS = "/pathweave/retained/";
+/** Files are stamped by a coarser clock than ours, on network disks by another machine's. */
+const CLOCK_SLACK_MS = 60_000;
 const SWEPT_AT = "/pathweave/swept-at";
 
 /** Blocks lie on disk by multihash; what codec the CID names is lost there. */
@@ -79,7 +81,7 @@ export async function openRetention(database: Level, blocks: CheckedBlockstore):
   }
 
   async function isYoung(cid: CID, since: number): Promise<boolean> {
-    return (await stat(blocks.fileOf(cid))).mtimeMs >= since;
+    return (await stat(blocks.fileOf(cid))).mtimeMs >= since - CLOCK_SLACK_MS;
   }
 
   return {
