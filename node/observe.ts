@@ -39,7 +39,8 @@ export async function observe<T>(
     const peer = await openPeer({
       directory,
       invite,
-      listen: ["/ip4/0.0.0.0/tcp/0"],
+      // It dials; nobody needs to dial it.
+      listen: [],
       announce: [],
       bootstrap: flags.bootstrap,
       mdns: flags.mdns,

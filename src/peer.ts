@@ -43,6 +43,7 @@ import { openNode } from "./store/helia.ts";
 import { readPack, writePack } from "./store/pack.ts";
 import { hasCode, storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
+import { discover } from "./swarm/discovery.ts";
 import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
 import { createPathTrainer } from "./swarm/path-trainer.ts";
 import { Swarm } from "./swarm/swarm.ts";
@@ -352,22 +353,9 @@ async function findManifest(
   while (!deadline.aborted) {
     try {
       await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
-      for await (const { peer, addresses } of network.findProviders(
-        run,
-        AbortSignal.any([deadline, AbortSignal.timeout(10_000)]),
-      )) {
-        if (peer === network.peerId) continue;
-        providers.add(peer);
-        for (const address of [peer, ...addresses]) {
-          try {
-            await network.dial(address, deadline);
-            break;
-          } catch (error) {
-            last = messageOf(error);
-          }
-        }
-        if (providers.size >= 4) break;
-      }
+      const found = await discover(network, run, deadline);
+      for (const peer of found.providers) providers.add(peer);
+      last = found.failure ?? last;
     } catch (error) {
       last = messageOf(error);
     }

@@ -20,6 +20,7 @@ import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
+import { discover } from "./discovery.ts";
 import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
 import type { Slot } from "./leases.ts";
 import { createLineageStore } from "./lineage-store.ts";
@@ -32,6 +33,11 @@ const TICK_MS = 500;
 const FETCH_MS = 120_000;
 const DHT_MS = 20_000;
 const SYNCHRONISE_MS = 60_000;
+const DISCOVERY_MS = 5_000;
+/** Between two searches of a peer that knows somebody, but few. */
+const DISCOVERY_PAUSE_MS = 60_000;
+/** Below this many live peers this one looks for more in the DHT. */
+const FEW_PEERS = 4;
 /** After a failed fetch or fold, how long until the next try. */
 const BACKOFF_MS = 3_000;
 
@@ -91,6 +97,9 @@ export class Swarm {
   #sequence = 0;
   #waiting: string | undefined;
   #done = false;
+  #provided = false;
+  /** When the DHT was last searched for peers. */
+  #searched = Number.NEGATIVE_INFINITY;
 
   constructor(init: SwarmInit) {
     this.#init = init;
@@ -151,7 +160,8 @@ export class Swarm {
       this.#reconcile();
       this.#run("writing the lineage", () => this.#records.flush());
     });
-    this.#run("DHT announcement", () => network.provide(this.#init.run, this.#signal(DHT_MS)));
+    this.#every(DISCOVERY_MS, () => this.#find());
+    this.#find();
     this.#run("DHT heads", () => this.#readHeadRecords());
     this.#beat();
     this.#tick();
@@ -684,6 +694,25 @@ export class Swarm {
       if (compareHeads(value, { run, module: name, head, generation, tokens }) > 0) ask.add(signer);
     }
     for (const peer of this.#others(ask)) await this.#ask(peer);
+  }
+
+  // ---------------------------------------------------------------- discovery
+
+  /** Announces this peer in the DHT until that has worked, and looks for others while it knows few. */
+  #find(): void {
+    const { network, run } = this.#init;
+    if (!this.#provided)
+      this.#run("DHT announcement", async () => {
+        // Fails while nobody is there to keep it.
+        if (network.connections().length === 0) return;
+        await network.provide(run, this.#signal(DHT_MS));
+        this.#provided = true;
+      });
+    const now = performance.now();
+    const pause = this.#live.size === 0 ? DISCOVERY_MS : DISCOVERY_PAUSE_MS;
+    if (this.#live.size >= FEW_PEERS || now - this.#searched < pause) return;
+    this.#searched = now;
+    this.#run("looking for peers", () => discover(network, run, this.#stopping.signal));
   }
 
   // ---------------------------------------------------------------- anti-entropy
