@@ -53,3 +53,6 @@ process.exitCode = await runCommandLine({
   environment: process.env,
   writeError: (line) => process.stderr.write(`${line}\n`),
 });
+
+// What a failed stop leaves open must not keep the process; whoever is in order has ended by then.
+setTimeout(() => process.exit(), 3000).unref();

@@ -70,16 +70,24 @@ export async function runPeer(
   const began = performance.now();
   const view = flags.json ? jsonView() : textView();
   const peer = await openPeer(peerOptions(flags, invite, view.event, shutdown.signal));
+  let failure: unknown;
   try {
     view.started(peer);
     await peer.swarm.start();
     await Promise.race([aborted(shutdown.signal), peer.swarm.failure]);
-  } finally {
-    await peer.stop();
-    const { bytesIn, bytesOut } = peer.store.transferred;
-    const seconds = (performance.now() - began) / 1000;
-    view.stopped({ type: "stopped", bytesUp: bytesOut, bytesDown: bytesIn, seconds });
+  } catch (error) {
+    failure = error;
   }
+  try {
+    await peer.stop();
+  } catch (error) {
+    // What ended the peer matters more than what its end ran into, for instance the same full disk.
+    failure ??= error;
+  }
+  const { bytesIn, bytesOut } = peer.store.transferred;
+  const seconds = (performance.now() - began) / 1000;
+  view.stopped({ type: "stopped", bytesUp: bytesOut, bytesDown: bytesIn, seconds });
+  if (failure !== undefined) throw failure;
 }
 
 interface View {

@@ -329,8 +329,11 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     router: async () => createRouter(RouterObject.decode(await read(manifest.router))),
     shard,
     async stop() {
-      await swarm.stop();
-      await node.stop();
+      try {
+        await swarm.stop();
+      } finally {
+        await node.stop();
+      }
     },
   };
 }

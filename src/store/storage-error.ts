@@ -2,6 +2,10 @@ import { messageOf, StorageError } from "../errors.ts";
 
 const REASONS: [code: string, reason: string][] = [
   ["ENOSPC", "the disk is full; free some space and start again"],
+  // LevelDB passes the system's words on, without a code.
+  ["No space left on device", "the disk is full; free some space and start again"],
+  ["Read-only file system", "the disk is read-only; choose another directory"],
+  ["Permission denied", "this user may not write there; choose another directory or change its permissions"],
   ["EDQUOT", "the disk quota is used up; free some space and start again"],
   ["EROFS", "the disk is read-only; choose another directory"],
   ["EACCES", "this user may not write there; choose another directory or change its permissions"],
