@@ -39,5 +39,6 @@ export async function selectBackend(name: string): Promise<void> {
 /** Registers a backend of ours and makes it current. */
 export function useBackend(name: string, backend: tf.KernelBackend): void {
   if (tf.findBackend(name) === null) tf.registerBackend(name, () => backend);
-  tf.setBackend(name);
+  // Current at once, since the factory is synchronous.
+  void tf.setBackend(name);
 }

@@ -62,11 +62,7 @@ export function compileTraining(shape: ModelShape, batchSize: number): Uint8Arra
       const [tokens, mask, scalars] = tensors.slice(carried.length) as [tf.Tensor, tf.Tensor, tf.Tensor1D];
       const state = { parameters, firstMoment, secondMoment };
       const result = trainStep(createNetwork(shape), specs, state, tokens, mask, scalars);
-      return [
-        ...STATE_NAMES.flatMap((part) => result[part]),
-        result.loss,
-        result.gradientNorm,
-      ];
+      return [...STATE_NAMES.flatMap((part) => result[part]), result.loss, result.gradientNorm];
     },
   );
   body.output(body.node("Identity", [goOn]), "bool", []);
@@ -102,10 +98,11 @@ function compileForward(
   for (const { name, type, shape: dimensions } of inputs) graph.input(name, type, dimensions);
   const [result] = traceInto(
     graph,
-    [...specs.map((spec, i) => ({ name: weights[i]!, shape: spec.shape, type: "float32" as const })), ...inputs],
-    (tensors) => [
-      forward(createNetwork(shape), tensors.slice(0, specs.length), tensors.slice(specs.length)),
+    [
+      ...specs.map((spec, i) => ({ name: weights[i]!, shape: spec.shape, type: "float32" as const })),
+      ...inputs,
     ],
+    (tensors) => [forward(createNetwork(shape), tensors.slice(0, specs.length), tensors.slice(specs.length))],
   );
   graph.nodeOf("Identity", [result!.name], ["result"]);
   graph.output("result", "float32", result!.shape);
@@ -116,9 +113,17 @@ function compileForward(
 export type ForwardName = "score" | "logits" | "features";
 
 /** The two inputs of each forward-only function beside the parameters. */
-export function forwardInputs(name: ForwardName, shape: ModelShape, batchSize: number): [TracedInput, TracedInput] {
+export function forwardInputs(
+  name: ForwardName,
+  shape: ModelShape,
+  batchSize: number,
+): [TracedInput, TracedInput] {
   const { sequenceLength: length } = shape;
-  const tokens = (columns: number): TracedInput => ({ name: "tokens", shape: [batchSize, columns], type: "int32" });
+  const tokens = (columns: number): TracedInput => ({
+    name: "tokens",
+    shape: [batchSize, columns],
+    type: "int32",
+  });
   switch (name) {
     case "score":
       return [tokens(length + 1), { name: "mask", shape: [batchSize, length], type: "float32" }];
@@ -136,4 +141,3 @@ export function compileForwardOf(name: ForwardName, shape: ModelShape, batchSize
     network[name](parameters, tokens!, other!),
   );
 }
-

@@ -23,7 +23,8 @@ export async function createEagerExecutor(config: EngineConfig): Promise<Executo
     for (const [i, tensor] of tensors.entries()) flat.set(await tensor.data<"float32">(), specs[i]!.offset);
     return flat;
   };
-  const integers = (values: Int32Array, dimensions: number[]): tf.Tensor => tf.tensor(values, dimensions, "int32");
+  const integers = (values: Int32Array, dimensions: number[]): tf.Tensor =>
+    tf.tensor(values, dimensions, "int32");
 
   const forward = async (compute: () => tf.Tensor): Promise<Float32Array> => {
     const result = tf.tidy(compute);
@@ -95,7 +96,11 @@ export async function createEagerExecutor(config: EngineConfig): Promise<Executo
       ),
     features: (flat, tokens, weights) =>
       withParameters(flat, ({ features }, parameters) =>
-        features(parameters, integers(tokens, [batchSize, columns]), tf.tensor(weights, [batchSize, columns])),
+        features(
+          parameters,
+          integers(tokens, [batchSize, columns]),
+          tf.tensor(weights, [batchSize, columns]),
+        ),
       ),
     async close() {
       network.dispose();

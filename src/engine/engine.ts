@@ -165,11 +165,10 @@ class ThreadEngine implements Engine {
     padded.set(tokens);
     const paddedOther = new (other.constructor as typeof Float32Array)(batchSize * otherColumns);
     paddedOther.set(other);
-    const result = await this.thread.call(
-      method,
-      { parameters, tokens: padded, other: paddedOther },
-      [padded.buffer, paddedOther.buffer] as ArrayBuffer[],
-    );
+    const result = await this.thread.call(method, { parameters, tokens: padded, other: paddedOther }, [
+      padded.buffer,
+      paddedOther.buffer,
+    ] as ArrayBuffer[]);
     return result.slice(0, rows * resultColumns);
   }
 
@@ -179,10 +178,7 @@ class ThreadEngine implements Engine {
   }
 
   /** The next `count` batches as one request. */
-  private async collect(
-    source: Iterator<Batch> | AsyncIterator<Batch>,
-    count: number,
-  ): Promise<Steps> {
+  private async collect(source: Iterator<Batch> | AsyncIterator<Batch>, count: number): Promise<Steps> {
     const { batchSize, shape } = this.config;
     const size = batchSize * shape.sequenceLength;
     const tokens = new Int32Array(count * (size + batchSize));

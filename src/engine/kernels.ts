@@ -9,7 +9,7 @@ function define(kernelName: string, kernel: Kernel): void {
   tf.registerKernel({
     kernelName,
     backendName: TRACE_BACKEND,
-    kernelFunc: ({ inputs, attrs }) => kernel(inputs as Inputs, (attrs ?? {}) as Record<string, unknown>),
+    kernelFunc: ({ inputs, attrs }) => kernel(inputs as Inputs, attrs ?? {}),
   });
 }
 
@@ -37,9 +37,7 @@ define("Identity", ({ x }) => {
   return tracer.tensor(name, x!.shape, x!.dtype, operator, inputs);
 });
 define("Square", ({ x }) => tracer.record("Mul", [nameOf(x), nameOf(x)], x!.shape));
-define("Rsqrt", ({ x }) =>
-  tracer.record("Reciprocal", [tracer.graph.node("Sqrt", [nameOf(x)])], x!.shape),
-);
+define("Rsqrt", ({ x }) => tracer.record("Reciprocal", [tracer.graph.node("Sqrt", [nameOf(x)])], x!.shape));
 
 define("Reshape", ({ x }, { shape }) => {
   const target = tf.util.inferFromImplicitShape(shape as number[], tf.util.sizeFromShape(x!.shape));
@@ -77,7 +75,7 @@ define("Pack", (inputs, { axis }) => {
 });
 define("SplitV", ({ x }, { numOrSizeSplits, axis }) => {
   const [along] = tf.util.parseAxisParam(axis as number, x!.shape);
-  const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits as number | number[], along!);
+  const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits as number | number[], along);
   const names = sizes.map(() => tracer.graph.name());
   tracer.graph.nodeOf("Split", [nameOf(x), tracer.graph.integers(sizes)], names, { axis: along! });
   return sizes.map((size, i) => {
@@ -127,7 +125,8 @@ define("GatherV2", ({ x, indices }) =>
 define("ScatterNd", ({ indices, updates }, { shape }) => {
   const { graph } = tracer;
   const size = shape as number[];
-  if (size.length !== 2 || indices!.shape[1] !== 1) throw new Error("Only rows of a matrix can be scattered.");
+  if (size.length !== 2 || indices!.shape[1] !== 1)
+    throw new Error("Only rows of a matrix can be scattered.");
   const zeros = graph.node("Expand", [graph.float(0), graph.integers(size)]);
   const wide = graph.node("Expand", [nameOf(indices), graph.integers(updates!.shape)]);
   const inputs = [zeros, wide, nameOf(updates)];

@@ -33,7 +33,6 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
     graphOptimizationLevel: "all",
     // 3: errors only; with a GPU, ONNX Runtime warns of every node that stays on the CPU.
     logSeverityLevel: 3,
-    ...(process.env.OPT ? JSON.parse(process.env.OPT) : {}), ...(process.env.PROF ? {enableProfiling:true, profileFilePrefix:"/tmp/prof"} : {}),
     // Idle threads sleep instead of spinning: peers share their cores with other processes.
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   };
@@ -47,7 +46,7 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
     );
   }
   return {
-    run: (inputs, outputs) => session.run(inputs, outputs) as Promise<Record<string, DeviceTensor>>,
+    run: (inputs, outputs) => session.run(inputs, outputs),
     release: () => session.release(),
   };
 }

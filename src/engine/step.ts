@@ -22,5 +22,5 @@ export function trainStep(
 ): StepResult {
   const gradientsOf = tf.valueAndGrads((...parameters) => network.loss(parameters, tokens, mask));
   const { value, grads } = gradientsOf(state.parameters);
-  return { loss: value as tf.Scalar, ...adamw(specs, state, grads, scalars) };
+  return { loss: value, ...adamw(specs, state, grads, scalars) };
 }

@@ -10,11 +10,7 @@ interface Pending {
 
 /** An engine's worker thread as seen from outside it. */
 export interface Thread {
-  call<M extends Method>(
-    method: M,
-    request: ArgumentsOf<M>,
-    transfer?: ArrayBuffer[],
-  ): Promise<ResultOf<M>>;
+  call<M extends Method>(method: M, request: ArgumentsOf<M>, transfer?: ArrayBuffer[]): Promise<ResultOf<M>>;
   /** Resolves when the thread has ended. */
   close(): Promise<void>;
 }
@@ -58,7 +54,7 @@ export function startThread(workerData: WorkerData): Thread {
         return;
       }
       const id = calls++;
-      pending.set(id, { resolve: resolve as (result: unknown) => void, reject });
+      pending.set(id, { resolve: resolve, reject });
       worker.postMessage({ id, method, ...request }, transfer);
     });
   return {

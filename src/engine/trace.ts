@@ -27,7 +27,13 @@ class TraceBackend extends tf.KernelBackend {
   }
 
   /** Names a tensor that a kernel produced. */
-  tensor(name: string, shape: number[], dtype: tf.DataType, operator = "", inputs: string[] = []): tf.TensorInfo {
+  tensor(
+    name: string,
+    shape: number[],
+    dtype: tf.DataType,
+    operator = "",
+    inputs: string[] = [],
+  ): tf.TensorInfo {
     const dataId = {};
     this.origins.set(dataId, { name, operator, inputs });
     return { dataId, shape, dtype };
@@ -58,7 +64,8 @@ class TraceBackend extends tf.KernelBackend {
   constant(values: ArrayLike<unknown>, shape: number[], dtype: tf.DataType): string {
     const size = tf.util.sizeFromShape(shape);
     const numbers = values as ArrayLike<number>;
-    if (values.length !== size) throw new Error(`A constant of shape [${shape.join()}] has ${values.length} values.`);
+    if (values.length !== size)
+      throw new Error(`A constant of shape [${shape.join()}] has ${values.length} values.`);
     if (dtype === "float32")
       return this.graph.constant("float32", shape, bytesOf(Float32Array.from(numbers)));
     if (dtype === "int32") return this.graph.constant("int32", shape, bytesOf(Int32Array.from(numbers)));

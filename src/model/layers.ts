@@ -33,17 +33,14 @@ export function linear(x: tf.Tensor, weight: tf.Tensor): tf.Tensor {
   return differentiable([x, weight], () => ({
     value: tf.matMul(x, weight, false, true),
     saved: [x, weight],
-    backward: (dy, [x, weight]) => [
-      tf.matMul(dy, weight!),
-      tf.matMul(dy, x!, true, false),
-    ],
+    backward: (dy, [x, weight]) => [tf.matMul(dy, weight!), tf.matMul(dy, x!, true, false)],
   }));
 }
 
 /** Rows of a table: table (V, d), indices (N) int32 → (N, d). */
 export function embedding(table: tf.Tensor, indices: tf.Tensor): tf.Tensor {
   return differentiable([table], () => ({
-    value: tf.gather(table, indices as tf.Tensor1D),
+    value: tf.gather(table, indices),
     saved: [indices],
     backward: (dy, [indices]) => [tf.scatterND(tf.reshape(indices!, [-1, 1]), dy, table.shape)],
   }));
@@ -171,7 +168,7 @@ export function tokenLosses(x: tf.Tensor, weight: tf.Tensor, targets: tf.Tensor)
   return differentiable([x, weight], () => {
     const logits = tf.matMul(x, weight, false, true); // (N, V)
     const probabilities = tf.softmax(logits);
-    const targetRows = tf.gather(weight, targets as tf.Tensor1D); // (N, d)
+    const targetRows = tf.gather(weight, targets); // (N, d)
     const targetLogits = tf.sum(tf.mul(x, targetRows), -1);
     // log Σ exp, exact where the target's own probability underflows.
     const normalizer = tf.sub(tf.max(logits, -1), tf.log(tf.max(probabilities, -1)));

@@ -1,6 +1,6 @@
 /** The network's sizes, the order and names of its parameters, and where training starts. */
 import { ManifestError } from "../errors.ts";
-import type { ModelConfig } from "../objects/config.ts";
+import { hiddenWidth, type ModelConfig } from "../objects/config.ts";
 import { createRandom } from "../random.ts";
 import type { ModelShape, ParameterSpec } from "./types.ts";
 
@@ -8,8 +8,7 @@ import type { ModelShape, ParameterSpec } from "./types.ts";
 const INITIAL_DEVIATION = 0.02;
 
 /**
- * Fills in the derived sizes. The hidden width is 8/3 of the model width rounded up to a multiple of 32
- * when absent, which gives SwiGLU the parameters of a classic block of hidden width 4·d.
+ * Fills in the derived sizes.
  * Throws ManifestError when the heads do not divide the width into even parts.
  */
 export function modelShape(config: ModelConfig): ModelShape {
@@ -18,8 +17,16 @@ export function modelShape(config: ModelConfig): ModelShape {
     throw new ManifestError(
       `model.width ${width} does not divide into ${heads} heads of even size; make it a multiple of ${2 * heads} or change model.heads.`,
     );
-  const hidden = config.hidden ?? Math.ceil((8 * width) / 3 / 32) * 32;
-  return { vocabulary, sequenceLength, width, blocks, heads, hidden, ropeTheta, normEpsilon };
+  return {
+    vocabulary,
+    sequenceLength,
+    width,
+    blocks,
+    heads,
+    hidden: hiddenWidth(config),
+    ropeTheta,
+    normEpsilon,
+  };
 }
 
 /** Names of the tensors of a block, as in a Hugging Face Llama checkpoint. */

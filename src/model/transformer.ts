@@ -34,7 +34,10 @@ function rotaryTables(shape: ModelShape, scale: number): RotaryTables {
     (_, at) => Math.floor(at / half) / ropeTheta ** ((at % half) / half),
   );
   const table = (of: (angle: number) => number): tf.Tensor =>
-    tf.tensor(Float32Array.from(angles, (angle) => scale * of(angle)), [length, half]);
+    tf.tensor(
+      Float32Array.from(angles, (angle) => scale * of(angle)),
+      [length, half],
+    );
   return { cosine: table(Math.cos), sine: table(Math.sin) };
 }
 
@@ -72,7 +75,7 @@ export function createNetwork(shape: ModelShape): Network {
   /** tokens (B, T) → residual stream after the last block (B·T, d). */
   const hiddenStates = (parameters: tf.Tensor[], tokens: tf.Tensor): tf.Tensor => {
     const weight = byName(parameters);
-    const batch = tokens.shape[0]!;
+    const batch = tokens.shape[0];
     let x = embedding(weight(EMBEDDING), tf.reshape(tokens, [-1]));
     for (let block = 0; block < blocks; block++) {
       const name = blockNames(block);
@@ -92,7 +95,7 @@ export function createNetwork(shape: ModelShape): Network {
   /** tokens (B, T + 1) → nll of every target (B·T). */
   const losses = (parameters: tf.Tensor[], tokens: tf.Tensor): tf.Tensor => {
     const weight = byName(parameters);
-    const batch = tokens.shape[0]!;
+    const batch = tokens.shape[0];
     const inputs = tf.slice(tokens, [0, 0], [batch, length]);
     const targets = tf.reshape(tf.slice(tokens, [0, 1], [batch, length]), [-1]);
     const x = rmsNorm(hiddenStates(parameters, inputs), weight(FINAL_NORM), normEpsilon);
@@ -109,13 +112,16 @@ export function createNetwork(shape: ModelShape): Network {
     },
     logits(parameters, tokens, positions) {
       const weight = byName(parameters);
-      const batch = tokens.shape[0]!;
-      const starts = tf.tensor1d(Int32Array.from({ length: batch }, (_, row) => row * length), "int32");
+      const batch = tokens.shape[0];
+      const starts = tf.tensor1d(
+        Int32Array.from({ length: batch }, (_, row) => row * length),
+        "int32",
+      );
       const rows = tf.gather(hiddenStates(parameters, tokens), tf.add(starts, positions) as tf.Tensor1D);
       return linear(rmsNorm(rows, weight(FINAL_NORM), normEpsilon), weight(HEAD));
     },
     features(parameters, tokens, weights) {
-      const batch = tokens.shape[0]!;
+      const batch = tokens.shape[0];
       const states = tf.reshape(hiddenStates(parameters, tokens), [batch, length, width]);
       return tf.reshape(tf.matMul(tf.reshape(weights, [batch, 1, length]), states), [batch, width]);
     },

@@ -36,6 +36,8 @@ const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
 /** Between two searches of a peer that knows somebody, but few. */
 const DISCOVERY_PAUSE_MS = 60_000;
+/** Versions whose announcers are remembered. */
+const MAX_ANNOUNCED = 4096;
 /** Below this many live peers this one looks for more in the DHT. */
 const FEW_PEERS = 4;
 /** After a failed fetch or fold, how long until the next try. */
@@ -270,9 +272,9 @@ export class Swarm {
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
     if (opened.type === "version") this.#noteAnnouncer(cid, from);
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
-    await this.#records.add(module, { cid, bytes });
     const { missing } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
+    await this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
       const { round, path, replica, signer } = opened.record;
       this.coordinator.contributed(opened.record);
@@ -296,6 +298,7 @@ export class Swarm {
     const peers = this.#announcers.get(cid.toString()) ?? new Set();
     peers.add(from);
     this.#announcers.set(cid.toString(), peers);
+    if (this.#announcers.size > MAX_ANNOUNCED) this.#announcers.delete(this.#announcers.keys().next().value!);
   }
 
   // ---------------------------------------------------------------- the clock

@@ -68,7 +68,10 @@ void test("stops at a whole number of steps when it is aborted", async () => {
   const seen: number[] = [];
   await assert.rejects(
     async () => {
-      for await (const { step } of engine.train(state, batches(), { ...options, signal: controller.signal })) {
+      for await (const { step } of engine.train(state, batches(), {
+        ...options,
+        signal: controller.signal,
+      })) {
         seen.push(step);
         if (step === 3) controller.abort();
       }
@@ -149,7 +152,10 @@ void test("refuses what does not fit the network", async () => {
   await assert.rejects(engine.score(parameters.slice(1), batch), RangeError);
   await assert.rejects(engine.score(parameters, firstBatch(4)), RangeError);
   const tokens = batch.tokens.slice(0, shape.sequenceLength);
-  await assert.rejects(engine.logits(parameters, tokens, Int32Array.of(shape.sequenceLength)), InvalidObjectError);
+  await assert.rejects(
+    engine.logits(parameters, tokens, Int32Array.of(shape.sequenceLength)),
+    InvalidObjectError,
+  );
   await assert.rejects(engine.features(parameters, tokens, Int32Array.of(0)), InvalidObjectError);
   assert.deepEqual(state, freshState());
 });

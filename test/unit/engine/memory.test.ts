@@ -32,7 +32,10 @@ void test("eager training keeps the number of tensors and their bytes over 100 s
   const { numTensors, numDataBuffers, numBytes } = tf.memory();
   for (let step = 0; step < 100; step++) await oneStep(training, source);
   const after = tf.memory();
-  assert.deepEqual([after.numTensors, after.numDataBuffers, after.numBytes], [numTensors, numDataBuffers, numBytes]);
+  assert.deepEqual(
+    [after.numTensors, after.numDataBuffers, after.numBytes],
+    [numTensors, numDataBuffers, numBytes],
+  );
   training.dispose();
   const { tokens, mask } = firstBatch();
   await executor.score(weights(), tokens, mask);

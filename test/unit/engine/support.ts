@@ -1,6 +1,14 @@
 /** A tiny network, deterministic weights and batches, and a way to train on them. */
 import { createEngine } from "../../../src/engine/engine.ts";
-import type { Batch, Engine, EngineConfig, LearningRate, OptimizerConfig, StepRecord, TrainState } from "../../../src/engine/types.ts";
+import type {
+  Batch,
+  Engine,
+  EngineConfig,
+  LearningRate,
+  OptimizerConfig,
+  StepRecord,
+  TrainState,
+} from "../../../src/engine/types.ts";
 import { modelShape, parameterSpecs } from "../../../src/model/parameters.ts";
 
 export const BATCH_SIZE = 3;
@@ -62,7 +70,9 @@ export function* batches(seed = 2, rows = BATCH_SIZE): Generator<Batch> {
       tokens: Int32Array.from({ length: rows * (sequenceLength + 1) }, () =>
         Math.floor(vocabulary * uniform() * uniform()),
       ),
-      mask: Float32Array.from({ length: rows * sequenceLength }, () => Math.min(1, Math.floor(5 * uniform()) / 2)),
+      mask: Float32Array.from({ length: rows * sequenceLength }, () =>
+        Math.min(1, Math.floor(5 * uniform()) / 2),
+      ),
     };
 }
 
@@ -71,7 +81,14 @@ export function firstBatch(rows = BATCH_SIZE): Batch {
 }
 
 export function tinyEngine(config: Partial<EngineConfig> = {}): Promise<Engine> {
-  return createEngine({ shape, batchSize: BATCH_SIZE, kind: "compiled", device: "cpu", threads: 2, ...config });
+  return createEngine({
+    shape,
+    batchSize: BATCH_SIZE,
+    kind: "compiled",
+    device: "cpu",
+    threads: 2,
+    ...config,
+  });
 }
 
 interface RecordsOptions {

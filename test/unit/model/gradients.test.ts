@@ -16,7 +16,9 @@ void test("the gradient of every parameter tensor is the slope of the loss", () 
   const inputs = tf.tensor(tokens, [BATCH_SIZE, shape.sequenceLength + 1], "int32");
   const targets = tf.tensor(mask, [BATCH_SIZE, shape.sequenceLength]);
   const flat = weights();
-  const parameters = specs.map((spec) => tf.tensor(flat.slice(spec.offset, spec.offset + spec.size), spec.shape));
+  const parameters = specs.map((spec) =>
+    tf.tensor(flat.slice(spec.offset, spec.offset + spec.size), spec.shape),
+  );
   const loss = (...at: tf.Tensor[]): tf.Scalar => network.loss(at, inputs, targets);
   const { grads } = tf.valueAndGrads(loss)(parameters);
   const lossAt = (values: tf.Tensor[]): number => tf.tidy(() => loss(...values).dataSync()[0]!);
@@ -25,7 +27,10 @@ void test("the gradient of every parameter tensor is the slope of the loss", () 
   for (const [i, { name, shape: dimensions, size }] of specs.entries()) {
     const gradient = grads[i]!;
     const norm = tf.norm(gradient).dataSync()[0]!;
-    const noise = tf.tensor(Float32Array.from({ length: size }, () => uniform() - 0.5), dimensions);
+    const noise = tf.tensor(
+      Float32Array.from({ length: size }, () => uniform() - 0.5),
+      dimensions,
+    );
     // Along the gradient, where the slope is largest, and half-way to a random direction.
     const along = tf.div(gradient, norm);
     for (const direction of [along, tf.add(along, tf.div(noise, tf.norm(noise)))]) {

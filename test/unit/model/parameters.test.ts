@@ -33,7 +33,11 @@ void test("refuses heads that do not divide the width into even parts", () => {
 
 void test("lists the tensors of a Llama checkpoint in order", () => {
   assert.deepEqual(
-    parameterSpecs(modelShape({ ...config, blocks: 1 })).map(({ name, shape, decay }) => [name, shape, decay]),
+    parameterSpecs(modelShape({ ...config, blocks: 1 })).map(({ name, shape, decay }) => [
+      name,
+      shape,
+      decay,
+    ]),
     [
       ["model.embed_tokens.weight", [64, 32], false],
       ["model.layers.0.input_layernorm.weight", [32], false],

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { generateKeyPair } from "@libp2p/crypto/keys";
+import type { PrivateKey } from "@libp2p/interface";
+import { InvalidObjectError } from "../../../src/errors.ts";
+import { rawBlock } from "../../../src/objects/object.ts";
+import { HeadRecord, headKey, headRecords } from "../../../src/swarm/head-record.ts";
+import { RUN } from "./support.ts";
+
+const key = headKey(RUN, "lower/1");
+let owner: PrivateKey;
+before(async () => {
+  owner = await generateKeyPair("Ed25519");
+});
+
+async function record(tokens: number, head = "head", module = "lower/1"): Promise<Uint8Array> {
+  const { cid } = rawBlock(Buffer.from(head));
+  const { bytes } = await HeadRecord.seal({ run: RUN, module, head: cid, generation: 1, tokens }, owner);
+  return bytes;
+}
+
+test("a newer head replaces an older one, and never the other way", async () => {
+  const handler = headRecords();
+  await handler.validate(key, await record(10));
+  await handler.validate(key, await record(20));
+  await assert.rejects(handler.validate(key, await record(10)), /rolls lower\/1 back/);
+  await handler.validate(key, await record(20));
+});
+
+test("a record under another module's or run's key is refused", async () => {
+  const handler = headRecords();
+  await assert.rejects(handler.validate(key, await record(10, "head", "lower/0")), InvalidObjectError);
+  await assert.rejects(handler.validate("/pathweave/x/lower/1", await record(10)), InvalidObjectError);
+});
+
+test("a forged, truncated or oversized record is refused", async () => {
+  const handler = headRecords();
+  const valid = await record(10);
+  for (let at = 0; at < valid.byteLength; at += 7) {
+    const forged = valid.slice();
+    forged[at] = (forged[at]! + 1) & 0xff;
+    await assert.rejects(handler.validate(key, forged), InvalidObjectError, `byte ${at}`);
+  }
+  await assert.rejects(handler.validate(key, valid.subarray(0, -1)), InvalidObjectError);
+  await assert.rejects(handler.validate(key, new Uint8Array(4096)), InvalidObjectError);
+  await handler.validate(key, valid);
+});
+
+test("of several valid records the one with more folded tokens is selected, then the lower CID", async () => {
+  const handler = headRecords();
+  assert.equal(handler.select(key, [await record(10), await record(30), await record(20)]), 1);
+  const [a, b] = [rawBlock(Buffer.from("a")).cid, rawBlock(Buffer.from("b")).cid];
+  const lower = Buffer.compare(a.bytes, b.bytes) < 0 ? 0 : 1;
+  assert.equal(handler.select(key, [await record(10, "a"), await record(10, "b")]), lower);
+});

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { createLeases, yields } from "../../../src/swarm/leases.ts";
+
+const slot = { round: 3, path: 1, replica: 0 };
+const notice = { ...slot, progress: 0.25 };
+
+test("a lease lives for the lease time after the last heartbeat that named it", () => {
+  const leases = createLeases(1000);
+  leases.heard("a", [notice], 0);
+  leases.heard("a", [{ ...notice, progress: 0.5 }], 800);
+  const [lease] = leases.on(slot, 1799);
+  assert.deepEqual([lease?.holder, lease?.since, lease?.progress, lease?.expires], ["a", 0, 0.5, 1800]);
+  assert.deepEqual(leases.on(slot, 1800), []);
+});
+
+test("a heartbeat without the lease frees it at once", () => {
+  const leases = createLeases(1000);
+  leases.heard("a", [notice], 0);
+  leases.heard("a", [], 10);
+  assert.deepEqual(leases.all(11), []);
+});
+
+const share = fc.double({ min: 0, max: 1, noNaN: true });
+
+test("of two rivals under half done exactly one yields, and nobody throws half of a round away", () => {
+  fc.assert(
+    fc.property(fc.string(), share, share, fc.nat(99), (run, left, right, round) => {
+      const contested = { ...slot, round };
+      const a = { peer: "a", progress: left };
+      const b = { peer: "b", progress: right };
+      const aYields = yields(run, contested, a, b);
+      const bYields = yields(run, contested, b, a);
+      assert.ok(!(aYields && bYields), "never both");
+      if (left >= 0.5) assert.ok(!aYields);
+      if (right >= 0.5) assert.ok(!bYields);
+      if (left < 0.5 && right < 0.5) assert.ok(aYields || bYields, "never neither");
+    }),
+  );
+});

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { createMembership } from "../../../src/swarm/membership.ts";
+import { heartbeat } from "./support.ts";
+
+const PERIOD = 1000;
+
+test("a peer is live until its liveness timeout, and gone after", () => {
+  const membership = createMembership(PERIOD);
+  assert.ok(membership.heard("a", heartbeat({ sequence: 1 }), 0));
+  const timeout = membership.timeout("a");
+  assert.deepEqual(
+    membership.live(timeout).map((member) => member.peer),
+    ["a"],
+  );
+  assert.deepEqual(membership.live(timeout + 1), []);
+});
+
+test("a replayed or older heartbeat neither counts nor prolongs", () => {
+  const membership = createMembership(PERIOD);
+  membership.heard("a", heartbeat({ sequence: 5 }), 0);
+  assert.ok(!membership.heard("a", heartbeat({ sequence: 5 }), 900));
+  assert.ok(!membership.heard("a", heartbeat({ sequence: 4 }), 900));
+  assert.equal(membership.member("a")?.lastSeen, 0);
+});
+
+test("a goodbye ends a peer at once, and a later heartbeat brings it back", () => {
+  const membership = createMembership(PERIOD);
+  membership.heard("a", heartbeat({ sequence: 1, leaving: true }), 0);
+  assert.deepEqual(membership.live(1), []);
+  membership.heard("a", heartbeat({ sequence: 2 }), 10);
+  assert.equal(membership.live(11).length, 1);
+});
+
+test("the timeout grows with the spread of arrivals, so a slow link is not taken for a dead peer", () => {
+  const timeoutAfter = (arrivals: number[]): number => {
+    const membership = createMembership(PERIOD);
+    arrivals.forEach((at, index) => membership.heard("a", heartbeat({ sequence: index + 1 }), at));
+    return membership.timeout("a");
+  };
+  const steady = timeoutAfter(Array.from({ length: 20 }, (_, i) => i * PERIOD));
+  const jittery = timeoutAfter(Array.from({ length: 20 }, (_, i) => i * PERIOD + (i % 3) * 700));
+  const slow = timeoutAfter(Array.from({ length: 20 }, (_, i) => i * 5 * PERIOD));
+  assert.ok(jittery > steady, `${jittery} > ${steady}`);
+  assert.ok(slow > 5 * PERIOD, `${slow}`);
+});
+
+test("bursts out of turn never shorten the timeout below two periods", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 40 }), (gaps) => {
+      const membership = createMembership(PERIOD);
+      let now = 0;
+      gaps.forEach((gap, index) => membership.heard("a", heartbeat({ sequence: index + 1 }), (now += gap)));
+      assert.ok(membership.timeout("a") >= 2 * PERIOD);
+    }),
+  );
+});
+
+test("peers that are long gone are forgotten", () => {
+  const membership = createMembership(PERIOD);
+  membership.heard("a", heartbeat({ sequence: 1 }), 0);
+  membership.prune(11 * membership.timeout("a"));
+  assert.equal(membership.member("a"), undefined);
+});
