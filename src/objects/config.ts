@@ -58,7 +58,7 @@ const trainingSchema = z.strictObject({
 const outerSchema = z.strictObject({
   learningRate: z.number().positive().default(0.7),
   momentum: z.number().min(0).lt(1).default(0.9),
-  /** `sqrt` multiplies the averaged outer gradient by √(1/Σα²) (paper section 2.7); `none` does not. */
+  /** `sqrt` multiplies the averaged outer gradient by √(1/Σβ²), β a path's share (paper section 2.7); `none` does not. */
   rescale: z.enum(["sqrt", "none"]).default("sqrt"),
   /** Whether shares follow shard sizes (paper eq. 2–3) or are equal. */
   reweigh: z.boolean().default(true),
