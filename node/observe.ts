@@ -16,6 +16,12 @@ export interface ObserveFlags {
   "log-level": Level;
 }
 
+/** Flags of a command that observes and prints. */
+export interface ObserveCommandFlags extends ObserveFlags {
+  invite: string | undefined;
+  json: boolean;
+}
+
 export async function inviteOf(flags: Pick<ObserveFlags, "invite" | "data">): Promise<Invite> {
   const invite = flags.invite === undefined ? await readInvite(flags.data) : decodeInvite(flags.invite);
   if (invite === undefined)

@@ -87,3 +87,17 @@ export const outputOptions = {
     describe: "End with one line of JSON for programs",
   },
 } as const satisfies Record<string, Options>;
+
+/** How a command looks at a run from outside. */
+export const observeOptions = {
+  ...dataOptions,
+  bootstrap: networkOptions.bootstrap,
+  mdns: networkOptions.mdns,
+  ...outputOptions,
+} as const satisfies Record<string, Options>;
+
+/** The positional argument of those commands. */
+export const inviteArgument = {
+  type: "string",
+  describe: "The invite; without one, the run in --data",
+} as const;

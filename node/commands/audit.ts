@@ -1,31 +1,16 @@
 import type { CommandModule } from "yargs";
 import { InvalidObjectError } from "../../src/errors.ts";
-import type { Level } from "../../src/log.ts";
-import { observe } from "../observe.ts";
-import { dataOptions, networkOptions, outputOptions } from "../options.ts";
+import { observe, type ObserveCommandFlags } from "../observe.ts";
+import { inviteArgument, observeOptions } from "../options.ts";
 import { createProgress, formatJson } from "../output.ts";
 import { onInterrupt } from "../shutdown.ts";
 
-interface AuditFlags {
-  invite: string | undefined;
-  data: string;
-  bootstrap: string[];
-  mdns: boolean;
-  "log-level": Level;
-  json: boolean;
-}
-
-export const command: CommandModule<object, AuditFlags> = {
+export const command: CommandModule<object, ObserveCommandFlags> = {
   describe: "Fold every generation of every module again and compare CIDs",
   builder: (yargs) =>
     yargs
-      .positional("invite", { type: "string", describe: "The invite; without one, the run in --data" })
-      .options({
-        ...dataOptions,
-        bootstrap: networkOptions.bootstrap,
-        mdns: networkOptions.mdns,
-        ...outputOptions,
-      })
+      .positional("invite", inviteArgument)
+      .options(observeOptions)
       .example("$0 audit", "needs a peer that keeps all tensors: join --archive"),
   async handler(flags) {
     const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
@@ -34,7 +19,7 @@ export const command: CommandModule<object, AuditFlags> = {
     const result = await observe(flags, shutdown.signal, async ({ swarm, topology, run }) => {
       let versions = 0;
       for (const { name } of topology.modules) {
-        const wrong = await swarm.audit(name, shutdown.signal, ({ generation }) => {
+        const wrong = await swarm.audit(name, ({ generation }) => {
           versions++;
           progress.update(`${name} generation ${generation} follows`);
         });

@@ -142,7 +142,7 @@ async function runDemo(
         headsAgree: heads.every(({ module, cid }) =>
           swarm.peers.every((other) => other.heads.get(module) === cid),
         ),
-        lineageVerified: await stage("audit", () => auditAll(peer, progress, signal)),
+        lineageVerified: await stage("audit", () => auditAll(peer, progress)),
         evaluation: await stage("evaluate", () => {
           const show = (done: number, total: number): void =>
             progress.update(`evaluating ${formatBar(done, total)}`);
@@ -296,9 +296,9 @@ async function followSwarm(
   await swarm.complete(signal);
 }
 
-async function auditAll(peer: Peer, progress: Progress, signal: AbortSignal): Promise<boolean> {
+async function auditAll(peer: Peer, progress: Progress): Promise<boolean> {
   for (const { name } of peer.topology.modules) {
-    const wrong = await peer.swarm.audit(name, signal, ({ generation }) =>
+    const wrong = await peer.swarm.audit(name, ({ generation }) =>
       progress.update(`folding the lineage again: ${name} generation ${generation}`),
     );
     if (wrong === undefined) continue;

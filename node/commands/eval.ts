@@ -1,35 +1,22 @@
 import type { CommandModule } from "yargs";
 import { evaluateRun, perplexity } from "../../src/evaluate.ts";
-import type { Level } from "../../src/log.ts";
-import { observe } from "../observe.ts";
-import { dataOptions, engineOptions, networkOptions, outputOptions } from "../options.ts";
+import { observe, type ObserveCommandFlags } from "../observe.ts";
+import { engineOptions, inviteArgument, observeOptions } from "../options.ts";
 import { createProgress, formatBar, formatJson, formatTable } from "../output.ts";
 import { onInterrupt } from "../shutdown.ts";
 
-interface EvalFlags {
-  invite: string | undefined;
-  data: string;
-  bootstrap: string[];
-  mdns: boolean;
+interface EvalFlags extends ObserveCommandFlags {
   engine: "compiled" | "eager";
   device: string;
   threads: number | undefined;
-  "log-level": Level;
-  json: boolean;
 }
 
 export const command: CommandModule<object, EvalFlags> = {
   describe: "Score a run's heads and its warm start on the held-out documents",
   builder: (yargs) =>
     yargs
-      .positional("invite", { type: "string", describe: "The invite; without one, the run in --data" })
-      .options({
-        ...dataOptions,
-        bootstrap: networkOptions.bootstrap,
-        mdns: networkOptions.mdns,
-        ...engineOptions,
-        ...outputOptions,
-      })
+      .positional("invite", inviteArgument)
+      .options({ ...observeOptions, ...engineOptions })
       .example("$0 eval", "the heads of the run in .pathweave, fetched from its peers")
       .example("$0 eval pathweave1… --json", "any run, for programs"),
   async handler(flags) {

@@ -1,31 +1,16 @@
 import type { CommandModule } from "yargs";
-import type { Level } from "../../src/log.ts";
 import type { Peer } from "../../src/peer.ts";
-import { observe } from "../observe.ts";
-import { dataOptions, networkOptions, outputOptions } from "../options.ts";
+import { observe, type ObserveCommandFlags } from "../observe.ts";
+import { inviteArgument, observeOptions } from "../options.ts";
 import { createProgress, formatBytes, formatJson, formatNumber, formatTable } from "../output.ts";
 import { onInterrupt } from "../shutdown.ts";
 
-interface StatusFlags {
-  invite: string | undefined;
-  data: string;
-  bootstrap: string[];
-  mdns: boolean;
-  "log-level": Level;
-  json: boolean;
-}
-
-export const command: CommandModule<object, StatusFlags> = {
+export const command: CommandModule<object, ObserveCommandFlags> = {
   describe: "Show a run's peers, leases, heads, losses and bytes",
   builder: (yargs) =>
     yargs
-      .positional("invite", { type: "string", describe: "The invite; without one, the run in --data" })
-      .options({
-        ...dataOptions,
-        bootstrap: networkOptions.bootstrap,
-        mdns: networkOptions.mdns,
-        ...outputOptions,
-      })
+      .positional("invite", inviteArgument)
+      .options(observeOptions)
       .example("$0 status", "the run in .pathweave, seen from outside")
       .example("$0 status pathweave1… --json", "any run, for programs"),
   async handler(flags) {

@@ -114,6 +114,11 @@ export class Coordinator {
     this.#available.add(contribution.toString());
   }
 
+  /** The outer gradient of a contribution is not on this disk any more. */
+  lost(contribution: CID): void {
+    this.#available.delete(contribution.toString());
+  }
+
   isAvailable(contribution: CID): boolean {
     return this.#available.has(contribution.toString());
   }

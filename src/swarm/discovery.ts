@@ -1,7 +1,12 @@
-/** How a peer finds the others of its run: through the DHT, in which every peer provides the run's CID. */
+/**
+ * What a run keeps in the DHT: every peer provides the run's CID, and owners put the heads of modules, which name a
+ * peer to ask.
+ */
 import type { CID } from "multiformats/cid";
 import { messageOf } from "../errors.ts";
 import type { Network } from "../net/types.ts";
+import type { KnownVersion } from "../outer/types.ts";
+import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
 
 const SEARCH_MS = 10_000;
 /** Peers that are enough to begin with; gossip and heartbeats bring the rest. */
@@ -37,4 +42,34 @@ export async function discover(network: Network, run: CID, signal: AbortSignal):
     failure = messageOf(error);
   }
   return { providers: [...providers], failure };
+}
+
+/** Puts a module's new head into the DHT. Throws NetworkError when nobody else keeps it. */
+export async function publishHead(
+  network: Network,
+  run: CID,
+  { module, cid, generation, tokens }: KnownVersion,
+  signal: AbortSignal,
+): Promise<void> {
+  const record = { run, module, head: cid, generation, tokens };
+  const { bytes } = await HeadRecord.seal(record, network.privateKey);
+  await network.putRecord(headKey(run, module), bytes, signal);
+}
+
+/** Peers that put better heads into the DHT than the given ones, one per module. */
+export async function peersWithNewerHeads(
+  network: Network,
+  run: CID,
+  heads: KnownVersion[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const peers = new Set<string>();
+  for (const { module, cid, generation, tokens } of heads) {
+    const bytes = await network.getRecord(headKey(run, module), signal);
+    if (bytes === undefined) continue;
+    const { value, signer } = await HeadRecord.open(bytes);
+    if (compareHeads(value, { run, module, head: cid, generation, tokens }) > 0) peers.add(signer);
+  }
+  peers.delete(network.peerId);
+  return [...peers];
 }

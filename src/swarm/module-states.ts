@@ -16,6 +16,12 @@ import type { Packs } from "./types.ts";
 /** Room for pack metadata next to the tensor bytes themselves. */
 const BYTES_PER_ELEMENT = 4;
 
+/**
+ * Largest change of one parameter in one round that is believed. Weights are of order 1; finite but huge changes
+ * would overflow the fold and so stop a module. Part of the protocol: all peers refuse the same contributions.
+ */
+const MAX_CHANGE = 1e4;
+
 export interface ModuleStatesInit {
   packs: Packs;
   outer: OuterConfig;
@@ -94,8 +100,16 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
         : await readTensors(packs, version.momentum, tensors(version.module), "f32", holders, signal),
   });
 
-  const delta: ModuleStates["delta"] = (contribution, holders, signal) =>
-    readTensors(packs, contribution.delta, tensors(contribution.module), outer.codec, holders, signal);
+  const delta: ModuleStates["delta"] = async (contribution, holders, signal) => {
+    const expected = tensors(contribution.module);
+    const values = await readTensors(packs, contribution.delta, expected, outer.codec, holders, signal);
+    const huge = values.find((value) => Math.abs(value) > MAX_CHANGE);
+    if (huge !== undefined)
+      throw new InvalidObjectError(
+        `It changes a parameter by ${huge}; more than ${MAX_CHANGE} is no training.`,
+      );
+    return values;
+  };
 
   return {
     parameters,

@@ -20,9 +20,9 @@ import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
-import { discover } from "./discovery.ts";
-import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
+import { discover, peersWithNewerHeads, publishHead } from "./discovery.ts";
 import type { Slot } from "./leases.ts";
+import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
 import { concatenate, createModuleStates, elementsOf } from "./module-states.ts";
@@ -36,12 +36,8 @@ const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
 /** Between two searches of a peer that knows somebody, but few. */
 const DISCOVERY_PAUSE_MS = 60_000;
-/** Versions whose announcers are remembered. */
-const MAX_ANNOUNCED = 4096;
 /** Below this many live peers this one looks for more in the DHT. */
 const FEW_PEERS = 4;
-/** After a failed fetch or fold, how long until the next try. */
-const BACKOFF_MS = 3_000;
 
 export interface SwarmInit {
   network: Network;
@@ -75,7 +71,7 @@ export interface HeadStatus {
 export class Swarm {
   readonly coordinator: Coordinator;
   readonly #init: SwarmInit;
-  readonly #states;
+  readonly #holdings: Holdings;
   readonly #records;
   readonly #antiEntropy;
   readonly #lineages = new Map<string, Lineage>();
@@ -83,12 +79,6 @@ export class Swarm {
   readonly #stopping = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
   readonly #timers: NodeJS.Timeout[] = [];
-  /** Peers that announced a version, by CID: they hold its tensors. */
-  readonly #announcers = new Map<string, Set<string>>();
-  /** Versions whose tensors are on this disk, and fetches under way. */
-  readonly #materialised = new Map<string, Promise<void>>();
-  readonly #prefetching = new Map<string, number>();
-  readonly #retry = new Map<string, number>();
   readonly #lastHead = new Map<string, string>();
   readonly #live = new Set<string>();
   readonly #synchronised = Promise.withResolvers<void>();
@@ -118,13 +108,27 @@ export class Swarm {
       lineages: this.#lineages,
       now: performance.now(),
     });
-    this.#states = createModuleStates({
-      packs: init.packs,
-      outer: manifest.config.outer,
-      tensors: init.tensors,
-      shardTokens: (path) => manifest.shards[path]!.tokens,
-    });
     this.#records = createLineageStore(init.store, this.#lineages);
+    this.#holdings = new Holdings({
+      self: network.peerId,
+      config: manifest.config,
+      store: init.store,
+      packs: init.packs,
+      states: createModuleStates({
+        packs: init.packs,
+        outer: manifest.config.outer,
+        tensors: init.tensors,
+        shardTokens: (path) => manifest.shards[path]!.tokens,
+      }),
+      archive: init.archive,
+      lineage: (module) => this.lineage(module),
+      owners: (module) => this.coordinator.owners(module, performance.now()),
+      live: () => this.#live,
+      sources: () => init.sources(),
+      flush: () => this.#records.flush(),
+      signal: (milliseconds) => this.#signal(milliseconds),
+      emit: (event) => init.emit(event),
+    });
     this.#antiEntropy = createAntiEntropy({
       network,
       run,
@@ -164,7 +168,11 @@ export class Swarm {
     });
     this.#every(DISCOVERY_MS, () => this.#find());
     this.#find();
-    this.#run("DHT heads", () => this.#readHeadRecords());
+    this.#run("DHT heads", async () => {
+      const heads = [...this.#lineages.values()].map((lineage) => lineage.head());
+      const peers = await peersWithNewerHeads(network, this.#init.run, heads, this.#signal(DHT_MS));
+      for (const peer of peers) await this.#ask(peer);
+    });
     this.#beat();
     this.#tick();
   }
@@ -199,30 +207,12 @@ export class Swarm {
   async parameters(module: string, of: "head" | "genesis", signal: AbortSignal): Promise<Float32Array> {
     const lineage = this.lineage(module);
     const version = of === "head" ? lineage.head() : lineage.ancestry().at(-1)!;
-    return this.#states.parameters(version, this.#holders(version), signal);
+    return this.#holdings.parameters(version, signal);
   }
 
-  /**
-   * Folds every generation of a module again, from genesis to head, out of blocks from any peer.
-   * Resolves to the first version that does not follow, or undefined when the lineage holds.
-   */
-  async audit(
-    module: string,
-    signal: AbortSignal,
-    onVersion: (version: KnownVersion) => void,
-  ): Promise<KnownVersion | undefined> {
-    const lineage = this.lineage(module);
-    const versions = lineage.ancestry().toReversed();
-    let parent = versions[0]!;
-    await this.#states.load(parent, this.#holders(parent), signal);
-    for (const version of versions.slice(1)) {
-      const contributions = version.contributions.map((cid) => lineage.contribution(cid)!);
-      const folded = await this.#states.fold(parent, contributions, (c) => this.#deltaHolders(c), signal);
-      if (!folded.version.cid.equals(version.cid)) return version;
-      onVersion(version);
-      parent = version;
-    }
-    return undefined;
+  /** Folds a module's whole lineage again; see Holdings.audit. */
+  audit(module: string, onVersion: (version: KnownVersion) => void): Promise<KnownVersion | undefined> {
+    return this.#holdings.audit(this.lineage(module), onVersion);
   }
 
   // ---------------------------------------------------------------- messages in
@@ -270,7 +260,7 @@ export class Swarm {
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
-    if (opened.type === "version") this.#noteAnnouncer(cid, from);
+    if (opened.type === "version") this.#holdings.announced(cid, from);
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
     const { missing } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
@@ -292,13 +282,6 @@ export class Swarm {
       this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
     this.#tick();
     return true;
-  }
-
-  #noteAnnouncer(cid: CID, from: string): void {
-    const peers = this.#announcers.get(cid.toString()) ?? new Set();
-    peers.add(from);
-    this.#announcers.set(cid.toString(), peers);
-    if (this.#announcers.size > MAX_ANNOUNCED) this.#announcers.delete(this.#announcers.keys().next().value!);
   }
 
   // ---------------------------------------------------------------- the clock
@@ -346,27 +329,22 @@ export class Swarm {
   #prefetch(module: string, now: number): void {
     const lineage = this.lineage(module);
     for (const contribution of lineage.pending()) {
-      const key = contribution.cid.toString();
-      if (this.coordinator.isAvailable(contribution.cid) || (this.#prefetching.get(key) ?? 0) > now) continue;
-      this.#prefetching.set(key, now + FETCH_MS);
+      if (this.coordinator.isAvailable(contribution.cid)) continue;
+      if (!this.#holdings.wantsDelta(contribution, now)) continue;
       this.#run(`outer gradient of ${module} from ${contribution.signer}`, async () => {
         try {
-          await this.#states.delta(contribution, this.#deltaHolders(contribution), this.#signal(FETCH_MS));
-          await this.#retainDelta(contribution);
+          await this.#holdings.fetchDelta(contribution);
           this.coordinator.available(contribution.cid);
-          this.#prefetching.delete(key);
           this.#tick();
         } catch (error) {
-          this.#prefetching.set(key, performance.now() + BACKOFF_MS);
           if (!(error instanceof InvalidObjectError)) throw error;
           this.#reject(contribution, messageOf(error));
         }
       });
     }
     const head = lineage.head();
-    const key = head.cid.toString();
-    if (this.#materialised.has(key) || (this.#retry.get(key) ?? 0) > now) return;
-    this.#run(`head of ${module}`, () => this.#materialise(head));
+    if (this.#holdings.wants(head, now))
+      this.#run(`head of ${module}`, () => this.#holdings.materialise(head));
   }
 
   #reject(contribution: KnownContribution, reason: string): void {
@@ -419,12 +397,8 @@ export class Swarm {
       const bases = modules.map((module) => this.lineage(module).head());
       const parts = await Promise.all(
         bases.map(async (base) => {
-          await this.#materialise(base);
-          return this.#states.parameters(
-            base,
-            this.#holders(base),
-            AbortSignal.any([signal, this.#signal(FETCH_MS)]),
-          );
+          await this.#holdings.materialise(base);
+          return this.#holdings.parameters(base, signal);
         }),
       );
       const start = concatenate(parts);
@@ -497,147 +471,24 @@ export class Swarm {
   }
 
   async #fold(module: string, parent: KnownVersion, contributions: KnownContribution[]): Promise<void> {
-    const began = performance.now();
     try {
-      await this.#materialise(parent);
-      const { block, version } = await this.#states.fold(
-        parent,
-        contributions,
-        (contribution) => this.#deltaHolders(contribution),
-        this.#signal(FETCH_MS),
-      );
-      this.#materialised.set(version.cid.toString(), Promise.resolve());
-      await this.#retainVersion(version);
+      const { block, version } = await this.#holdings.fold(parent, contributions);
       await this.#ingest(block.bytes, this.#init.network.peerId);
       this.lineage(module).confirm(version.cid);
       await this.#records.flush();
       await this.#announce(module, block.bytes);
-      this.#versionEvent(version, "folded", began);
-      this.#run(`DHT record of ${module}`, () => this.#putHeadRecord(version));
+      this.#run(`DHT record of ${module}`, () =>
+        publishHead(this.#init.network, this.#init.run, version, this.#signal(DHT_MS)),
+      );
+    } catch (error) {
+      // What cannot be read any more is fetched again before the next try.
+      for (const contribution of contributions)
+        if (!(await this.#holdings.hasDelta(contribution))) this.coordinator.lost(contribution.cid);
+      throw error;
     } finally {
       this.coordinator.foldEnded(module);
       this.#tick();
     }
-  }
-
-  /** Has the tensors of a version on this disk: there already, folded again, or fetched. */
-  #materialise(version: KnownVersion): Promise<void> {
-    const key = version.cid.toString();
-    const running = this.#materialised.get(key);
-    if (running !== undefined) return running;
-    const task = this.#obtain(version).catch((error: unknown) => {
-      this.#materialised.delete(key);
-      this.#retry.set(key, performance.now() + BACKOFF_MS);
-      throw error;
-    });
-    this.#materialised.set(key, task);
-    return task;
-  }
-
-  async #obtain(version: KnownVersion): Promise<void> {
-    const key = version.cid.toString();
-    const began = performance.now();
-    const onDisk = (cid: CID | null): Promise<boolean> =>
-      cid === null ? Promise.resolve(true) : this.#init.packs.complete(cid);
-    if ((await onDisk(version.parameters)) && (await onDisk(version.momentum))) {
-      await this.#retainVersion(version);
-      return;
-    }
-    const lineage = this.lineage(version.module);
-    const parent = version.parent === null ? undefined : lineage.version(version.parent);
-    const refold =
-      this.#config.swarm.verify === "all" &&
-      parent !== undefined &&
-      (await onDisk(parent.parameters)) &&
-      (await onDisk(parent.momentum));
-    if (refold) {
-      const contributions = version.contributions.map((cid) => lineage.contribution(cid)!);
-      const { version: folded } = await this.#states.fold(
-        parent,
-        contributions,
-        (contribution) => this.#deltaHolders(contribution),
-        this.#signal(FETCH_MS),
-      );
-      if (folded.cid.toString() !== key) {
-        const reason = `folding generation ${version.generation} again gives ${folded.cid}`;
-        lineage.refuse(version.cid, reason);
-        this.#init.emit({ type: "rejected", module: version.module, cid: key, reason });
-        throw new InvalidObjectError(`Version ${key} of ${version.module} does not follow: ${reason}.`);
-      }
-      lineage.confirm(version.cid);
-      for (const contribution of contributions) await this.#retainDelta(contribution);
-    } else {
-      await this.#states.load(version, this.#holders(version), this.#signal(FETCH_MS));
-    }
-    await this.#retainVersion(version);
-    this.#noteAnnouncer(version.cid, this.#init.network.peerId);
-    this.#versionEvent(version, refold ? "verified" : "fetched", began);
-  }
-
-  #versionEvent(version: KnownVersion, how: "folded" | "verified" | "fetched", began: number): void {
-    this.#init.emit({
-      type: "version",
-      module: version.module,
-      generation: version.generation,
-      cid: version.cid.toString(),
-      contributions: version.contributions.length,
-      how,
-      milliseconds: Math.round(performance.now() - began),
-    });
-  }
-
-  // ---------------------------------------------------------------- who holds what
-
-  /** Peers that should have a version's tensors: those that announced it, owners, then all who train with it. */
-  #holders(version: KnownVersion): string[] {
-    const owners = this.coordinator.owners(version.module, performance.now());
-    const announcers = this.#announcers.get(version.cid.toString()) ?? [];
-    return this.#others([...announcers, ...owners, ...this.#live, ...this.#init.sources()]);
-  }
-
-  #deltaHolders(contribution: KnownContribution): string[] {
-    const owners = this.coordinator.owners(contribution.module, performance.now());
-    const live = this.#live.has(contribution.signer) ? [contribution.signer] : [];
-    return this.#others([...live, ...owners, ...this.#live, ...this.#init.sources()]);
-  }
-
-  #others(peers: Iterable<string>): string[] {
-    return [...new Set(peers)].filter((peer) => peer !== this.#init.network.peerId);
-  }
-
-  async #retainVersion(version: KnownVersion): Promise<void> {
-    if (this.#init.archive) return;
-    const packs = [version.parameters, ...(version.momentum === null ? [] : [version.momentum])];
-    const cids = (await Promise.all(packs.map((cid) => this.#init.packs.blocks(cid)))).flat();
-    await this.#init.store.retain(`version:${version.module}:${version.generation}:${version.cid}`, cids);
-    await this.#releaseOld(version.module);
-  }
-
-  async #retainDelta(contribution: KnownContribution): Promise<void> {
-    if (this.#init.archive) return;
-    const cids = await this.#init.packs.blocks(contribution.delta);
-    await this.#init.store.retain(
-      `delta:${contribution.module}:${contribution.round}:${contribution.cid}`,
-      cids,
-    );
-  }
-
-  /** Lets go of tensors that are more than the run's retention behind the head. Small records stay for ever. */
-  async #releaseOld(module: string): Promise<void> {
-    const oldest = this.lineage(module).head().generation - this.#config.swarm.retainGenerations;
-    if (oldest <= 0) return;
-    let released = 0;
-    for (const owner of await this.#init.store.owners()) {
-      const [kind, of, number] = owner.split(":");
-      if (of !== module || (kind !== "version" && kind !== "delta") || Number(number) >= oldest) continue;
-      await this.#init.store.release(owner);
-      this.#materialised.delete(owner.slice(owner.lastIndexOf(":") + 1));
-      released++;
-    }
-    if (released === 0) return;
-    // Records that gossip brought are kept by the lineage's own retention, which must be up to date first.
-    await this.#records.flush();
-    await this.#init.store.sweep();
   }
 
   // ---------------------------------------------------------------- messages out
@@ -676,29 +527,6 @@ export class Swarm {
     await this.#init.network.publish(this.#topic(module), bytes);
   }
 
-  async #putHeadRecord({ module, cid, generation, tokens }: KnownVersion): Promise<void> {
-    const { run, network } = this.#init;
-    const { bytes } = await HeadRecord.seal(
-      { run, module, head: cid, generation, tokens },
-      network.privateKey,
-    );
-    await network.putRecord(headKey(run, module), bytes, this.#signal(DHT_MS));
-  }
-
-  /** Heads in the DHT name peers that know more than this one: ask them. */
-  async #readHeadRecords(): Promise<void> {
-    const { run, network, topology } = this.#init;
-    const ask = new Set<string>();
-    for (const { name } of topology.modules) {
-      const bytes = await network.getRecord(headKey(run, name), this.#signal(DHT_MS));
-      if (bytes === undefined) continue;
-      const { value, signer } = await HeadRecord.open(bytes);
-      const { cid: head, generation, tokens } = this.lineage(name).head();
-      if (compareHeads(value, { run, module: name, head, generation, tokens }) > 0) ask.add(signer);
-    }
-    for (const peer of this.#others(ask)) await this.#ask(peer);
-  }
-
   // ---------------------------------------------------------------- discovery
 
   /** Announces this peer in the DHT until that has worked, and looks for others while it knows few. */
@@ -721,7 +549,7 @@ export class Swarm {
   // ---------------------------------------------------------------- anti-entropy
 
   #reconcile(): void {
-    const peers = this.#others(this.#live);
+    const peers = [...this.#live];
     const peer = peers[Math.floor(Math.random() * peers.length)];
     if (peer !== undefined) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
@@ -777,7 +605,7 @@ export class Swarm {
       }
     for (const lineage of this.#lineages.values())
       for (const contribution of lineage.pending())
-        if (await this.#init.packs.complete(contribution.delta)) this.coordinator.available(contribution.cid);
+        if (await this.#holdings.hasDelta(contribution)) this.coordinator.available(contribution.cid);
     if (records > 0) this.#log.info(`restored ${records} records of the lineage from disk`);
   }
 
@@ -799,7 +627,8 @@ export class Swarm {
         if (this.#stopping.signal.aborted) return;
         // A disk that refuses will refuse again; going on would train what cannot be kept.
         if (error instanceof StorageError) this.#failed.reject(error);
-        else this.#log.warn(`${what}: ${messageOf(error)}`);
+        // A peer that cannot be reached is everyday life; the next one is asked.
+        else this.#log[error instanceof NetworkError ? "info" : "warn"](`${what}: ${messageOf(error)}`);
       })
       .finally(() => this.#tasks.delete(running));
     this.#tasks.add(running);

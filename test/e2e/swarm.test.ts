@@ -97,11 +97,7 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
           lineage.descends(lineage.head().cid, manifest.genesis[name]!),
           `${name} descends from genesis`,
         );
-        assert.equal(
-          await seen.audit(name, signal, () => {}),
-          undefined,
-          `${name} folds again to the same CIDs`,
-        );
+        assert.equal(await seen.audit(name, () => {}), undefined, `${name} folds again to the same CIDs`);
       }
     },
   );

@@ -1,0 +1,274 @@
+/**
+ * The tensors that this peer holds: it folds, verifies or fetches versions, fetches outer gradients, knows who else
+ * should have them, and lets go of what is old.
+ */
+import type { CID } from "multiformats/cid";
+import { InvalidObjectError, messageOf } from "../errors.ts";
+import type { RunConfig } from "../objects/config.ts";
+import type { Lineage } from "../outer/lineage.ts";
+import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import type { Store } from "../store/types.ts";
+import type { FoldedVersion, ModuleStates } from "./module-states.ts";
+import type { Packs, SwarmEvent } from "./types.ts";
+
+/** Longest time to get the tensors of one version or contribution. */
+const FETCH_MS = 120_000;
+/** After a failed try, how long until the next. */
+const BACKOFF_MS = 3_000;
+/** Versions whose announcers are remembered. */
+const MAX_ANNOUNCED = 4096;
+
+export interface HoldingsInit {
+  self: string;
+  config: RunConfig;
+  store: Store;
+  packs: Packs;
+  states: ModuleStates;
+  /** Keep all tensors of all generations. */
+  archive: boolean;
+  lineage(module: string): Lineage;
+  owners(module: string): string[];
+  /** Peers that are heard now, and peers that are known to have the run. */
+  live(): Iterable<string>;
+  sources(): string[];
+  /** Makes the lineage on disk current. */
+  flush(): Promise<void>;
+  /** Aborts after a time, or when the peer stops. */
+  signal(milliseconds: number): AbortSignal;
+  emit(event: SwarmEvent): void;
+}
+
+export class Holdings {
+  readonly #init: HoldingsInit;
+  /** Peers that announced a version, by CID: they hold its tensors. */
+  readonly #announcers = new Map<string, Set<string>>();
+  /** Versions whose tensors are on this disk, and work on others that is under way. */
+  readonly #versions = new Map<string, Promise<void>>();
+  /** Fetches of outer gradients that are under way. */
+  readonly #deltas = new Set<string>();
+  /** When to try again what failed, by CID. */
+  readonly #retry = new Map<string, number>();
+
+  constructor(init: HoldingsInit) {
+    this.#init = init;
+  }
+
+  announced(version: CID, by: string): void {
+    const key = version.toString();
+    const peers = this.#announcers.get(key) ?? new Set();
+    this.#announcers.set(key, peers.add(by));
+    if (this.#announcers.size > MAX_ANNOUNCED) this.#announcers.delete(this.#announcers.keys().next().value!);
+  }
+
+  /** Whether work on the version has not begun and is not to wait after a failure. */
+  wants(version: KnownVersion, now: number): boolean {
+    const key = version.cid.toString();
+    return !this.#versions.has(key) && (this.#retry.get(key) ?? 0) <= now;
+  }
+
+  /** Whether a fetch of the contribution's outer gradient should begin. */
+  wantsDelta({ cid }: KnownContribution, now: number): boolean {
+    const key = cid.toString();
+    return !this.#deltas.has(key) && (this.#retry.get(key) ?? 0) <= now;
+  }
+
+  /** Gets and checks an outer gradient. Throws InvalidObjectError when it can never be folded, else UnavailableError. */
+  async fetchDelta(contribution: KnownContribution): Promise<void> {
+    const key = contribution.cid.toString();
+    this.#deltas.add(key);
+    try {
+      await this.#init.states.delta(
+        contribution,
+        this.#deltaHolders(contribution),
+        this.#init.signal(FETCH_MS),
+      );
+      await this.#retainDelta(contribution);
+    } catch (error) {
+      this.#retry.set(key, performance.now() + BACKOFF_MS);
+      throw error;
+    } finally {
+      this.#deltas.delete(key);
+    }
+  }
+
+  /** Whether an outer gradient is on this disk. */
+  hasDelta({ delta }: KnownContribution): Promise<boolean> {
+    return this.#init.packs.complete(delta);
+  }
+
+  /** θ of a version, from disk or from its holders. */
+  parameters(version: KnownVersion, signal: AbortSignal): Promise<Float32Array> {
+    const either = AbortSignal.any([signal, this.#init.signal(FETCH_MS)]);
+    return this.#init.states.parameters(version, this.#holders(version), either);
+  }
+
+  /** Makes the next version of a module. Its tensors are on this disk when it resolves. */
+  async fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
+    const began = performance.now();
+    await this.materialise(parent);
+    const folded = await this.#fold(parent, contributions);
+    this.#versions.set(folded.version.cid.toString(), Promise.resolve());
+    await this.#retainVersion(folded.version);
+    this.#emitVersion(folded.version, "folded", began);
+    return folded;
+  }
+
+  /** Has the tensors of a version on this disk: there already, folded again, or fetched. */
+  materialise(version: KnownVersion): Promise<void> {
+    const key = version.cid.toString();
+    const running = this.#versions.get(key);
+    if (running !== undefined) return running;
+    const task = this.#obtain(version).catch((error: unknown) => {
+      this.#versions.delete(key);
+      this.#retry.set(key, performance.now() + BACKOFF_MS);
+      throw error;
+    });
+    this.#versions.set(key, task);
+    return task;
+  }
+
+  /**
+   * Folds every generation of a module again, from genesis to head, out of blocks from any peer.
+   * Resolves to the first version that does not follow, or undefined when the lineage holds.
+   */
+  async audit(
+    lineage: Lineage,
+    onVersion: (version: KnownVersion) => void,
+  ): Promise<KnownVersion | undefined> {
+    const [genesis, ...versions] = lineage.ancestry().toReversed();
+    let parent = genesis!;
+    await this.#init.states.load(parent, this.#holders(parent), this.#init.signal(FETCH_MS));
+    for (const version of versions) {
+      const folded = await this.#fold(parent, contributionsOf(lineage, version));
+      if (!folded.version.cid.equals(version.cid)) return version;
+      onVersion(version);
+      parent = version;
+    }
+    return undefined;
+  }
+
+  async #obtain(version: KnownVersion): Promise<void> {
+    const began = performance.now();
+    if (await this.#isOnDisk(version)) return this.#retainVersion(version);
+    const lineage = this.#init.lineage(version.module);
+    const parent = version.parent === null ? undefined : lineage.version(version.parent);
+    const verify =
+      this.#init.config.swarm.verify === "all" && parent !== undefined && (await this.#isOnDisk(parent));
+    if (verify) await this.#verify(lineage, parent, version);
+    else await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
+    await this.#retainVersion(version);
+    this.announced(version.cid, this.#init.self);
+    this.#emitVersion(version, verify ? "verified" : "fetched", began);
+  }
+
+  /** Folds a version again, which yields the very blocks that its owner published; bars it when it does not follow. */
+  async #verify(lineage: Lineage, parent: KnownVersion, version: KnownVersion): Promise<void> {
+    const contributions = contributionsOf(lineage, version);
+    let reason: string | undefined;
+    try {
+      const { version: folded } = await this.#fold(parent, contributions);
+      if (folded.cid.toString() !== version.cid.toString()) reason = `folding it again gives ${folded.cid}`;
+    } catch (error) {
+      if (!(error instanceof InvalidObjectError)) throw error;
+      reason = messageOf(error);
+    }
+    if (reason !== undefined) {
+      lineage.refuse(version.cid, reason);
+      const { module } = version;
+      this.#init.emit({ type: "rejected", module, cid: version.cid.toString(), reason });
+      throw new InvalidObjectError(
+        `Version ${version.cid.toString()} of ${module} does not follow: ${reason}.`,
+      );
+    }
+    lineage.confirm(version.cid);
+    for (const contribution of contributions) await this.#retainDelta(contribution);
+  }
+
+  #fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
+    const holders = (contribution: KnownContribution): string[] => this.#deltaHolders(contribution);
+    return this.#init.states.fold(parent, contributions, holders, this.#init.signal(FETCH_MS));
+  }
+
+  async #isOnDisk({ parameters, momentum }: KnownVersion): Promise<boolean> {
+    const { packs } = this.#init;
+    return (await packs.complete(parameters)) && (momentum === null || (await packs.complete(momentum)));
+  }
+
+  // ---------------------------------------------------------------- who holds what
+
+  /** Peers that should have a version's tensors: those that announced it, owners, then anybody of the run. */
+  #holders(version: KnownVersion): string[] {
+    const announcers = this.#announcers.get(version.cid.toString()) ?? [];
+    return this.#others([...announcers, ...this.#init.owners(version.module)]);
+  }
+
+  #deltaHolders(contribution: KnownContribution): string[] {
+    const signer = [...this.#init.live()].filter((peer) => peer === contribution.signer);
+    return this.#others([...signer, ...this.#init.owners(contribution.module)]);
+  }
+
+  #others(first: string[]): string[] {
+    const peers = new Set([...first, ...this.#init.live(), ...this.#init.sources()]);
+    peers.delete(this.#init.self);
+    return [...peers];
+  }
+
+  // ---------------------------------------------------------------- retention
+
+  async #retainVersion(version: KnownVersion): Promise<void> {
+    const { archive, packs, store } = this.#init;
+    if (archive) return;
+    const roots = [version.parameters, ...(version.momentum === null ? [] : [version.momentum])];
+    const cids = (await Promise.all(roots.map((cid) => packs.blocks(cid)))).flat();
+    await store.retain(`version:${version.module}:${version.generation}:${version.cid}`, cids);
+    await this.#releaseOld(version.module);
+  }
+
+  async #retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
+    const { archive, packs, store } = this.#init;
+    if (archive) return;
+    await store.retain(`delta:${module}:${round}:${cid}`, await packs.blocks(delta));
+  }
+
+  /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */
+  async #releaseOld(module: string): Promise<void> {
+    const { store, config, lineage, flush } = this.#init;
+    const oldest = lineage(module).head().generation - config.swarm.retainGenerations;
+    if (oldest <= 0) return;
+    const pending = new Set(
+      lineage(module)
+        .pending()
+        .map(({ cid }) => cid.toString()),
+    );
+    let released = 0;
+    for (const owner of await store.owners()) {
+      const [kind, of, number, cid] = owner.split(":");
+      if (of !== module || (kind !== "version" && kind !== "delta")) continue;
+      // Late work is still to be folded, however old its round is.
+      if (Number(number) >= oldest || pending.has(cid!)) continue;
+      await store.release(owner);
+      this.#versions.delete(cid!);
+      released++;
+    }
+    if (released === 0) return;
+    // Records that gossip brought are kept by the lineage's own retention, which must be up to date first.
+    await flush();
+    await store.sweep();
+  }
+
+  #emitVersion(version: KnownVersion, how: "folded" | "verified" | "fetched", began: number): void {
+    this.#init.emit({
+      type: "version",
+      module: version.module,
+      generation: version.generation,
+      cid: version.cid.toString(),
+      contributions: version.contributions.length,
+      how,
+      milliseconds: Math.round(performance.now() - began),
+    });
+  }
+}
+
+function contributionsOf(lineage: Lineage, version: KnownVersion): KnownContribution[] {
+  return version.contributions.map((cid) => lineage.contribution(cid)!);
+}
