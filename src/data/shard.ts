@@ -4,6 +4,7 @@ import type { CID } from "multiformats/cid";
 import { CorpusError, InvalidObjectError } from "../errors.ts";
 import type { ShardObject } from "../objects/data.ts";
 import { type Block, MAX_BLOCK_BYTES, rawBlock } from "../objects/object.ts";
+import { fileSpool, memorySpool, type TokenArray } from "./token-spool.ts";
 import type { TokenizedShard } from "./types.ts";
 
 /** The schema's limit: 16 GiB of tokens. */
@@ -127,8 +128,10 @@ export interface OpenShardOptions {
   vocabulary: number;
   /** Id that the run's tokenizer ends documents with. */
   endOfText: number;
-  /** Memory that it may take. @default 4 GiB */
+  /** Memory and temporary disk that it may take. @default 16 GiB */
   maxBytes?: number;
+  /** Tokens of more bytes lie in a temporary file instead of memory. @default 256 MiB */
+  memoryBytes?: number;
 }
 
 /**
@@ -139,7 +142,7 @@ export interface OpenShardOptions {
 export async function openShard(
   object: ShardObject,
   chunkBytes: (cid: CID) => Promise<Uint8Array>,
-  { vocabulary, endOfText, maxBytes = 2 ** 32 }: OpenShardOptions,
+  { vocabulary, endOfText, maxBytes = 2 ** 34, memoryBytes = 2 ** 28 }: OpenShardOptions,
 ): Promise<TokenizedShard> {
   const { name, documents, tokens, width } = object;
   const refuse = (reason: string): never => {
@@ -147,31 +150,28 @@ export async function openShard(
   };
   if (object.endOfText !== endOfText)
     refuse(`it ends documents with token ${object.endOfText}, not ${endOfText}`);
-  // What is held: the ids, and a length and an offset per document.
-  const held = tokens * width + documents * (LENGTH_WIDTH + Float64Array.BYTES_PER_ELEMENT);
-  if (held > maxBytes) refuse(`it takes ${held} bytes of memory, over the limit of ${maxBytes}`);
+  // What is held: the ids, and an offset per document.
+  const held = tokens * width + documents * Float64Array.BYTES_PER_ELEMENT;
+  if (held > maxBytes) refuse(`it takes ${held} bytes, over the limit of ${maxBytes}`);
 
-  /** Reads integers from chunks that are all full but the last. */
-  const read = async (cids: CID[], values: number, size: 2 | 4): Promise<(Uint16Array | Uint32Array)[]> => {
+  /** Integers of chunks that are all full but the last. */
+  async function* read(cids: CID[], values: number, size: 2 | 4): AsyncGenerator<TokenArray> {
     if (cids.length !== Math.ceil((values * size) / MAX_BLOCK_BYTES))
       refuse(`${cids.length} chunks hold ${values} values`);
-    const chunks: (Uint16Array | Uint32Array)[] = [];
     let left = values * size;
     for (const cid of cids) {
       const bytes = await chunkBytes(cid);
       if (bytes.byteLength !== Math.min(left, MAX_BLOCK_BYTES))
         refuse(`a chunk has ${bytes.byteLength} bytes`);
       left -= bytes.byteLength;
-      chunks.push(littleEndian(bytes, size));
+      yield littleEndian(bytes, size);
     }
-    return chunks;
-  };
+  }
 
-  const lengths = await read(object.lengths, documents, LENGTH_WIDTH);
   // Float64 holds every offset; a 32-bit one would end at 4 Gi tokens.
   const offsets = new Float64Array(documents + 1);
   let at = 0;
-  for (const chunk of lengths)
+  for await (const chunk of read(object.lengths, documents, LENGTH_WIDTH))
     for (const length of chunk) {
       if (length === 0) refuse(`document ${at} is empty`);
       offsets[at + 1] = offsets[at]! + length;
@@ -179,28 +179,24 @@ export async function openShard(
     }
   if (offsets[documents] !== tokens) refuse(`its documents have ${offsets[documents]} tokens, not ${tokens}`);
 
-  const chunks = await read(object.chunks, tokens, width);
-  for (const chunk of chunks)
+  const spool = tokens * width > memoryBytes ? fileSpool(width) : memorySpool();
+  let start = 0;
+  let document = 0;
+  for await (const chunk of read(object.chunks, tokens, width)) {
     for (const id of chunk)
       if (id >= vocabulary) refuse(`token ${id} is outside the vocabulary of ${vocabulary}`);
-  const perChunk = MAX_BLOCK_BYTES / width;
-  for (let document = 1; document <= documents; document++) {
-    const last = offsets[document]! - 1;
-    if (chunks[Math.floor(last / perChunk)]![last % perChunk] !== endOfText)
-      refuse(`document ${document - 1} does not end with end-of-text`);
+    for (; document < documents && offsets[document + 1]! <= start + chunk.length; document++)
+      if (chunk[offsets[document + 1]! - 1 - start] !== endOfText)
+        refuse(`document ${document} does not end with end-of-text`);
+    spool.append(chunk);
+    start += chunk.length;
   }
 
-  const slice = (start: number, end: number): Int32Array => {
-    if (start < 0 || end > tokens || start > end)
-      throw new RangeError(`No tokens ${start} to ${end} of ${tokens}.`);
-    const result = new Int32Array(end - start);
-    for (let position = start; position < end;) {
-      const chunk = chunks[Math.floor(position / perChunk)]!;
-      const from = position % perChunk;
-      const piece = chunk.subarray(from, Math.min(chunk.length, from + end - position));
-      result.set(piece, position - start);
-      position += piece.length;
-    }
+  const slice = (from: number, to: number): Int32Array => {
+    if (from < 0 || to > tokens || from > to)
+      throw new RangeError(`No tokens ${from} to ${to} of ${tokens}.`);
+    const result = new Int32Array(to - from);
+    spool.read(from, result);
     return result;
   };
   const offset = (index: number): number => {

@@ -16,7 +16,7 @@ function reader(blocks: Block[]) {
 
 function open(
   { object, blocks }: { object: ShardObject; blocks: Block[] },
-  options: { vocabulary?: number; maxBytes?: number } = {},
+  options: { vocabulary?: number; maxBytes?: number; memoryBytes?: number } = {},
 ): Promise<TokenizedShard> {
   const decoded = ShardObject.decode(ShardObject.encode(object).bytes);
   return openShard(decoded, reader(blocks), { vocabulary: OPTIONS.vocabulary, endOfText: 0, ...options });
@@ -165,8 +165,28 @@ describe("a hostile shard", () => {
   for (const [what, shard] of Object.entries(cases))
     it(`is refused when it ${what}`, () => assert.rejects(open(shard), InvalidObjectError));
 
-  it("is refused before a byte is fetched when it would not fit into memory", async () => {
-    const object = { ...good.object, tokens: 2 ** 32 };
+  it("lies in a temporary file when it is large, and reads the same", async () => {
+    for (const vocabulary of [2048, (1 << 16) + 1])
+      await fc.assert(
+        fc.asyncProperty(documentsOf(vocabulary, 50), fc.nat(), fc.nat(), async (documents, a, b) => {
+          const encoded = encodeShard(documents, { ...OPTIONS, vocabulary });
+          const inMemory = await open(encoded, { vocabulary });
+          const onDisk = await open(encoded, { vocabulary, memoryBytes: -1 });
+          const [from, to] = [a % (inMemory.tokens + 1), b % (inMemory.tokens + 1)].toSorted((x, y) => x - y);
+          assert.deepEqual(onDisk.slice(from!, to!), inMemory.slice(from!, to!));
+          for (let index = 0; index < documents.length; index++)
+            assert.deepEqual(onDisk.document(index), inMemory.document(index));
+        }),
+        { numRuns: 20 },
+      );
+    const long = Int32Array.from({ length: 1_200_000 }, (_, index) => 1 + (index % 2047));
+    long[long.length - 1] = 0;
+    const shard = await open(encodeShard([long], OPTIONS), { memoryBytes: -1 });
+    assert.deepEqual(shard.slice(524_280, 524_300), long.slice(524_280, 524_300), "across two chunks");
+  });
+
+  it("is refused before a byte is fetched when it is too large", async () => {
+    const object = { ...good.object, tokens: 2 ** 34 };
     await assert.rejects(
       openShard(object, () => assert.fail("fetched"), { vocabulary: 2048, endOfText: 0 }),
       InvalidObjectError,
