@@ -25,7 +25,7 @@ test("every version is exact", () => {
 for (const file of ["README.md", "CONTRIBUTING.md", ".ci/run"])
   test(`${file} names only scripts and files that exist`, () => {
     const text = read(file);
-    for (const [, script] of text.matchAll(/\bnpm run ([a-z:]+)/g))
+    for (const [, script] of text.matchAll(/\bnpm run ([a-z:-]+)/g))
       assert.ok(manifest.scripts[script!], `npm run ${script}`);
     for (const [, path] of text.matchAll(/\]\(([^)#:]+)\)/g))
       assert.ok(existsSync(new URL(path!, root)), path);
