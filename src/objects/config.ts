@@ -83,7 +83,7 @@ const swarmSchema = z.strictObject({
   owners: positive.max(16).default(2),
   /** Versions of a module whose tensors are kept; small records are always kept. */
   retainGenerations: positive.default(4),
-  /** `all` refolds every version before it is built on; `none` trusts announcements. */
+  /** `all` folds every version again before it is built on, `sample` one in four, `none` trusts announcements. */
   verify: z.enum(["none", "sample", "all"]).default("all"),
 });
 

@@ -7,6 +7,7 @@ import { InvalidObjectError, messageOf } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import { hash64 } from "../random.ts";
 import type { Store } from "../store/types.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
 import type { Packs, SwarmEvent } from "./types.ts";
@@ -15,6 +16,8 @@ import type { Packs, SwarmEvent } from "./types.ts";
 const FETCH_MS = 120_000;
 /** After a failed try, how long until the next. */
 const BACKOFF_MS = 3_000;
+/** With `verify: sample`, a peer folds one in so many versions again. */
+const SAMPLE = 4n;
 /** Versions whose announcers are remembered. */
 const MAX_ANNOUNCED = 4096;
 
@@ -152,13 +155,19 @@ export class Holdings {
     if (await this.#isOnDisk(version)) return this.#retainVersion(version);
     const lineage = this.#init.lineage(version.module);
     const parent = version.parent === null ? undefined : lineage.version(version.parent);
-    const verify =
-      this.#init.config.swarm.verify === "all" && parent !== undefined && (await this.#isOnDisk(parent));
+    const verify = this.#verifies(version) && parent !== undefined && (await this.#isOnDisk(parent));
     if (verify) await this.#verify(lineage, parent, version);
     else await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
     await this.#retainVersion(version);
     this.announced(version.cid, this.#init.self);
     this.#emitVersion(version, verify ? "verified" : "fetched", began);
+  }
+
+  /** Whether the run's policy has this peer fold a version again; `sample` is another choice for each peer. */
+  #verifies(version: KnownVersion): boolean {
+    const { verify } = this.#init.config.swarm;
+    if (verify === "sample") return hash64("verify", this.#init.self, version.cid.toString()) % SAMPLE === 0n;
+    return verify === "all";
   }
 
   /** Folds a version again, which yields the very blocks that its owner published; bars it when it does not follow. */
