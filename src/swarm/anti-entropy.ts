@@ -18,7 +18,7 @@ const REQUEST_MS = 30_000;
 const MAX_ANSWERS = 1000;
 
 export interface AntiEntropyInit {
-  network: Network;
+  network: Pick<Network, "handle" | "request">;
   run: CID;
   lineages: ReadonlyMap<string, Lineage>;
   /** Block of a known version or contribution. */
@@ -61,23 +61,26 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
   }
 
   async function exchange(peer: string, signal: AbortSignal): Promise<void> {
+    let previous: Uint8Array | undefined;
     for (let answers = 0; answers < MAX_ANSWERS; answers++) {
       const modules = Object.fromEntries([...lineages].map(([module, lineage]) => [module, lineage.have()]));
       const request = Ask.encode({ run, modules }).bytes;
+      // What was sent brought nothing that counts, so neither will the rest.
+      if (previous !== undefined && Buffer.compare(previous, request) === 0) return;
+      previous = request;
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
       const { records, more } = Answer.decode(
         await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline),
       );
-      let news = 0;
       for (const block of records) {
         try {
-          if (await ingest(block, peer)) news++;
+          await ingest(block, peer);
         } catch (error) {
           if (!(error instanceof InvalidObjectError)) throw error;
           log.warn(`peer ${peer} sent a record that is refused: ${messageOf(error)}`);
         }
       }
-      if (!more || news === 0) return;
+      if (!more) return;
     }
   }
 
