@@ -16,6 +16,8 @@ export interface Lease extends LeaseNotice {
   holder: string;
   /** When it was first heard of. */
   since: number;
+  /** When its progress last rose. */
+  moved: number;
   expires: number;
 }
 
@@ -46,12 +48,20 @@ export function yields(
 export interface Leases {
   /** Replaces what `holder` claims with what its newest heartbeat says. */
   heard(holder: string, notices: readonly LeaseNotice[], now: number): void;
-  /** Unexpired leases on a slot. */
+  /** Leases that keep others from a slot: unexpired, and of a holder that gets on. */
   on(slot: Slot, now: number): Lease[];
   /** Unexpired leases of a peer. */
   of(holder: string, now: number): Lease[];
   all(now: number): Lease[];
+  /** Forgets holders whose leases have all expired. */
+  prune(now: number): void;
 }
+
+/**
+ * Lease times without any progress after which a lease binds nobody: its holder hangs, although it still talks.
+ * Long enough for fetching weights and shard before the first step; a slot that is done twice is only work lost.
+ */
+const STALLED_LEASES = 10;
 
 /** @param leaseMs how long a lease outlives the last heartbeat that named it */
 export function createLeases(leaseMs: number): Leases {
@@ -68,13 +78,21 @@ export function createLeases(leaseMs: number): Leases {
       const next = new Map<string, Lease>();
       for (const notice of notices) {
         const key = slotKey(notice);
-        const since = before?.get(key)?.since ?? now;
-        next.set(key, { ...notice, holder, since, expires: now + leaseMs });
+        const known = before?.get(key);
+        const moved = known === undefined || notice.progress > known.progress ? now : known.moved;
+        next.set(key, { ...notice, holder, since: known?.since ?? now, moved, expires: now + leaseMs });
       }
       byHolder.set(holder, next);
     },
-    on: (slot, now) => all(now).filter((lease) => slotKey(lease) === slotKey(slot)),
+    on: (slot, now) =>
+      all(now).filter(
+        (lease) => slotKey(lease) === slotKey(slot) && now - lease.moved < STALLED_LEASES * leaseMs,
+      ),
     of: (holder, now) => all(now).filter((lease) => lease.holder === holder),
     all,
+    prune(now) {
+      for (const [holder, leases] of byHolder)
+        if ([...leases.values()].every((lease) => lease.expires <= now)) byHolder.delete(holder);
+    },
   };
 }

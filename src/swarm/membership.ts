@@ -14,6 +14,8 @@ export interface Member {
   lastSeen: number;
   /** Recent times between arrivals, ms. */
   intervals: number[];
+  /** Milliseconds without a heartbeat after which the peer counts as gone; follows from the intervals. */
+  timeout: number;
 }
 
 export interface Membership {
@@ -37,14 +39,14 @@ function median(values: number[]): number {
 export function createMembership(heartbeatMs: number): Membership {
   const members = new Map<string, Member>();
 
-  const timeout = (peer: string): number => {
-    const intervals = members.get(peer)?.intervals ?? [];
+  const timeoutOf = (intervals: number[]): number => {
     if (intervals.length < 4) return 4 * heartbeatMs;
     const middle = median(intervals);
     const deviation = median(intervals.map((interval) => Math.abs(interval - middle)));
     // A claim sends a heartbeat out of turn, so short intervals are normal; the period is the least to expect.
     return 2 * heartbeatMs + Math.max(middle, heartbeatMs) + DEVIATIONS * deviation;
   };
+  const timeout = (peer: string): number => members.get(peer)?.timeout ?? timeoutOf([]);
 
   return {
     heard(peer, heartbeat, now) {
@@ -53,17 +55,17 @@ export function createMembership(heartbeatMs: number): Membership {
       const intervals = known?.intervals ?? [];
       if (known !== undefined) intervals.push(now - known.lastSeen);
       if (intervals.length > MAX_INTERVALS) intervals.shift();
-      members.set(peer, { peer, heartbeat, lastSeen: now, intervals });
+      members.set(peer, { peer, heartbeat, lastSeen: now, intervals, timeout: timeoutOf(intervals) });
       return true;
     },
     member: (peer) => members.get(peer),
     live: (now) =>
       [...members.values()]
-        .filter((m) => !m.heartbeat.leaving && now - m.lastSeen <= timeout(m.peer))
+        .filter((m) => !m.heartbeat.leaving && now - m.lastSeen <= m.timeout)
         .toSorted((a, b) => (a.peer < b.peer ? -1 : 1)),
     timeout,
     prune(now) {
-      for (const m of members.values()) if (now - m.lastSeen > 10 * timeout(m.peer)) members.delete(m.peer);
+      for (const m of members.values()) if (now - m.lastSeen > 10 * m.timeout) members.delete(m.peer);
     },
   };
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { generateKeyPair } from "@libp2p/crypto/keys";
+import * as dagCbor from "@ipld/dag-cbor";
 import type { PrivateKey } from "@libp2p/interface";
 import { InvalidObjectError } from "../../../src/errors.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
@@ -13,9 +14,14 @@ before(async () => {
   owner = await generateKeyPair("Ed25519");
 });
 
-async function record(tokens: number, head = "head", module = "lower/1"): Promise<Uint8Array> {
+async function record(
+  tokens: number,
+  head = "head",
+  module = "lower/1",
+  signer = owner,
+): Promise<Uint8Array> {
   const { cid } = rawBlock(Buffer.from(head));
-  const { bytes } = await HeadRecord.seal({ run: RUN, module, head: cid, generation: 1, tokens }, owner);
+  const { bytes } = await HeadRecord.seal({ run: RUN, module, head: cid, generation: 1, tokens }, signer);
   return bytes;
 }
 
@@ -44,6 +50,25 @@ test("a forged, truncated or oversized record is refused", async () => {
   await assert.rejects(handler.validate(key, valid.subarray(0, -1)), InvalidObjectError);
   await assert.rejects(handler.validate(key, new Uint8Array(4096)), InvalidObjectError);
   await handler.validate(key, valid);
+});
+
+test("a record that another key signed in the owner's name is refused", async () => {
+  const handler = headRecords();
+  const thief = await generateKeyPair("Ed25519");
+  const [mine, theirs] = [await record(10), await record(10, "head", "lower/1", thief)];
+  const node = dagCbor.decode<Record<string, unknown>>(theirs);
+  const { publicKey } = dagCbor.decode<{ publicKey: Uint8Array }>(mine);
+  const forged = dagCbor.encode({ ...node, publicKey });
+  await assert.rejects(handler.validate(key, forged), /signature does not match/);
+});
+
+test("a forgery does not move what a server remembers", async () => {
+  const handler = headRecords();
+  await handler.validate(key, await record(10));
+  const forged = (await record(1_000_000)).slice();
+  forged[forged.length - 1]! ^= 1;
+  await assert.rejects(handler.validate(key, forged), InvalidObjectError);
+  await handler.validate(key, await record(20));
 });
 
 test("of several valid records the one with more folded tokens is selected, then the lower CID", async () => {

@@ -22,6 +22,33 @@ test("a heartbeat without the lease frees it at once", () => {
   assert.deepEqual(leases.all(11), []);
 });
 
+test("a heartbeat replaces all that its peer claimed before, and touches nobody else's claims", () => {
+  const leases = createLeases(1000);
+  const other = { ...notice, path: 2 };
+  leases.heard("a", [notice], 0);
+  leases.heard("b", [notice], 0);
+  leases.heard("a", [other], 10);
+  assert.deepEqual(
+    leases.on(slot, 20).map(({ holder }) => holder),
+    ["b"],
+  );
+  assert.deepEqual(
+    leases.of("a", 20).map(({ path }) => path),
+    [2],
+  );
+});
+
+test("a lease whose holder talks but does not get on binds nobody after ten lease times", () => {
+  const leases = createLeases(1000);
+  for (let now = 0; now <= 9900; now += 300) leases.heard("a", [notice], now);
+  assert.equal(leases.on(slot, 9999).length, 1);
+  leases.heard("a", [notice], 10_000);
+  assert.deepEqual(leases.on(slot, 10_000), []);
+  assert.equal(leases.of("a", 10_000).length, 1, "its holder is busy all the same");
+  leases.heard("a", [{ ...notice, progress: 0.26 }], 10_100);
+  assert.equal(leases.on(slot, 10_100).length, 1, "a single step renews it");
+});
+
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 
 test("of two rivals under half done exactly one yields, and nobody throws half of a round away", () => {

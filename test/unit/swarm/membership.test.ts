@@ -46,6 +46,23 @@ test("the timeout grows with the spread of arrivals, so a slow link is not taken
   assert.ok(slow > 5 * PERIOD, `${slow}`);
 });
 
+test("a peer whose heartbeats come as late as they have always come stays live", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 500, max: 3000 }), { minLength: 40, maxLength: 60 }), (gaps) => {
+      const membership = createMembership(PERIOD);
+      let now = 0;
+      gaps.forEach((gap, index) => membership.heard("a", heartbeat({ sequence: index + 1 }), (now += gap)));
+      // Median and spread of the last 32 intervals, as hivemind#676 asks.
+      const middleOf = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+      const recent = gaps.slice(-32);
+      const middle = middleOf(recent);
+      const spread = middleOf(recent.map((gap) => Math.abs(gap - middle)));
+      assert.equal(membership.timeout("a"), 2 * PERIOD + Math.max(middle, PERIOD) + 8 * spread);
+      assert.equal(membership.live(now + membership.timeout("a")).length, 1);
+    }),
+  );
+});
+
 test("bursts out of turn never shorten the timeout below two periods", () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 40 }), (gaps) => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { test } from "node:test";
+import * as dagCbor from "@ipld/dag-cbor";
 import fc from "fast-check";
 import { InvalidObjectError } from "../../../src/errors.ts";
 import { type ObjectKind, rawBlock } from "../../../src/objects/object.ts";
@@ -46,6 +47,37 @@ test("any other bytes are refused and never crash", () => {
     assert.throws(() => kind.decode(bytes.subarray(0, -1)), InvalidObjectError);
     assert.throws(() => kind.decode(new Uint8Array(2 << 20)), InvalidObjectError);
   }
+});
+
+test("a message of another kind or format, with other keys or in another encoding is refused", () => {
+  for (const [index, { kind, value }] of samples.entries()) {
+    const { bytes } = kind.encode(value);
+    for (const [other, sample] of samples.entries())
+      if (other !== index) assert.throws(() => sample.kind.decode(bytes), /Expected a .*, found a /);
+    const node = { ...value, kind: kind.kind, format: 1 };
+    assert.throws(() => kind.decode(dagCbor.encode({ ...node, format: 2 })), /Update Pathweave/);
+    assert.throws(() => kind.decode(dagCbor.encode({ ...node, surprise: 1 })), /surprise/);
+    for (const key of Object.keys(value)) {
+      const { [key]: _, ...rest } = node as Record<string, unknown>;
+      assert.throws(() => kind.decode(dagCbor.encode(rest)), InvalidObjectError, `without ${key}`);
+    }
+    // The length of the map, written in two bytes where one will do.
+    const long = Buffer.concat([Uint8Array.of(0xb8, bytes[0]! & 0x1f), bytes.subarray(1)]);
+    assert.throws(() => kind.decode(long), InvalidObjectError);
+    assert.throws(() => kind.decode(Buffer.concat([bytes, Uint8Array.of(0)])), InvalidObjectError);
+  }
+});
+
+test("lists are no longer than their limits", () => {
+  const lease = { round: 0, path: 0, replica: 0, progress: 0 };
+  const decode = (leases: object[]): unknown =>
+    Heartbeat.decode(dagCbor.encode({ ...heartbeat({}), leases, kind: "pathweave/heartbeat", format: 1 }));
+  assert.doesNotThrow(() => decode(Array.from({ length: 64 }, () => lease)));
+  assert.throws(() => decode(Array.from({ length: 65 }, () => lease)), InvalidObjectError);
+  const modules = { m: { versions: Array.from({ length: 1025 }, () => cid), contributions: [] } };
+  assert.throws(() => Ask.encode({ run: RUN, modules }), InvalidObjectError);
+  const records = Array.from({ length: 4097 }, () => new Uint8Array());
+  assert.throws(() => Answer.encode({ records, more: false }), InvalidObjectError);
 });
 
 test("values out of range are refused before they are sent", () => {
