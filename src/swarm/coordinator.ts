@@ -16,6 +16,8 @@ import { ownersOf, rendezvous } from "./ownership.ts";
 const MAX_CONTRIBUTIONS = 8192;
 /** Heartbeats that a peer listens to before its first claim. */
 const LISTEN_HEARTBEATS = 3;
+/** Grace times after which an outer gradient that is not here, and whose signer is gone, is given up. */
+const LOST_GRACES = 2;
 
 export type Decision =
   /** Announce a lease, then let conflicts settle. */
@@ -68,7 +70,14 @@ export class Coordinator {
   readonly #available = new Set<string>();
   /** Who contributed the latest round, by path and replica. */
   readonly #trained = new Map<string, { round: number; signer: string }>();
-  /** Lowest round not known to be complete, per path and replica; a cache that only moves forward. */
+  /** What is known of every slot, by module and slot. */
+  readonly #contributions = new Map<string, Map<string, CID>>();
+  /** Since when an outer gradient is still to be folded, not here, and its signer gone. */
+  #orphans = new Map<string, number>();
+  /** Those that have been orphans for so long that nobody is expected to bring them, and of which modules this peer owns. */
+  readonly #lost = new Set<string>();
+  #owned = new Set<string>();
+  /** Lowest round that is not folded in all modules, per path and replica; a cache that only moves forward. */
   readonly #nextRound = new Map<string, number>();
 
   constructor(init: CoordinatorInit) {
@@ -103,8 +112,11 @@ export class Coordinator {
     this.#own = undefined;
   }
 
-  /** A contribution became known: its signer holds the optimizer state of that path. */
-  contributed({ round, path, replica, signer }: KnownContribution): void {
+  /** A contribution became known, if only parked: its signer holds the optimizer state of that path. */
+  contributed(contribution: KnownContribution): void {
+    const { cid, module, round, path, replica, signer } = contribution;
+    const slot = `${module} ${slotKey(contribution)}`;
+    this.#contributions.set(slot, (this.#contributions.get(slot) ?? new Map()).set(cid.toString(), cid));
     const key = `${path}/${replica}`;
     if ((this.#trained.get(key)?.round ?? -1) < round) this.#trained.set(key, { round, signer });
   }
@@ -155,11 +167,38 @@ export class Coordinator {
     return lineage;
   }
 
+  #contributionsTo(module: string, slot: Slot): CID[] {
+    return [...(this.#contributions.get(`${module} ${slotKey(slot)}`)?.values() ?? [])];
+  }
+
+  /**
+   * Whether a module has a contribution of the slot. What this peer found to be wrong does not count, and for an
+   * owner neither does what cannot be had; so it trains the slot again, or a bad or short-lived peer would end it.
+   */
+  #hasContribution(module: string, slot: Slot): boolean {
+    const lineage = this.lineage(module);
+    if (!lineage.completed(slot.round, slot.path, slot.replica)) return false;
+    return this.#contributionsTo(module, slot).some((cid) => {
+      if (lineage.contribution(cid) === undefined) return false;
+      if (lineage.folded(cid)) return true;
+      const lost = this.#owned.has(module) && this.#lost.has(cid.toString());
+      return lineage.refusal(cid) === undefined && !lost;
+    });
+  }
+
   /** Whether every module of the path has a contribution of the slot. */
   completed(slot: Slot): boolean {
     return this.#init.topology
       .modulesOfPath(slot.path)
-      .every((module) => this.lineage(module).completed(slot.round, slot.path, slot.replica));
+      .every((module) => this.#hasContribution(module, slot));
+  }
+
+  #isFolded(slot: Slot): boolean {
+    return this.#init.topology.modulesOfPath(slot.path).every((module) => {
+      const lineage = this.lineage(module);
+      if (!lineage.completed(slot.round, slot.path, slot.replica)) return false;
+      return this.#contributionsTo(module, slot).some((cid) => lineage.folded(cid));
+    });
   }
 
   /** The next slot of every path and replica that has rounds left. */
@@ -170,29 +209,55 @@ export class Coordinator {
       for (let replica = 0; replica < topology.replicas; replica++) {
         const key = `${path}/${replica}`;
         let round = this.#nextRound.get(key) ?? 0;
-        while (round < config.training.rounds && this.completed({ round, path, replica })) round++;
+        while (round < config.training.rounds && this.#isFolded({ round, path, replica })) round++;
         this.#nextRound.set(key, round);
+        while (round < config.training.rounds && this.completed({ round, path, replica })) round++;
         if (round < config.training.rounds) slots.push({ round, path, replica });
       }
     return slots;
   }
 
-  /** Every round of every path is complete and every contribution folded. */
+  /** Every round of every path is complete and every contribution folded that can be had; nothing is under way here. */
   done(): boolean {
     return (
+      this.#own === undefined &&
       this.openSlots().length === 0 &&
-      [...this.#init.lineages.values()].every((lineage) => lineage.pending().length === 0)
+      [...this.#init.lineages.values()].every((lineage) =>
+        lineage.pending().every((contribution) => this.#lost.has(contribution.cid.toString())),
+      )
     );
   }
 
   /** Decides what to do now. Call it on every message and at least once a second. */
   decide(now: number): Decision[] {
     this.membership.prune(now);
+    this.leases.prune(now);
+    this.#noteLost(now);
     const open = this.openSlots();
     const decisions = [...this.#decideFolds(now)];
     const lease = this.#decideLease(open, now);
     if (lease !== undefined) decisions.push(lease);
     return decisions;
+  }
+
+  /**
+   * Notes which contributions can no longer be had: a peer may die after it announced one and before anybody fetched
+   * its tensors. Should it come back, its work is late like any other.
+   */
+  #noteLost(now: number): void {
+    const live = new Set(this.membership.live(now).map((member) => member.peer)).add(this.#init.self);
+    const orphans = new Map<string, number>();
+    this.#lost.clear();
+    for (const lineage of this.#init.lineages.values())
+      for (const { cid, signer } of lineage.pending()) {
+        if (this.isAvailable(cid) || live.has(signer)) continue;
+        const since = this.#orphans.get(cid.toString()) ?? now;
+        orphans.set(cid.toString(), since);
+        if (now - since >= LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000)
+          this.#lost.add(cid.toString());
+      }
+    this.#orphans = orphans;
+    this.#owned = new Set(this.#lost.size > 0 ? this.owned(now) : []);
   }
 
   #decideLease(open: Slot[], now: number): Decision | undefined {
@@ -214,7 +279,8 @@ export class Coordinator {
       this.#own = undefined;
       return { type: "abandon", slot, reason };
     };
-    if (this.completed(slot)) return own.progress < 1 ? abandon("another peer completed it") : undefined;
+    // Half a round of work is not thrown away: both contributions are folded, as those of replicas are.
+    if (this.completed(slot) && own.progress < 0.5) return abandon("another peer completed it");
     const rival = this.leases
       .on(slot, now)
       .find((lease) =>
@@ -282,7 +348,9 @@ export class Coordinator {
       const pending = known.filter((contribution) => this.isAvailable(contribution.cid));
       if (pending.length === 0 || this.#folding.has(module)) continue;
       const first = this.#since(this.#firstPending, module, head.cid, now);
-      const absent = new Set(known.filter((c) => !this.isAvailable(c.cid)).map(slotKey));
+      const absent = new Set(
+        known.filter((c) => !this.isAvailable(c.cid) && !this.#lost.has(c.cid.toString())).map(slotKey),
+      );
       if (!this.#isClosable(module, lineage, head, absent, first, now)) continue;
       const closable = this.#since(this.#closable, module, head.cid, now);
       const duty = this.owners(module, now).indexOf(this.#init.self);
@@ -320,7 +388,7 @@ export class Coordinator {
       return (!more && absent.size === 0) || graceOver;
     }
     const present = expected.filter(
-      (slot) => lineage.completed(slot.round, slot.path, slot.replica) && !absent.has(slotKey(slot)),
+      (slot) => this.#hasContribution(module, slot) && !absent.has(slotKey(slot)),
     ).length;
     if (present === expected.length) return true;
     return graceOver && present >= Math.ceil(this.#init.config.outer.quorum * expected.length);
@@ -344,7 +412,7 @@ export class Coordinator {
         if (head.generation >= slot.round) continue;
         const missing = this.lineage(module)
           .expected(head.generation + 1)
-          .filter((s) => !this.lineage(module).completed(s.round, s.path, s.replica));
+          .filter((s) => !this.#hasContribution(module, s));
         const what =
           missing.length > 0
             ? `contributions of path ${missing.map((s) => s.path).join(", ")}`

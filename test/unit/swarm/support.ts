@@ -98,8 +98,11 @@ export class Simulation {
   #order = 0;
   /** Peers that messages do not reach or leave. */
   readonly cut = new Set<string>();
-  /** Whose contributions are withheld from everybody. */
-  readonly silenced = new Set<string>();
+  /** How many times longer than others a peer takes for a round; infinite for one that hangs but still talks. */
+  readonly slowness = new Map<string, number>();
+  /** Whose outer gradients nobody can fetch, and whose are of the wrong content: their records spread all the same. */
+  readonly withheld = new Set<string>();
+  readonly poisoned = new Set<string>();
 
   constructor(options: SimulationOptions) {
     this.#options = { roundMs: [3000, 6000], latencyMs: [5, 60], ...options };
@@ -129,7 +132,7 @@ export class Simulation {
   run(untilMs: number, each: () => void = () => {}): boolean {
     const done = (): boolean =>
       this.nodes
-        .filter((node) => node.alive && !this.cut.has(node.name))
+        .filter((node) => node.alive && !this.cut.has(node.name) && !this.poisoned.has(node.name))
         .every((node) => node.coordinator.done());
     return this.#advance(untilMs, () => {
       each();
@@ -207,7 +210,9 @@ export class Simulation {
   #tick(node: Node): void {
     const { coordinator, training } = node;
     if (training !== undefined) {
-      coordinator.progress(Math.min(1, (this.now - training.start) / (training.end - training.start)));
+      const { innerSteps } = this.#options.config.training;
+      const share = Math.min(1, (this.now - training.start) / (training.end - training.start));
+      coordinator.progress(Math.floor(share * innerSteps) / innerSteps);
       if (this.now >= training.end) this.#complete(node);
     }
     for (const decision of coordinator.decide(this.now)) {
@@ -220,7 +225,8 @@ export class Simulation {
             .modulesOfPath(decision.slot.path)
             .map((module) => [module, node.lineages.get(module)!.head().cid]),
         );
-        const end = this.now + this.#between(...this.#options.roundMs);
+        const length = this.#between(...this.#options.roundMs) * (this.slowness.get(node.name) ?? 1);
+        const end = this.now + length;
         node.training = { slot: decision.slot, start: this.now, end, bases };
       } else if (type === "abandon") {
         this.events.push({ type, at: this.now, peer: node.name, slot: decision.slot });
@@ -254,17 +260,28 @@ export class Simulation {
         cid: dagCborCid(Buffer.from(identity)),
         signer: node.name,
       };
-      if (this.silenced.has(node.name)) this.#contribution(node, contribution);
-      else this.#spread(node, (other) => this.#contribution(other, contribution));
+      this.#spread(node, (other) => this.#contribution(other, contribution));
     }
     node.coordinator.released();
     this.#beat(node);
   }
 
   #contribution(node: Node, contribution: KnownContribution): void {
-    node.lineages.get(contribution.module)!.addContribution(contribution);
+    const lineage = node.lineages.get(contribution.module)!;
+    lineage.addContribution(contribution);
     node.coordinator.contributed(contribution);
-    node.coordinator.available(contribution.cid);
+    if (contribution.signer === node.name || !this.withheld.has(contribution.signer))
+      node.coordinator.available(contribution.cid);
+    if (contribution.signer !== node.name && this.poisoned.has(contribution.signer))
+      lineage.refuse(contribution.cid, "its tensors are not of the expected shapes");
+  }
+
+  #version(node: Node, version: KnownVersion): void {
+    const lineage = node.lineages.get(version.module)!;
+    lineage.addVersion(version);
+    // Folding again fails on a contribution of the wrong content.
+    if (version.contributions.some((cid) => lineage.refusal(cid) !== undefined))
+      lineage.refuse(version.cid, "it folds what is refused");
   }
 
   #fold(node: Node, module: string, parent: KnownVersion, contributions: KnownContribution[]): void {
@@ -290,7 +307,7 @@ export class Simulation {
       generation: version.generation,
       contributions: cids.length,
     });
-    this.#spread(node, (other) => void other.lineages.get(module)!.addVersion(version));
+    this.#spread(node, (other) => this.#version(other, version));
   }
 
   #beat(node: Node): void {
@@ -321,7 +338,7 @@ export class Simulation {
         const contribution = source.contribution(cid);
         const version = source.version(cid);
         if (contribution !== undefined) this.#contribution(asker, contribution);
-        else if (version !== undefined) lineage.addVersion(version);
+        else if (version !== undefined) this.#version(asker, version);
       }
     }
   }
