@@ -11,6 +11,7 @@ import type { CID } from "multiformats/cid";
 import { NetworkError } from "../src/errors.ts";
 import type { Level } from "../src/log.ts";
 import { encodeInvite } from "../src/run/invite.ts";
+import type { ChaosProxy } from "./chaos/proxy.ts";
 import type { SessionEvent } from "./peer-session.ts";
 
 const PEER = fileURLToPath(new URL("./pathweave.ts", import.meta.url));
@@ -25,6 +26,8 @@ export interface LocalSwarmInit {
   peers: number;
   run: CID;
   logLevel: Level;
+  /** Where all connections go through; directly when absent. */
+  proxy?: Pick<ChaosProxy, "process">;
   signal: AbortSignal;
 }
 
@@ -33,22 +36,26 @@ export class PeerProcess {
   readonly name: string;
   readonly heads = new Map<string, string>();
   readonly generations = new Map<string, number>();
+  /** Versions, by CID, whose tensors this process folded, checked or fetched; they outlive it on its disk. */
+  readonly holds = new Set<string>();
   done = false;
   bytesUp = 0;
   bytesDown = 0;
   readonly #child: ChildProcess;
   readonly #events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }>;
   readonly #exited: Promise<unknown>;
+  readonly #ready = Promise.withResolvers<void>();
   #stopping = false;
 
-  constructor(name: string, args: string[], events: PeerProcess["events"]) {
+  constructor(name: string, args: string[], events: PeerProcess["events"], through?: Through) {
     this.name = name;
     this.#events = events;
-    this.#child = spawn(process.execPath, [PEER, ...args], {
-      stdio: ["ignore", "pipe", "inherit"],
-      detached: true,
+    this.#child = spawnNode([PEER, ...args], through);
+    this.#exited = once(this.#child, "exit").then(() => {
+      this.#ready.reject(new NetworkError(`${name} ended before it was ready, with ${this.exit}.`));
+      events.emit("exit", this);
     });
-    this.#exited = once(this.#child, "exit").then(() => events.emit("exit", this));
+    this.#ready.promise.catch(() => {});
     createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#read(line));
   }
 
@@ -72,6 +79,11 @@ export class PeerProcess {
     return `exit code ${this.#child.exitCode ?? this.#child.signalCode}`;
   }
 
+  /** Resolves when its disk and its network are open. Throws NetworkError when it ends before. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
   /** Asks for an orderly end; forces it after 20 s. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -79,6 +91,15 @@ export class PeerProcess {
     const force = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
     await this.#exited;
     clearTimeout(force);
+  }
+
+  /** Stops it in its tracks, with all connections open, until `resume`. */
+  pause(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child.kill("SIGCONT");
   }
 
   /** Ends it as a crash would. */
@@ -91,7 +112,9 @@ export class PeerProcess {
   #read(line: string): void {
     if (!line.startsWith("{")) return;
     const event = JSON.parse(line) as SessionEvent;
-    if (event.type === "head") {
+    if (event.type === "started") this.#ready.resolve();
+    else if (event.type === "version") this.holds.add(event.cid);
+    else if (event.type === "head") {
       this.heads.set(event.module, event.cid);
       this.generations.set(event.module, event.generation);
       this.done = false;
@@ -124,10 +147,9 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   const { directory, signal } = init;
   const events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> =
     new EventEmitter();
-  const bootstrap = spawn(
-    process.execPath,
+  const bootstrap = spawnNode(
     [BOOTSTRAP, "--listen", LOOPBACK, "--data", path.join(directory, "bootstrap"), "--json"],
-    { stdio: ["ignore", "pipe", "inherit"], detached: true },
+    init.proxy?.process("bootstrap"),
   );
   const stopBootstrap = async (): Promise<void> => {
     if (bootstrap.exitCode !== null || bootstrap.signalCode !== null) return;
@@ -171,6 +193,7 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
       name,
       [...own, ...threads, "--json", "--log-level", init.logLevel, ...args],
       events,
+      init.proxy?.process(name),
     );
     const again = peers.findIndex((known) => known.name === name);
     if (again >= 0) peers[again] = peer;
@@ -232,6 +255,16 @@ function completion(
     events.on("exit", onExit);
     signal.addEventListener("abort", onAbort);
     check();
+  });
+}
+
+type Through = ReturnType<ChaosProxy["process"]>;
+
+function spawnNode(args: string[], through: Through = { execArgv: [], env: {} }): ChildProcess {
+  return spawn(process.execPath, [...through.execArgv, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+    env: { ...process.env, ...through.env },
   });
 }
 

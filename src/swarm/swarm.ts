@@ -36,6 +36,8 @@ const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
 /** Between two searches of a peer that knows somebody, but few. */
 const DISCOVERY_PAUSE_MS = 60_000;
+/** Failing tasks that are remembered, so that each is warned of once. */
+const MAX_WARNED = 256;
 /** Below this many live peers this one looks for more in the DHT. */
 const FEW_PEERS = 4;
 
@@ -90,6 +92,8 @@ export class Swarm {
   #waiting: string | undefined;
   #done = false;
   #provided = false;
+  /** Tasks whose failure has been said, the latest of them. */
+  readonly #warned = new Set<string>();
   /** When the DHT was last searched for peers. */
   #searched = Number.NEGATIVE_INFINITY;
 
@@ -619,6 +623,13 @@ export class Swarm {
     this.#timers.push(setInterval(task, milliseconds));
   }
 
+  #isNews(what: string, error: unknown): boolean {
+    const news = !(error instanceof NetworkError) && !this.#warned.has(what);
+    if (news) this.#warned.add(what);
+    if (this.#warned.size > MAX_WARNED) this.#warned.delete(this.#warned.values().next().value!);
+    return news;
+  }
+
   /** Runs a task in the background; its failure is a line in the log with what was being done. */
   #run(what: string, task: () => Promise<unknown>): void {
     const running = task()
@@ -627,8 +638,8 @@ export class Swarm {
         if (this.#stopping.signal.aborted) return;
         // A disk that refuses will refuse again; going on would train what cannot be kept.
         if (error instanceof StorageError) this.#failed.reject(error);
-        // A peer that cannot be reached is everyday life; the next one is asked.
-        else this.#log[error instanceof NetworkError ? "info" : "warn"](`${what}: ${messageOf(error)}`);
+        // A peer that cannot be reached is everyday life, and what fails again and again is said once.
+        else this.#log[this.#isNews(what, error) ? "warn" : "info"](`${what}: ${messageOf(error)}`);
       })
       .finally(() => this.#tasks.delete(running));
     this.#tasks.add(running);
