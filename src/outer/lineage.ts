@@ -52,6 +52,7 @@ export class Lineage {
   #head: Branch;
   /** Of the head; undefined after a change. */
   #judgement: Judgement | undefined;
+  #revision = 0;
 
   /** Throws InvalidObjectError when `genesis` is not a genesis version of `module`. */
   constructor(init: LineageInit) {
@@ -74,6 +75,14 @@ export class Lineage {
 
   get module(): string {
     return this.#init.module;
+  }
+
+  /**
+   * Grows with every change of the head and everything that is refused or no longer parked; what one contribution
+   * changes by itself, those who add it know.
+   */
+  get revision(): number {
+    return this.#revision;
   }
 
   /**
@@ -197,6 +206,7 @@ export class Lineage {
       throw new InvalidObjectError(`The genesis of ${this.module} is unusable: ${reason}.`);
     if (this.#refused.has(cid.toString())) return;
     this.#refused.set(cid.toString(), reason);
+    this.#revision++;
     if (branch !== undefined) this.#forkChoice.bar(branch);
     this.#followHead();
     this.#judgement = undefined;
@@ -302,6 +312,7 @@ export class Lineage {
     const refused: Rejection[] = [];
     const arrivals = [arrived];
     for (let next = arrivals.pop(); next !== undefined; next = arrivals.pop()) {
+      this.#revision += next === arrived ? 0 : 1;
       for (const contribution of this.#parkedContributions.take(next))
         if (this.#insertContribution(contribution)) arrivals.push(contribution.cid);
       for (const version of this.#parkedVersions.take(next)) {
@@ -336,6 +347,7 @@ export class Lineage {
     if (head === this.#head) return;
     this.#shift(this.#open, this.#head, head);
     this.#head = head;
+    this.#revision++;
     this.#judgement = undefined;
   }
 

@@ -7,10 +7,12 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
-import { createLeases, type Lease, precedence, type Slot, slotKey, yields } from "./leases.ts";
-import { createMembership, type Member } from "./membership.ts";
+import { type Lease, precedence, type Slot, slotKey, yields } from "./leases.ts";
+import type { Member } from "./membership.ts";
 import type { Heartbeat, LeaseNotice } from "./messages.ts";
-import { ownersOf, rendezvous } from "./ownership.ts";
+import { rendezvous } from "./ownership.ts";
+import { GREETERS } from "./pace.ts";
+import { type Discount, type Offer, View } from "./view.ts";
 
 /** What one version can list; more are folded in the next. */
 const MAX_CONTRIBUTIONS = 8192;
@@ -38,6 +40,8 @@ export interface CoordinatorInit {
   lineages: ReadonlyMap<string, Lineage>;
   /** When this peer began to listen (ms). */
   now: number;
+  /** What this peer knows of the others; peers of a simulation may share it. */
+  view?: View;
 }
 
 interface OwnLease {
@@ -56,42 +60,54 @@ interface Closable {
 export class Coordinator {
   readonly #init: CoordinatorInit;
   readonly #runId: string;
-  readonly membership;
-  readonly leases;
+  readonly #view: View;
   #own: OwnLease | undefined;
-  /** Since when a path's next slot is known to be next, and ready to start; by path and replica. */
-  readonly #waiting = new Map<string, { round: number; since: number }>();
-  readonly #ready = new Map<string, { round: number; since: number }>();
   /** When the first contribution to a module's next generation was seen, by head. */
   readonly #firstPending = new Map<string, Closable>();
   readonly #closable = new Map<string, Closable>();
   readonly #folding = new Set<string>();
   /** Contributions whose outer gradient is on this disk; only these can be folded here. */
   readonly #available = new Set<string>();
-  /** Who contributed the latest round, by path and replica. */
-  readonly #trained = new Map<string, { round: number; signer: string }>();
-  /** What is known of every slot, by module and slot. */
-  readonly #contributions = new Map<string, Map<string, CID>>();
-  /** Since when an outer gradient is still to be folded, not here, and its signer gone. */
-  #orphans = new Map<string, number>();
-  /** Those that have been orphans for so long that nobody is expected to bring them, and of which modules this peer owns. */
+  /** Those whose outer gradient is not here and whose signer has been gone for so long that nobody is expected to bring it. */
   readonly #lost = new Set<string>();
-  #owned = new Set<string>();
-  /** Lowest round that is not folded in all modules, per path and replica; a cache that only moves forward. */
-  readonly #nextRound = new Map<string, number>();
+  /** What does not count for this peer although it is known. */
+  #discount: Discount | undefined;
+  /** When this peer last decided. */
+  #now: number;
+  /** The live workers with this peer among them. */
+  #workers: { of: readonly string[]; peers: readonly string[] } | undefined;
 
   constructor(init: CoordinatorInit) {
     this.#init = init;
     this.#runId = init.run.toString();
-    this.membership = createMembership(init.config.swarm.heartbeatSeconds * 1000);
-    this.leases = createLeases(init.config.swarm.leaseSeconds * 1000);
+    this.#view = init.view ?? new View(init);
+    this.#now = init.now;
+  }
+
+  get membership(): View["membership"] {
+    return this.#view.membership;
+  }
+
+  get leases(): View["leases"] {
+    return this.#view.leases;
   }
 
   /** Takes in a peer's heartbeat; false when it is a replay. */
   heard(peer: string, heartbeat: Heartbeat, now: number): boolean {
-    if (!this.membership.heard(peer, heartbeat, now)) return false;
-    this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now);
-    return true;
+    return this.#view.heard(peer, heartbeat, now);
+  }
+
+  /** Milliseconds until the next heartbeat is due after one that is sent now. */
+  period(now: number): number {
+    return this.#view.period(this.#own !== undefined || this.owned(now).length > 0, now);
+  }
+
+  /** Whether it falls to this peer to answer a newcomer, so that the others need not. */
+  greets(newcomer: string, now: number): boolean {
+    const others = this.membership.live(now).map(({ peer }) => peer);
+    const hosts = new Set([this.#init.self, ...others]);
+    hosts.delete(newcomer);
+    return rendezvous(["greet", this.#runId, newcomer], [...hosts], GREETERS).includes(this.#init.self);
   }
 
   /** Own lease as heartbeats carry it. */
@@ -112,13 +128,9 @@ export class Coordinator {
     this.#own = undefined;
   }
 
-  /** A contribution became known, if only parked: its signer holds the optimizer state of that path. */
+  /** A contribution became known, if only parked. */
   contributed(contribution: KnownContribution): void {
-    const { cid, module, round, path, replica, signer } = contribution;
-    const slot = `${module} ${slotKey(contribution)}`;
-    this.#contributions.set(slot, (this.#contributions.get(slot) ?? new Map()).set(cid.toString(), cid));
-    const key = `${path}/${replica}`;
-    if ((this.#trained.get(key)?.round ?? -1) < round) this.#trained.set(key, { round, signer });
+    this.#view.contributed(contribution);
   }
 
   /** The outer gradient of a contribution is on this disk. */
@@ -141,134 +153,105 @@ export class Coordinator {
     this.#closable.delete(module);
   }
 
-  /** Live peers that train and own, this one included if it does. */
-  workers(now: number): string[] {
-    const others = this.membership
-      .live(now)
-      .filter((member) => member.heartbeat.role === "worker")
-      .map((member) => member.peer);
-    return this.#init.role === "worker" ? [this.#init.self, ...others] : others;
+  /** Live peers that train and own, this one included if it does; the same array until that changes. */
+  workers(now: number): readonly string[] {
+    const live = this.#view.workers(now);
+    if (this.#init.role !== "worker" || this.#view.works(this.#init.self, now)) return live;
+    if (this.#workers?.of !== live) this.#workers = { of: live, peers: [this.#init.self, ...live] };
+    return this.#workers.peers;
   }
 
   owners(module: string, now: number): string[] {
-    return ownersOf(this.#runId, module, this.workers(now), this.#init.config.swarm.owners);
+    return this.#view.duties(this.workers(now)).owners.get(module) ?? [];
   }
 
   /** Modules whose next version is this peer's duty. */
-  owned(now: number): string[] {
-    return this.#init.topology.modules
-      .map((module) => module.name)
-      .filter((module) => this.owners(module, now).includes(this.#init.self));
+  owned(now: number): readonly string[] {
+    return this.#view.duties(this.workers(now)).owned.get(this.#init.self) ?? [];
   }
 
   lineage(module: string): Lineage {
-    const lineage = this.#init.lineages.get(module);
-    if (lineage === undefined) throw new Error(`No lineage of module ${module}.`);
-    return lineage;
-  }
-
-  #contributionsTo(module: string, slot: Slot): CID[] {
-    return [...(this.#contributions.get(`${module} ${slotKey(slot)}`)?.values() ?? [])];
-  }
-
-  /**
-   * Whether a module has a contribution of the slot. What this peer found to be wrong does not count, and for an
-   * owner neither does what cannot be had; so it trains the slot again, or a bad or short-lived peer would end it.
-   */
-  #hasContribution(module: string, slot: Slot): boolean {
-    const lineage = this.lineage(module);
-    if (!lineage.completed(slot.round, slot.path, slot.replica)) return false;
-    return this.#contributionsTo(module, slot).some((cid) => {
-      if (lineage.contribution(cid) === undefined) return false;
-      if (lineage.folded(cid)) return true;
-      const lost = this.#owned.has(module) && this.#lost.has(cid.toString());
-      return lineage.refusal(cid) === undefined && !lost;
-    });
+    return this.#view.lineage(module);
   }
 
   /** Whether every module of the path has a contribution of the slot. */
   completed(slot: Slot): boolean {
-    return this.#init.topology
-      .modulesOfPath(slot.path)
-      .every((module) => this.#hasContribution(module, slot));
+    return this.#view.completed(slot, this.#discount);
   }
 
-  #isFolded(slot: Slot): boolean {
-    return this.#init.topology.modulesOfPath(slot.path).every((module) => {
-      const lineage = this.lineage(module);
-      if (!lineage.completed(slot.round, slot.path, slot.replica)) return false;
-      return this.#contributionsTo(module, slot).some((cid) => lineage.folded(cid));
-    });
+  #hasContribution(module: string, slot: Slot): boolean {
+    return this.#view.hasContribution(module, slot, this.#discount);
   }
 
   /** The next slot of every path and replica that has rounds left. */
   openSlots(): Slot[] {
-    const { topology, config } = this.#init;
-    const slots: Slot[] = [];
-    for (let path = 0; path < topology.paths; path++)
-      for (let replica = 0; replica < topology.replicas; replica++) {
-        const key = `${path}/${replica}`;
-        let round = this.#nextRound.get(key) ?? 0;
-        while (round < config.training.rounds && this.#isFolded({ round, path, replica })) round++;
-        this.#nextRound.set(key, round);
-        while (round < config.training.rounds && this.completed({ round, path, replica })) round++;
-        if (round < config.training.rounds) slots.push({ round, path, replica });
-      }
-    return slots;
+    return this.#view.openSlots(this.#discount);
   }
 
-  /** Every round of every path is complete and every contribution folded that can be had; nothing is under way here. */
+  /**
+   * Every round of every path is complete and every contribution folded that can be had; nothing is under way here,
+   * nor is anything that other messages refer to and that has not arrived.
+   */
   done(): boolean {
     return (
       this.#own === undefined &&
       this.openSlots().length === 0 &&
       [...this.#init.lineages.values()].every((lineage) =>
         lineage.pending().every((contribution) => this.#lost.has(contribution.cid.toString())),
-      )
+      ) &&
+      !this.#view.awaits(LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000, this.#now)
     );
   }
 
   /** Decides what to do now. Call it on every message and at least once a second. */
   decide(now: number): Decision[] {
-    this.membership.prune(now);
-    this.leases.prune(now);
+    this.#view.prune(now);
     this.#noteLost(now);
-    const open = this.openSlots();
+    this.#now = now;
     const decisions = [...this.#decideFolds(now)];
-    const lease = this.#decideLease(open, now);
+    const lease = this.#decideLease(now);
     if (lease !== undefined) decisions.push(lease);
     return decisions;
   }
 
   /**
    * Notes which contributions can no longer be had: a peer may die after it announced one and before anybody fetched
-   * its tensors. Should it come back, its work is late like any other.
+   * its tensors. Should it come back, its work is late like any other. An owner does not count what is lost, and so
+   * trains the slot again; or a short-lived peer would end it.
    */
   #noteLost(now: number): void {
-    const live = new Set(this.membership.live(now).map((member) => member.peer)).add(this.#init.self);
-    const orphans = new Map<string, number>();
     this.#lost.clear();
-    for (const lineage of this.#init.lineages.values())
-      for (const { cid, signer } of lineage.pending()) {
-        if (this.isAvailable(cid) || live.has(signer)) continue;
-        const since = this.#orphans.get(cid.toString()) ?? now;
-        orphans.set(cid.toString(), since);
-        if (now - since >= LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000)
-          this.#lost.add(cid.toString());
-      }
-    this.#orphans = orphans;
-    this.#owned = new Set(this.#lost.size > 0 ? this.owned(now) : []);
+    this.#discount = undefined;
+    for (const { contribution, since } of this.#view.orphans(now)) {
+      if (contribution.signer === this.#init.self || this.isAvailable(contribution.cid)) continue;
+      if (now - since >= LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000)
+        this.#lost.add(contribution.cid.toString());
+    }
+    if (this.#lost.size === 0) return;
+    const owned = new Set(this.owned(now));
+    this.#discount = (module, cid) => owned.has(module) && this.#lost.has(cid.toString());
   }
 
-  #decideLease(open: Slot[], now: number): Decision | undefined {
-    const ready = open.filter((slot) => this.#isReady(slot, now));
+  /** Whether this peer has not been here for long enough to have heard all others once. */
+  #isNew(now: number): boolean {
+    const { heartbeatSeconds } = this.#init.config.swarm;
+    const period = this.#view.period(false, now);
+    return period > heartbeatSeconds * 1000 && now - this.#init.now < period;
+  }
+
+  #decideLease(now: number): Decision | undefined {
     if (this.#init.role !== "worker") return undefined;
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
+    const offers = this.#view.offers(this.#init.self, now, this.#discount);
+    if (offers.length === 0) return undefined;
     // Who has just come hears the others out first; else all who start together claim the same slot.
-    if (now - this.#init.now < LISTEN_HEARTBEATS * this.#init.config.swarm.heartbeatSeconds * 1000)
-      return undefined;
-    const slot = this.#choose(ready, now);
-    if (slot === undefined) return undefined;
+    const listen = LISTEN_HEARTBEATS * this.#init.config.swarm.heartbeatSeconds * 1000;
+    if (now - this.#init.now < listen || this.#isNew(now)) return undefined;
+    // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
+    const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);
+    const [{ slot }] = offers.toSorted(
+      (a, b) => a.rank - b.rank || a.slot.round - b.slot.round || (own(a.slot) < own(b.slot) ? -1 : 1),
+    ) as [Offer];
     this.#own = { slot, claimed: now, started: false, progress: 0 };
     return { type: "claim", slot };
   }
@@ -283,13 +266,15 @@ export class Coordinator {
     if (this.completed(slot) && own.progress < 0.5) return abandon("another peer completed it");
     const rival = this.leases
       .on(slot, now)
-      .find((lease) =>
-        yields(
-          this.#runId,
-          slot,
-          { peer: this.#init.self, progress: own.progress },
-          { peer: lease.holder, progress: lease.progress },
-        ),
+      .find(
+        (lease) =>
+          lease.holder !== this.#init.self &&
+          yields(
+            this.#runId,
+            slot,
+            { peer: this.#init.self, progress: own.progress },
+            { peer: lease.holder, progress: lease.progress },
+          ),
       );
     if (rival !== undefined) return abandon(`peer ${rival.holder} has the earlier claim`);
     if (own.started || now - own.claimed < this.#init.config.swarm.settleSeconds * 1000) return undefined;
@@ -297,51 +282,9 @@ export class Coordinator {
     return { type: "start", slot };
   }
 
-  /**
-   * A slot may start when all its modules are at the generation of the round; after twice the grace time it
-   * starts with what there is. (Once the grace time is over a generation closes without the missing, so a
-   * round that waits as long again starts from a current head in all but broken cases.)
-   */
-  #isReady(slot: Slot, now: number): boolean {
-    const waiting = sinceRound(this.#waiting, slot, now);
-    const current = this.#init.topology
-      .modulesOfPath(slot.path)
-      .every((module) => this.lineage(module).head().generation >= slot.round);
-    const ready = current || now - waiting >= 2 * this.#init.config.swarm.graceSeconds * 1000;
-    if (ready) sinceRound(this.#ready, slot, now);
-    return ready;
-  }
-
-  /**
-   * The slot to claim, if any. All idle workers rank themselves alike for each slot (who trained the path last
-   * comes first, since it holds optimizer state and shard, then rendezvous order); the n-th waits n settle times
-   * for those before it. So most slots are claimed once, and a slot whose favourite is silent is still taken.
-   */
-  #choose(ready: Slot[], now: number): Slot | undefined {
-    const idle = this.workers(now).filter(
-      (peer) => peer === this.#init.self || this.leases.of(peer, now).length === 0,
-    );
-    let best: { slot: Slot; rank: number } | undefined;
-    // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
-    const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);
-    const preferred = ready.toSorted((a, b) => a.round - b.round || (own(a) < own(b) ? -1 : 1));
-    for (const slot of preferred) {
-      if (this.leases.on(slot, now).length > 0) continue;
-      const order = rendezvous(["slot", this.#runId, slot.path, slot.replica], idle);
-      const previous = this.#trained.get(`${slot.path}/${slot.replica}`)?.signer;
-      const rank =
-        previous === this.#init.self
-          ? 0
-          : order.indexOf(this.#init.self) + (previous !== undefined && idle.includes(previous) ? 1 : 0);
-      const wait = rank * 2 * this.#init.config.swarm.settleSeconds * 1000;
-      if (now - sinceRound(this.#ready, slot, now) < wait) continue;
-      if (best === undefined || rank < best.rank) best = { slot, rank };
-    }
-    return best?.slot;
-  }
-
   *#decideFolds(now: number): Generator<Decision> {
-    for (const { name: module } of this.#init.topology.modules) {
+    if (this.#init.role !== "worker" || this.#isNew(now)) return;
+    for (const module of this.owned(now)) {
       const lineage = this.lineage(module);
       const head = lineage.head();
       const known = lineage.pending();
@@ -354,7 +297,7 @@ export class Coordinator {
       if (!this.#isClosable(module, lineage, head, absent, first, now)) continue;
       const closable = this.#since(this.#closable, module, head.cid, now);
       const duty = this.owners(module, now).indexOf(this.#init.self);
-      if (this.#init.role !== "worker" || duty < 0 || now - closable < duty * this.ownerDelayMs) continue;
+      if (now - closable < duty * this.ownerDelayMs) continue;
       this.#folding.add(module);
       yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
     }
@@ -422,15 +365,6 @@ export class Coordinator {
     }
     return undefined;
   }
-}
-
-/** When the slot's round was first noted under its path and replica; notes it now if it was not. */
-function sinceRound(times: Map<string, { round: number; since: number }>, slot: Slot, now: number): number {
-  const key = `${slot.path}/${slot.replica}`;
-  const known = times.get(key);
-  if (known?.round === slot.round) return known.since;
-  times.set(key, { round: slot.round, since: now });
-  return now;
 }
 
 export type { Lease, Slot };

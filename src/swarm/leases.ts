@@ -1,6 +1,6 @@
 /**
- * Claims on slots. A lease is a line in its holder's heartbeats; it lives for the run's lease time after the
- * last heartbeat that named it. Pure: time comes in as `now` (ms).
+ * Claims on slots. A lease is a line in its holder's heartbeats; it lives for the lease time after the last
+ * heartbeat that named it. Pure: time comes in as `now` (ms).
  */
 import { hash64 } from "../random.ts";
 import type { LeaseNotice } from "./messages.ts";
@@ -19,6 +19,8 @@ export interface Lease extends LeaseNotice {
   /** When its progress last rose. */
   moved: number;
   expires: number;
+  /** From when on it binds nobody unless its progress rises. */
+  stalls: number;
 }
 
 export function slotKey({ round, path, replica }: Slot): string {
@@ -46,13 +48,18 @@ export function yields(
 }
 
 export interface Leases {
-  /** Replaces what `holder` claims with what its newest heartbeat says. */
-  heard(holder: string, notices: readonly LeaseNotice[], now: number): void;
+  /**
+   * Replaces what `holder` claims with what its newest heartbeat says.
+   * @param leaseMs how long the leases outlive this heartbeat
+   */
+  heard(holder: string, notices: readonly LeaseNotice[], now: number, leaseMs?: number): void;
   /** Leases that keep others from a slot: unexpired, and of a holder that gets on. */
   on(slot: Slot, now: number): Lease[];
   /** Unexpired leases of a peer. */
   of(holder: string, now: number): Lease[];
   all(now: number): Lease[];
+  /** Peers that hold leases; some of these may have expired since the last `prune`. */
+  readonly holders: number;
   /** Forgets holders whose leases have all expired. */
   prune(now: number): void;
 }
@@ -63,36 +70,48 @@ export interface Leases {
  */
 const STALLED_LEASES = 10;
 
-/** @param leaseMs how long a lease outlives the last heartbeat that named it */
-export function createLeases(leaseMs: number): Leases {
+/** @param defaultMs the run's lease time */
+export function createLeases(defaultMs: number): Leases {
   const byHolder = new Map<string, Map<string, Lease>>();
-  const all = (now: number): Lease[] =>
-    [...byHolder.values()].flatMap((leases) => [...leases.values()]).filter((lease) => lease.expires > now);
+  const bySlot = new Map<string, Map<string, Lease>>();
+  const unexpired = (leases: Map<string, Lease> | undefined, now: number): Lease[] =>
+    leases === undefined ? [] : [...leases.values()].filter((lease) => lease.expires > now);
+
+  function forget(holder: string): void {
+    for (const key of byHolder.get(holder)?.keys() ?? []) {
+      const rivals = bySlot.get(key);
+      rivals?.delete(holder);
+      if (rivals?.size === 0) bySlot.delete(key);
+    }
+    byHolder.delete(holder);
+  }
+
   return {
-    heard(holder, notices, now) {
+    heard(holder, notices, now, leaseMs = defaultMs) {
       const before = byHolder.get(holder);
-      if (notices.length === 0) {
-        byHolder.delete(holder);
-        return;
-      }
-      const next = new Map<string, Lease>();
+      forget(holder);
+      if (notices.length === 0) return;
+      const leases = new Map<string, Lease>();
       for (const notice of notices) {
         const key = slotKey(notice);
         const known = before?.get(key);
         const moved = known === undefined || notice.progress > known.progress ? now : known.moved;
-        next.set(key, { ...notice, holder, since: known?.since ?? now, moved, expires: now + leaseMs });
+        const times = { moved, expires: now + leaseMs, stalls: moved + STALLED_LEASES * leaseMs };
+        const lease = { ...notice, holder, since: known?.since ?? now, ...times };
+        leases.set(key, lease);
+        bySlot.set(key, (bySlot.get(key) ?? new Map<string, Lease>()).set(holder, lease));
       }
-      byHolder.set(holder, next);
+      byHolder.set(holder, leases);
     },
-    on: (slot, now) =>
-      all(now).filter(
-        (lease) => slotKey(lease) === slotKey(slot) && now - lease.moved < STALLED_LEASES * leaseMs,
-      ),
-    of: (holder, now) => all(now).filter((lease) => lease.holder === holder),
-    all,
+    on: (slot, now) => unexpired(bySlot.get(slotKey(slot)), now).filter((lease) => now < lease.stalls),
+    of: (holder, now) => unexpired(byHolder.get(holder), now),
+    all: (now) => [...byHolder.values()].flatMap((leases) => unexpired(leases, now)),
+    get holders() {
+      return byHolder.size;
+    },
     prune(now) {
       for (const [holder, leases] of byHolder)
-        if ([...leases.values()].every((lease) => lease.expires <= now)) byHolder.delete(holder);
+        if ([...leases.values()].every((lease) => lease.expires <= now)) forget(holder);
     },
   };
 }

@@ -12,18 +12,23 @@ export interface Member {
   peer: string;
   heartbeat: Heartbeat;
   lastSeen: number;
-  /** Recent times between arrivals, ms. */
+  /** Milliseconds to its next heartbeat at the latest, as far as it is believed. */
+  period: number;
+  /** Recent times between arrivals while its period is the same, ms. */
   intervals: number[];
-  /** Milliseconds without a heartbeat after which the peer counts as gone; follows from the intervals. */
+  /** Milliseconds without a heartbeat after which the peer counts as gone; follows from period and intervals. */
   timeout: number;
 }
 
 export interface Membership {
-  /** Records a heartbeat; false when it is a replay or older than the last one. */
-  heard(peer: string, heartbeat: Heartbeat, now: number): boolean;
+  /**
+   * Records a heartbeat; false when it is a replay or older than the last one.
+   * @param period milliseconds to the peer's next heartbeat
+   */
+  heard(peer: string, heartbeat: Heartbeat, now: number, period?: number): boolean;
   member(peer: string): Member | undefined;
-  /** Members whose last heartbeat is within their liveness timeout, by peer id. */
-  live(now: number): Member[];
+  /** Members whose last heartbeat is within their liveness timeout, by peer id; the same array until that changes. */
+  live(now: number): readonly Member[];
   /** Milliseconds without a heartbeat after which the peer counts as gone. */
   timeout(peer: string): number;
   /** Drops members that have been gone for ten timeouts. */
@@ -35,37 +40,80 @@ function median(values: number[]): number {
   return sorted[sorted.length >> 1] ?? 0;
 }
 
-/** @param heartbeatMs the run's heartbeat period, used until enough arrivals are known */
+function timeoutOf(period: number, intervals: number[]): number {
+  if (intervals.length < 4) return 4 * period;
+  const middle = median(intervals);
+  const deviation = median(intervals.map((interval) => Math.abs(interval - middle)));
+  // A claim sends a heartbeat out of turn, so short intervals are normal; the period is the least to expect.
+  return 2 * period + Math.max(middle, period) + DEVIATIONS * deviation;
+}
+
+function isLive(member: Member, now: number): boolean {
+  return !member.heartbeat.leaving && now - member.lastSeen <= member.timeout;
+}
+
+/** @param heartbeatMs the run's heartbeat period */
 export function createMembership(heartbeatMs: number): Membership {
   const members = new Map<string, Member>();
+  /** All members by peer id, so that no list is ever sorted as a whole. */
+  const sorted: Member[] = [];
+  /** Who is live, as long as nobody comes, leaves or is overdue. */
+  let live: { members: Member[]; from: number; until: number } | undefined;
+  let pruned = Number.NEGATIVE_INFINITY;
 
-  const timeoutOf = (intervals: number[]): number => {
-    if (intervals.length < 4) return 4 * heartbeatMs;
-    const middle = median(intervals);
-    const deviation = median(intervals.map((interval) => Math.abs(interval - middle)));
-    // A claim sends a heartbeat out of turn, so short intervals are normal; the period is the least to expect.
-    return 2 * heartbeatMs + Math.max(middle, heartbeatMs) + DEVIATIONS * deviation;
-  };
-  const timeout = (peer: string): number => members.get(peer)?.timeout ?? timeoutOf([]);
+  function place(peer: string): number {
+    let [low, high] = [0, sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sorted[middle]!.peer < peer) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 
   return {
-    heard(peer, heartbeat, now) {
+    heard(peer, heartbeat, now, period = heartbeatMs) {
       const known = members.get(peer);
-      if (known !== undefined && heartbeat.sequence <= known.heartbeat.sequence) return false;
-      const intervals = known?.intervals ?? [];
-      if (known !== undefined) intervals.push(now - known.lastSeen);
-      if (intervals.length > MAX_INTERVALS) intervals.shift();
-      members.set(peer, { peer, heartbeat, lastSeen: now, intervals, timeout: timeoutOf(intervals) });
+      if (known === undefined) {
+        const member = { peer, heartbeat, lastSeen: now, period, intervals: [], timeout: 4 * period };
+        members.set(peer, member);
+        sorted.splice(place(peer), 0, member);
+        live = undefined;
+        return true;
+      }
+      if (heartbeat.sequence <= known.heartbeat.sequence) return false;
+      const stays = isLive(known, now) && !heartbeat.leaving && known.heartbeat.role === heartbeat.role;
+      if (known.period === period) known.intervals.push(now - known.lastSeen);
+      else known.intervals = [];
+      if (known.intervals.length > MAX_INTERVALS) known.intervals.shift();
+      Object.assign(known, { heartbeat, lastSeen: now, period, timeout: timeoutOf(period, known.intervals) });
+      if (!stays) live = undefined;
+      else if (live !== undefined) live.until = Math.min(live.until, now + known.timeout);
       return true;
     },
     member: (peer) => members.get(peer),
-    live: (now) =>
-      [...members.values()]
-        .filter((m) => !m.heartbeat.leaving && now - m.lastSeen <= m.timeout)
-        .toSorted((a, b) => (a.peer < b.peer ? -1 : 1)),
-    timeout,
+    live(now) {
+      if (live !== undefined && now >= live.from && now <= live.until) return live.members;
+      let until = Number.POSITIVE_INFINITY;
+      const current = sorted.filter((member) => {
+        if (!isLive(member, now)) return false;
+        until = Math.min(until, member.lastSeen + member.timeout);
+        return true;
+      });
+      const same = current.length === live?.members.length && current.every((m, i) => m === live!.members[i]);
+      live = { members: same ? live!.members : current, from: now, until };
+      return live.members;
+    },
+    timeout: (peer) => members.get(peer)?.timeout ?? 4 * heartbeatMs,
     prune(now) {
-      for (const m of members.values()) if (now - m.lastSeen > 10 * m.timeout) members.delete(m.peer);
+      if (now - pruned < heartbeatMs) return;
+      pruned = now;
+      for (const member of members.values())
+        if (now - member.lastSeen > 10 * member.timeout) {
+          members.delete(member.peer);
+          sorted.splice(place(member.peer), 1);
+          live = undefined;
+        }
     },
   };
 }

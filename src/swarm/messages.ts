@@ -17,6 +17,8 @@ const heartbeatSchema = z.strictObject({
   run: cidSchema,
   /** Grows with every heartbeat of a peer, also over restarts; older ones are replays. */
   sequence: countSchema,
+  /** Time to the peer's next heartbeat at the latest; the more peers there are, the longer. */
+  periodSeconds: z.number().positive().max(3600),
   /** Observers read and serve, but neither train nor own. */
   role: z.enum(["worker", "observer"]),
   /** The peer stops: its leases are free at once. */

@@ -89,6 +89,8 @@ export class Swarm {
   #lastSlot: Slot | undefined;
   #tokensPerSecond = 0;
   #sequence = 0;
+  /** When the last heartbeat was sent, and within what time it promised the next. */
+  #spoke = { since: Number.NEGATIVE_INFINITY, period: 0 };
   #waiting: string | undefined;
   #done = false;
   #provided = false;
@@ -165,7 +167,7 @@ export class Swarm {
         },
       });
     this.#every(TICK_MS, () => this.#tick());
-    this.#every(this.#config.swarm.heartbeatSeconds * 1000, () => this.#beat());
+    this.#every(Math.min(TICK_MS, this.#config.swarm.heartbeatSeconds * 1000), () => this.#beatInTurn());
     this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => {
       this.#reconcile();
       this.#run("writing the lineage", () => this.#records.flush());
@@ -251,9 +253,11 @@ export class Swarm {
     if (!known && !heartbeat.leaving) {
       this.#live.add(from);
       this.#init.emit({ type: "member", peer: from, state: "joined", live: this.#live.size });
-      // The newcomer learns of us and our leases at once, and we of its lineage.
-      this.#beat();
-      this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
+      // The newcomer learns of us and our leases at once, and we of its lineage; one of many need not.
+      if (this.coordinator.greets(from, now)) {
+        this.#beat();
+        this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
+      }
     }
     this.#tick();
   }
@@ -502,12 +506,24 @@ export class Swarm {
     this.#run("heartbeat", () => this.#publishHeartbeat(false));
   }
 
+  /** Speaks when the time has come that the last heartbeat promised, or sooner when there is cause. */
+  #beatInTurn(): void {
+    const now = performance.now();
+    const { since, period } = this.#spoke;
+    // Timers are late more often than early, so half of one ahead of time is nearest.
+    if (now - since >= Math.min(period, this.coordinator.period(now)) - TICK_MS / 2) this.#beat();
+  }
+
   async #publishHeartbeat(leaving: boolean): Promise<void> {
     const { network, run, trainer, store } = this.#init;
+    const now = performance.now();
+    const period = this.coordinator.period(now);
+    this.#spoke = { since: now, period };
     this.#sequence = Math.max(this.#sequence + 1, Date.now());
     const { bytes } = Heartbeat.encode({
       run,
       sequence: this.#sequence,
+      periodSeconds: period / 1000,
       role: trainer === undefined ? "observer" : "worker",
       leaving,
       leases: leaving ? [] : this.coordinator.notices(),

@@ -15,6 +15,13 @@ test("a lease lives for the lease time after the last heartbeat that named it", 
   assert.deepEqual(leases.on(slot, 1800), []);
 });
 
+test("the lease of a peer that speaks seldom lives longer", () => {
+  const leases = createLeases(1000);
+  leases.heard("a", [notice], 0, 8000);
+  assert.equal(leases.on(slot, 7999).length, 1);
+  assert.deepEqual(leases.on(slot, 8000), []);
+});
+
 test("a heartbeat without the lease frees it at once", () => {
   const leases = createLeases(1000);
   leases.heard("a", [notice], 0);

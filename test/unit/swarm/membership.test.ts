@@ -74,6 +74,37 @@ test("bursts out of turn never shorten the timeout below two periods", () => {
   );
 });
 
+test("who says that it speaks seldom is waited for as long, and who then speaks often no longer", () => {
+  const membership = createMembership(PERIOD);
+  membership.heard("a", heartbeat({ sequence: 1 }), 0, 50 * PERIOD);
+  assert.equal(membership.live(200 * PERIOD).length, 1);
+  assert.deepEqual(membership.live(201 * PERIOD), []);
+  membership.heard("a", heartbeat({ sequence: 2 }), 201 * PERIOD, PERIOD);
+  assert.equal(membership.timeout("a"), 4 * PERIOD);
+});
+
+test("the living are those whose last word is young enough and no goodbye, whatever was heard in between", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ peer: fc.nat(5), wait: fc.nat(3000), leaving: fc.boolean() }), { maxLength: 60 }),
+      (steps) => {
+        const membership = createMembership(PERIOD);
+        let now = 0;
+        for (const [index, { peer, wait, leaving }] of steps.entries()) {
+          now += wait;
+          membership.heard(`peer-${peer}`, heartbeat({ sequence: index + 1, leaving }), now);
+          const expected = Array.from({ length: 6 }, (_, i) => membership.member(`peer-${i}`)).filter(
+            (m) => m !== undefined && !m.heartbeat.leaving && now - m.lastSeen <= m.timeout,
+          );
+          const live = membership.live(now);
+          assert.deepEqual(live, expected);
+          assert.equal(membership.live(now), live);
+        }
+      },
+    ),
+  );
+});
+
 test("peers that are long gone are forgotten", () => {
   const membership = createMembership(PERIOD);
   membership.heard("a", heartbeat({ sequence: 1 }), 0);

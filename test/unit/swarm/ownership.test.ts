@@ -25,6 +25,14 @@ test("a peer that leaves moves nobody else", () => {
   );
 });
 
+test("the first few are the start of the whole order", () => {
+  fc.assert(
+    fc.property(fc.shuffledSubarray(peers), fc.string(), fc.nat(14), (members, key, count) => {
+      assert.deepEqual(rendezvous([key], members, count), rendezvous([key], members).slice(0, count));
+    }),
+  );
+});
+
 test("duties spread over the peers", () => {
   const duties = new Map<string, number>();
   for (let module = 0; module < 600; module++) {

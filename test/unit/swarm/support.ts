@@ -20,6 +20,7 @@ export function heartbeat(changes: Partial<Heartbeat>): Heartbeat {
   return {
     run: RUN,
     sequence: 1,
+    periodSeconds: 1,
     role: "worker",
     leaving: false,
     leases: [],
@@ -312,7 +313,11 @@ export class Simulation {
 
   #beat(node: Node): void {
     if (!node.alive) return;
-    const message = heartbeat({ sequence: ++node.sequence, leases: node.coordinator.notices() });
+    const message = heartbeat({
+      sequence: ++node.sequence,
+      periodSeconds: node.coordinator.period(this.now) / 1000,
+      leases: node.coordinator.notices(),
+    });
     this.#spread(
       node,
       (other) => void (other !== node && other.coordinator.heard(node.name, message, this.now)),
