@@ -34,6 +34,11 @@ const commands: LazyCommand[] = [
     describe: "Fold the lineage again and compare every version",
     load: () => import("./commands/audit.ts"),
   },
+  {
+    usage: "sim",
+    describe: "Simulate a swarm of any size under a virtual clock",
+    load: () => import("./commands/sim.ts"),
+  },
 ];
 
 const { version }: { version: string } = JSON.parse(

@@ -12,7 +12,7 @@ import type { Member } from "./membership.ts";
 import type { Heartbeat, LeaseNotice } from "./messages.ts";
 import { rendezvous } from "./ownership.ts";
 import { GREETERS } from "./pace.ts";
-import { type Discount, type Offer, View } from "./view.ts";
+import { type Discount, greeting, type Offer, View } from "./view.ts";
 
 /** What one version can list; more are folded in the next. */
 const MAX_CONTRIBUTIONS = 8192;
@@ -104,10 +104,12 @@ export class Coordinator {
 
   /** Whether it falls to this peer to answer a newcomer, so that the others need not. */
   greets(newcomer: string, now: number): boolean {
-    const others = this.membership.live(now).map(({ peer }) => peer);
-    const hosts = new Set([this.#init.self, ...others]);
-    hosts.delete(newcomer);
-    return rendezvous(["greet", this.#runId, newcomer], [...hosts], GREETERS).includes(this.#init.self);
+    const { self } = this.#init;
+    const others = this.#view.greeters(newcomer, now);
+    // The first of all with this peer among them are among the first of the others and this one.
+    return (
+      others.includes(self) || rendezvous(greeting(newcomer), [self, ...others], GREETERS).includes(self)
+    );
   }
 
   /** Own lease as heartbeats carry it. */
@@ -162,12 +164,16 @@ export class Coordinator {
   }
 
   owners(module: string, now: number): string[] {
-    return this.#view.duties(this.workers(now)).owners.get(module) ?? [];
+    return this.#duties(now).owners.get(module) ?? [];
   }
 
   /** Modules whose next version is this peer's duty. */
   owned(now: number): readonly string[] {
-    return this.#view.duties(this.workers(now)).owned.get(this.#init.self) ?? [];
+    return this.#duties(now).owned.get(this.#init.self) ?? [];
+  }
+
+  #duties(now: number): ReturnType<View["duties"]> {
+    return this.#view.duties(now, this.#init.role === "worker" ? this.#init.self : undefined);
   }
 
   lineage(module: string): Lineage {
@@ -242,11 +248,11 @@ export class Coordinator {
   #decideLease(now: number): Decision | undefined {
     if (this.#init.role !== "worker") return undefined;
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
-    const offers = this.#view.offers(this.#init.self, now, this.#discount);
-    if (offers.length === 0) return undefined;
     // Who has just come hears the others out first; else all who start together claim the same slot.
     const listen = LISTEN_HEARTBEATS * this.#init.config.swarm.heartbeatSeconds * 1000;
     if (now - this.#init.now < listen || this.#isNew(now)) return undefined;
+    const offers = this.#view.offers(this.#init.self, now, this.#discount);
+    if (offers.length === 0) return undefined;
     // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
     const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);
     const [{ slot }] = offers.toSorted(

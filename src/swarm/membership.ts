@@ -7,17 +7,53 @@ import type { Heartbeat } from "./messages.ts";
 const MAX_INTERVALS = 32;
 /** Deviations over the median that a heartbeat may be late; hivemind#676 asks for median + k·MAD. */
 const DEVIATIONS = 8;
+/** Periods of silence that never end a peer, however punctual it was. */
+const LEAST_PERIODS = 3;
 
-export interface Member {
-  peer: string;
+/** A peer that has been heard. */
+export class Member {
+  readonly peer: string;
   heartbeat: Heartbeat;
   lastSeen: number;
   /** Milliseconds to its next heartbeat at the latest, as far as it is believed. */
   period: number;
   /** Recent times between arrivals while its period is the same, ms. */
-  intervals: number[];
+  #intervals: number[] = [];
+  #timeout: number | undefined;
+
+  constructor(peer: string, heartbeat: Heartbeat, now: number, period: number) {
+    this.peer = peer;
+    this.heartbeat = heartbeat;
+    this.lastSeen = now;
+    this.period = period;
+  }
+
   /** Milliseconds without a heartbeat after which the peer counts as gone; follows from period and intervals. */
-  timeout: number;
+  get timeout(): number {
+    this.#timeout ??= timeoutOf(this.period, this.#intervals);
+    return this.#timeout;
+  }
+
+  /** No timeout is shorter; needs no reckoning. */
+  get leastTimeout(): number {
+    return LEAST_PERIODS * this.period;
+  }
+
+  isLive(now: number): boolean {
+    if (this.heartbeat.leaving) return false;
+    const silence = now - this.lastSeen;
+    return silence <= this.leastTimeout || silence <= this.timeout;
+  }
+
+  heard(heartbeat: Heartbeat, now: number, period: number): void {
+    if (this.period === period) this.#intervals.push(now - this.lastSeen);
+    else this.#intervals = [];
+    if (this.#intervals.length > MAX_INTERVALS) this.#intervals.shift();
+    this.heartbeat = heartbeat;
+    this.lastSeen = now;
+    this.period = period;
+    this.#timeout = undefined;
+  }
 }
 
 export interface Membership {
@@ -45,11 +81,7 @@ function timeoutOf(period: number, intervals: number[]): number {
   const middle = median(intervals);
   const deviation = median(intervals.map((interval) => Math.abs(interval - middle)));
   // A claim sends a heartbeat out of turn, so short intervals are normal; the period is the least to expect.
-  return 2 * period + Math.max(middle, period) + DEVIATIONS * deviation;
-}
-
-function isLive(member: Member, now: number): boolean {
-  return !member.heartbeat.leaving && now - member.lastSeen <= member.timeout;
+  return (LEAST_PERIODS - 1) * period + Math.max(middle, period) + DEVIATIONS * deviation;
 }
 
 /** @param heartbeatMs the run's heartbeat period */
@@ -75,20 +107,17 @@ export function createMembership(heartbeatMs: number): Membership {
     heard(peer, heartbeat, now, period = heartbeatMs) {
       const known = members.get(peer);
       if (known === undefined) {
-        const member = { peer, heartbeat, lastSeen: now, period, intervals: [], timeout: 4 * period };
+        const member = new Member(peer, heartbeat, now, period);
         members.set(peer, member);
         sorted.splice(place(peer), 0, member);
         live = undefined;
         return true;
       }
       if (heartbeat.sequence <= known.heartbeat.sequence) return false;
-      const stays = isLive(known, now) && !heartbeat.leaving && known.heartbeat.role === heartbeat.role;
-      if (known.period === period) known.intervals.push(now - known.lastSeen);
-      else known.intervals = [];
-      if (known.intervals.length > MAX_INTERVALS) known.intervals.shift();
-      Object.assign(known, { heartbeat, lastSeen: now, period, timeout: timeoutOf(period, known.intervals) });
+      const stays = known.isLive(now) && !heartbeat.leaving && known.heartbeat.role === heartbeat.role;
+      known.heard(heartbeat, now, period);
       if (!stays) live = undefined;
-      else if (live !== undefined) live.until = Math.min(live.until, now + known.timeout);
+      else if (live !== undefined) live.until = Math.min(live.until, now + known.leastTimeout);
       return true;
     },
     member: (peer) => members.get(peer),
@@ -96,7 +125,7 @@ export function createMembership(heartbeatMs: number): Membership {
       if (live !== undefined && now >= live.from && now <= live.until) return live.members;
       let until = Number.POSITIVE_INFINITY;
       const current = sorted.filter((member) => {
-        if (!isLive(member, now)) return false;
+        if (!member.isLive(now)) return false;
         until = Math.min(until, member.lastSeen + member.timeout);
         return true;
       });

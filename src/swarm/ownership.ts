@@ -43,19 +43,27 @@ export function rendezvous(
   peers: readonly string[],
   count: number = peers.length,
 ): string[] {
+  if (count <= 0) return [];
   const halves = split(hash64(...key));
-  const first: { peer: string; weight: number }[] = [];
+  const first: Ranked[] = [];
   for (const peer of peers) {
-    const weight = weigh(halves, halvesOf(peer));
-    const before = (other: { peer: string; weight: number }): boolean =>
-      other.weight < weight || (other.weight === weight && other.peer < peer);
-    if (first.length >= count && (count === 0 || before(first.at(-1)!))) continue;
+    const ranked = { peer, weight: weigh(halves, halvesOf(peer)) };
+    if (first.length >= count && isBefore(first.at(-1)!, ranked)) continue;
     let at = first.length;
-    while (at > 0 && !before(first[at - 1]!)) at--;
-    first.splice(at, 0, { peer, weight });
+    while (at > 0 && isBefore(ranked, first[at - 1]!)) at--;
+    first.splice(at, 0, ranked);
     if (first.length > count) first.pop();
   }
   return first.map(({ peer }) => peer);
+}
+
+interface Ranked {
+  peer: string;
+  weight: number;
+}
+
+function isBefore(a: Ranked, b: Ranked): boolean {
+  return a.weight < b.weight || (a.weight === b.weight && a.peer < b.peer);
 }
 
 /** The peers whose duty it is to publish the next version of a module, first duty first (DESIGN section 4). */

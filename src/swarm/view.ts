@@ -12,7 +12,7 @@ import { createLeases, type Slot, slotKey } from "./leases.ts";
 import { createMembership, type Member } from "./membership.ts";
 import type { Heartbeat } from "./messages.ts";
 import { ownersOf, rendezvous } from "./ownership.ts";
-import { believedPeriod, leaseTime, periodOf } from "./pace.ts";
+import { believedPeriod, GREETERS, leaseTime, periodOf } from "./pace.ts";
 
 export interface ViewInit {
   run: CID;
@@ -39,6 +39,8 @@ export interface Orphan {
 }
 
 interface Duties {
+  /** The workers for whom it is. */
+  of: ReadonlySet<string>;
   owners: Map<string, string[]>;
   owned: Map<string, string[]>;
 }
@@ -55,7 +57,9 @@ export class View {
   readonly #runId: string;
   readonly #heartbeatMs: number;
   #workers: { of: readonly Member[]; peers: readonly string[]; set: ReadonlySet<string> } | undefined;
-  readonly #duties = new WeakMap<readonly string[], Duties>();
+  #greeters: { newcomer: string; of: readonly Member[]; peers: readonly string[] } | undefined;
+  #duties: Duties | undefined;
+  #ownDuties: (Duties & { self: string }) | undefined;
   /** Who contributed the latest round, by path and replica. */
   readonly #trained = new Map<string, { round: number; signer: string }>();
   /** What is known of every slot, by module and slot. */
@@ -154,29 +158,57 @@ export class View {
     return this.#workers;
   }
 
-  /** Who of the given workers owns which module. */
-  duties(workers: readonly string[]): Duties {
-    const known = this.#duties.get(workers);
-    if (known !== undefined) return known;
+  /** Who owns which module, of the live workers and the given one. */
+  duties(now: number, self?: string): Duties {
+    const { peers, set } = this.#liveWorkers(now);
+    if (this.#duties?.of !== set) {
+      const before = this.#duties;
+      const come = before === undefined ? peers : peers.filter((peer) => !before.of.has(peer));
+      this.#duties = this.#assign(set, (module) => {
+        const owners = before?.owners.get(module) ?? [];
+        // An order over all is the same one without those who went; only an owner's place must be found again.
+        return owners.every((owner) => set.has(owner)) && before !== undefined ? [...owners, ...come] : peers;
+      });
+    }
+    if (self === undefined || set.has(self)) return this.#duties;
+    if (this.#ownDuties?.of !== set || this.#ownDuties.self !== self) {
+      const { owners } = this.#duties;
+      this.#ownDuties = { ...this.#assign(set, (module) => [self, ...owners.get(module)!]), self };
+    }
+    return this.#ownDuties;
+  }
+
+  #assign(of: ReadonlySet<string>, candidates: (module: string) => readonly string[]): Duties {
     const { topology, config } = this.#init;
-    const duties: Duties = { owners: new Map(), owned: new Map() };
+    const duties: Duties = { of, owners: new Map(), owned: new Map() };
     for (const { name } of topology.modules) {
-      const owners = ownersOf(this.#runId, name, workers, config.swarm.owners);
+      const owners = ownersOf(this.#runId, name, candidates(name), config.swarm.owners);
       duties.owners.set(name, owners);
       for (const owner of owners) duties.owned.set(owner, [...(duties.owned.get(owner) ?? []), name]);
     }
-    this.#duties.set(workers, duties);
     return duties;
   }
 
-  /** Peers that hold a lease or own a module, about. */
+  /** How many peers hold a lease or own a module, about. */
   active(now: number): number {
-    return this.leases.holders + this.duties(this.workers(now)).owned.size;
+    const { topology, config } = this.#init;
+    const owners = topology.modules.length * config.swarm.owners;
+    return this.leases.holders + Math.min(owners, this.workers(now).length);
   }
 
   /** Milliseconds from one heartbeat to the next, of a peer that works or owns, or of one that stands by. */
   period(busy: boolean, now: number): number {
     return periodOf(this.#heartbeatMs, busy ? this.active(now) : this.membership.live(now).length + 1);
+  }
+
+  /** Those of the living that answer a newcomer. */
+  greeters(newcomer: string, now: number): readonly string[] {
+    const of = this.membership.live(now);
+    if (this.#greeters?.newcomer !== newcomer || this.#greeters.of !== of) {
+      const others = of.map(({ peer }) => peer).filter((peer) => peer !== newcomer);
+      this.#greeters = { newcomer, of, peers: rendezvous(greeting(newcomer), others, GREETERS) };
+    }
+    return this.#greeters.peers;
   }
 
   // ---------------------------------------------------------------- slots
@@ -358,6 +390,11 @@ export class View {
     if (lineage.contribution(cid) === undefined || lineage.folded(cid)) return false;
     return lineage.refusal(cid) === undefined && !this.#isTooOld(contribution);
   }
+}
+
+/** The rendezvous key of who answers a newcomer. */
+export function greeting(newcomer: string): string[] {
+  return ["greet", newcomer];
 }
 
 /** When the slot's round was first noted under its path and replica; notes it now if it was not. */

@@ -33,6 +33,8 @@ const LAYERS: Record<string, Layer> = {
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
   outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
   swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
+  // Runs what the swarm decides under a virtual clock; nothing but the command imports it.
+  sim: { files: /^src\/sim\//, values: [...BASE, "outer", "swarm"] },
   // `src/peer.ts` wires everything below; files beside it, such as `src/create.ts`, use what it wires.
   peer: {
     files: /^src\/(peer\/.*|[a-z-]+\.ts$)/,
@@ -42,7 +44,7 @@ const LAYERS: Record<string, Layer> = {
   terminal: { files: /^node\/(command-line|environment|options|output|shutdown)\.ts$/, values: BASE },
   node: {
     files: /^node\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer", "terminal"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "peer", "terminal"],
   },
   bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
 };

@@ -2,8 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { rawBlock } from "../../../src/objects/object.ts";
+import type { Lineage } from "../../../src/outer/lineage.ts";
 import type { Slot } from "../../../src/swarm/coordinator.ts";
-import { config, heartbeat, Simulation, type SimulationEvent } from "./support.ts";
+import { heartbeat } from "../../../src/sim/run.ts";
+import { Simulation, type SimulationEvent } from "../../../src/sim/simulation.ts";
+import { config } from "./fast-run.ts";
 
 const HOUR = 3_600_000;
 const LEASE_MS = 10_000;
@@ -13,9 +17,9 @@ const seeds = fc.nat(1_000_000);
 function assertContract(simulation: Simulation, rounds: number, replicas = 1): void {
   // Each peer is done by what it knows; what is under way to it still arrives.
   simulation.settle(5000);
-  const live = simulation.nodes.filter((node) => node.alive);
+  const live = simulation.peers.filter((peer) => peer.alive);
   for (const { name: module, paths } of simulation.topology.modules) {
-    const lineages = live.map((node) => node.lineages.get(module)!);
+    const lineages = live.map((peer) => peer.lineages.get(module)!);
     const heads = new Set(lineages.map((lineage) => lineage.head().cid.toString()));
     assert.equal(heads.size, 1, `${module} has one head`);
     const [lineage] = lineages;
@@ -83,9 +87,9 @@ test("a killed peer's slot is taken over within two lease times, and the run com
       const done = simulation.run(HOUR, () => {
         if (killed || simulation.now < killAt) return;
         killed = true;
-        const node = simulation.node(`peer-${victim}`);
-        if (node.training !== undefined) lost = { slot: node.training.slot, at: simulation.now };
-        simulation.kill(node);
+        const peer = simulation.peer(`peer-${victim}`);
+        if (peer.training !== undefined) lost = { slot: peer.training.slot, at: simulation.now };
+        simulation.kill(peer);
       });
       assert.ok(done, "the run completes");
       assertContract(simulation, 3);
@@ -109,8 +113,8 @@ test("when the first owner of a module dies, the next one publishes", () => {
       let owner: string | undefined;
       const done = simulation.run(HOUR, () => {
         if (owner !== undefined || simulation.now < 5000) return;
-        [owner] = simulation.nodes[0]!.coordinator.owners("embedding/0", simulation.now);
-        simulation.kill(simulation.node(owner!));
+        [owner] = simulation.peers[0]!.coordinator.owners("embedding/0", simulation.now);
+        simulation.kill(simulation.peer(owner!));
       });
       assert.ok(done);
       assertContract(simulation, 2);
@@ -127,7 +131,7 @@ test("a generation closes without the missing after the grace time, and late wor
       const simulation = new Simulation({ peers: 4, seed, config: config({ rounds: 3 }) });
       let healed = false;
       let cutAt: number | undefined;
-      const victim = simulation.node("peer-0");
+      const victim = simulation.peer("peer-0");
       const done = simulation.run(HOUR, () => {
         // The victim trains on behind a partition, which outlasts lease and grace time.
         if (cutAt === undefined && victim.training !== undefined) {
@@ -159,7 +163,7 @@ test("a generation closes by quorum after the grace time, and what comes later i
       assertContract(simulation, 2);
       const slow = starts(simulation.events).find(({ peer }) => peer === "peer-0")!.slot;
       for (const module of simulation.topology.modulesOfPath(slow.path)) {
-        const lineage = simulation.nodes[1]!.lineages.get(module)!;
+        const lineage = simulation.peers[1]!.lineages.get(module)!;
         const [late] = lineage.contributions().filter((c) => c.round === slow.round && c.path === slow.path);
         const folder = lineage
           .ancestry()
@@ -185,7 +189,7 @@ test("work over maxStaleness generations old is rejected with that reason, and t
       simulation.slowness.set("peer-0", 15);
       assert.ok(simulation.run(HOUR), "the run completes");
       assertContract(simulation, 3);
-      const rejected = [...simulation.nodes[1]!.lineages.values()].flatMap((lineage) => lineage.rejected());
+      const rejected = [...simulation.peers[1]!.lineages.values()].flatMap((lineage) => lineage.rejected());
       assert.ok(rejected.length > 0);
       for (const { reason } of rejected) assert.match(reason, /over 0 generations older/);
     }),
@@ -200,7 +204,7 @@ test("two that claim a slot at once settle to one trainer, unless both did half 
       // One path and two peers that do not hear each other until both have been training for a while.
       const simulation = new Simulation({ peers: 2, seed, config: config({ grid: [1], rounds: 1 }) });
       simulation.cut.add("peer-0");
-      const [a, b] = simulation.nodes as [Simulation["nodes"][0], Simulation["nodes"][0]];
+      const [a, b] = simulation.peers as [Simulation["peers"][0], Simulation["peers"][0]];
       let shares: ((at: number) => number)[] | undefined;
       let met = 0;
       const done = simulation.run(HOUR, () => {
@@ -237,7 +241,7 @@ test("outer gradients that died with their peer are trained again", () => {
   fc.assert(
     fc.property(seeds, fc.constantFrom<number[]>([1], [2, 2]), (seed, grid) => {
       const simulation = new Simulation({ peers: 4, seed, config: config({ grid, rounds: 2 }) });
-      for (const { name } of simulation.nodes) simulation.withheld.add(name);
+      for (const { name } of simulation.peers) simulation.withheld.add(name);
       let victim: string | undefined;
       const done = simulation.run(HOUR, () => {
         const first = simulation.events.find(({ type }) => type === "complete");
@@ -246,11 +250,11 @@ test("outer gradients that died with their peer are trained again", () => {
         victim = first.peer;
         simulation.withheld.clear();
         simulation.withheld.add(victim);
-        simulation.kill(simulation.node(victim));
+        simulation.kill(simulation.peer(victim));
       });
       assert.ok(done, "the run completes");
-      for (const node of simulation.nodes.filter(({ alive }) => alive))
-        for (const [module, lineage] of node.lineages) {
+      for (const peer of simulation.peers.filter(({ alive }) => alive))
+        for (const [module, lineage] of peer.lineages) {
           const others = lineage.contributions().filter(({ signer }) => signer !== victim);
           assert.ok(
             others.every(({ cid }) => lineage.folded(cid)),
@@ -270,7 +274,7 @@ test("a peer whose contributions are refused ends nobody's round", () => {
       simulation.poisoned.add("peer-0");
       assert.ok(simulation.run(HOUR), "the honest complete the run");
       simulation.settle(5000);
-      const honest = simulation.nodes.filter(({ name }) => name !== "peer-0");
+      const honest = simulation.peers.filter(({ name }) => name !== "peer-0");
       for (const { name: module, paths } of simulation.topology.modules) {
         const heads = new Set(honest.map(({ lineages }) => lineages.get(module)!.head().cid.toString()));
         assert.equal(heads.size, 1);
@@ -310,7 +314,7 @@ test("a peer that hangs but still talks holds its slot up only for a while", () 
 
 test("a goodbye frees the slot at once", () => {
   const simulation = new Simulation({ peers: 1, seed: 1, config: config({ grid: [1], rounds: 1 }) });
-  const [{ coordinator }] = simulation.nodes as [Simulation["nodes"][0]];
+  const [{ coordinator }] = simulation.peers as [Simulation["peers"][0]];
   const slot = { round: 0, path: 0, replica: 0 };
   const now = 1000;
   coordinator.heard("visitor", heartbeat({ sequence: 1, leases: [{ ...slot, progress: 0.9 }] }), now);
@@ -345,4 +349,31 @@ test("two halves that trained apart agree after they meet, and fold what the los
     }),
     { numRuns: 6 },
   );
+});
+
+test("three peers answer a newcomer, however many there are", () => {
+  const simulation = new Simulation({ peers: 30, seed: 5, config: config() });
+  simulation.settle(10_000);
+  for (let index = 0; index < 20; index++) {
+    const hosts = simulation.peers.filter(({ coordinator }) =>
+      coordinator.greets(`newcomer-${index}`, simulation.now),
+    );
+    assert.equal(hosts.length, 3);
+  }
+});
+
+test("a run is not done while something is missing that others refer to, unless it does not come", () => {
+  const runConfig = config({ grid: [1], rounds: 1, swarm: { graceSeconds: 10 } });
+  const simulation = new Simulation({ peers: 1, seed: 1, config: runConfig });
+  assert.ok(simulation.run(HOUR));
+  const [{ coordinator, lineages }] = simulation.peers as [Simulation["peers"][0]];
+  const [[, lineage]] = [...lineages] as [[string, Lineage]];
+  const head = lineage.head();
+  const unknown = rawBlock(Buffer.from("unknown")).cid;
+  lineage.addVersion({ ...head, parent: unknown, generation: 5, cid: rawBlock(Buffer.from("later")).cid });
+  assert.ok(!coordinator.done());
+  simulation.settle(19_000);
+  assert.ok(!coordinator.done());
+  simulation.settle(2000);
+  assert.ok(coordinator.done(), "what does not exist holds nobody up for ever");
 });

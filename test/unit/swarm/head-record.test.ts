@@ -6,7 +6,7 @@ import type { PrivateKey } from "@libp2p/interface";
 import { InvalidObjectError } from "../../../src/errors.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { HeadRecord, headKey, headRecords } from "../../../src/swarm/head-record.ts";
-import { RUN } from "./support.ts";
+import { RUN } from "../../../src/sim/run.ts";
 
 const key = headKey(RUN, "lower/1");
 let owner: PrivateKey;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { createMembership } from "../../../src/swarm/membership.ts";
-import { heartbeat } from "./support.ts";
+import { heartbeat } from "../../../src/sim/run.ts";
 
 const PERIOD = 1000;
 

@@ -6,11 +6,14 @@ import fc from "fast-check";
 import { InvalidObjectError } from "../../../src/errors.ts";
 import { type ObjectKind, rawBlock } from "../../../src/objects/object.ts";
 import { Answer, Ask, Heartbeat, LineageRecord } from "../../../src/swarm/messages.ts";
-import { heartbeat, RUN } from "./support.ts";
+import { heartbeat, RUN } from "../../../src/sim/run.ts";
 
 const { cid } = rawBlock(Buffer.from("block"));
 const samples: { kind: ObjectKind<object>; value: object }[] = [
-  { kind: Heartbeat, value: heartbeat({ leases: [{ round: 3, path: 1, replica: 0, progress: 0.5 }] }) },
+  {
+    kind: Heartbeat,
+    value: heartbeat({ device: "test", leases: [{ round: 3, path: 1, replica: 0, progress: 0.5 }] }),
+  },
   { kind: LineageRecord, value: { run: RUN, block: Uint8Array.of(1, 2, 3) } },
   { kind: Ask, value: { run: RUN, modules: { "lower/1": { versions: [cid], contributions: [] } } } },
   { kind: Answer, value: { records: [Uint8Array.of(4)], more: false } },

@@ -1,0 +1,24 @@
+import type { CID } from "multiformats/cid";
+import type { Lineage } from "../outer/lineage.ts";
+import type { Coordinator, Slot } from "../swarm/coordinator.ts";
+import type { Site } from "./site.ts";
+
+/** A peer: the production coordinator, and what its process would be doing. */
+export interface SimulatedPeer {
+  readonly name: string;
+  readonly site: Site;
+  readonly lineages: Map<string, Lineage>;
+  coordinator: Coordinator;
+  alive: boolean;
+  /** Stopped, but its connections stay. */
+  paused: boolean;
+  /** Grows over restarts. */
+  sequence: number;
+  /** When it last sent a heartbeat, and within what time it promised the next. */
+  spoke: { since: number; period: number };
+  /** The slot in training and when it will be done. */
+  training: { slot: Slot; start: number; end: number; bases: Map<string, CID> } | undefined;
+  /** Outer gradients on its disk. */
+  readonly disk: Set<string>;
+  readonly fetching: Set<string>;
+}
