@@ -24,8 +24,9 @@ function pick(simulation: Simulation): SimulatedPeer | undefined {
  */
 export function addChurn(simulation: Simulation, share: number, untilMs: number): void {
   if (share === 0) return;
+  const perHour = share * simulation.peers.length;
   const next = (): void => {
-    simulation.after(wait(simulation, share * Math.max(1, simulation.alive)), () => {
+    simulation.after(wait(simulation, perHour), () => {
       if (simulation.now >= untilMs) return;
       const { random } = simulation;
       const peer = pick(simulation);

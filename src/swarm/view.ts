@@ -81,6 +81,7 @@ export class View {
   #orphansAt = Number.NEGATIVE_INFINITY;
   /** Since when something that others refer to is missing, by CID. */
   #missing = new Map<string, number>();
+  #pruned: number | undefined;
   /** Grows with everything that is heard. */
   #heard = 0;
   #offers:
@@ -128,6 +129,8 @@ export class View {
 
   /** Forgets who is long gone. */
   prune(now: number): void {
+    if (now === this.#pruned) return;
+    this.#pruned = now;
     this.membership.prune(now);
     this.leases.prune(now);
   }
