@@ -140,7 +140,9 @@ export interface LocalSwarm {
   complete(signal: AbortSignal): Promise<void>;
   /** Starts a peer, anew or again after it was killed. */
   start(name: string, args?: string[]): PeerProcess;
-  stop(): Promise<{ bytesUp: number; bytesDown: number }>;
+  stop(): Promise<void>;
+  /** Bytes of blocks that the peers exchanged, as they said when they stopped in order. */
+  transferred(): { bytesUp: number; bytesDown: number };
 }
 
 export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm> {
@@ -202,13 +204,9 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   };
   for (let index = 1; index <= init.peers; index++) start(`peer-${index}`);
 
-  const stop = async (): Promise<{ bytesUp: number; bytesDown: number }> => {
+  const stop = async (): Promise<void> => {
     await Promise.all(peers.map((peer) => peer.stop()));
     await stopBootstrap();
-    return {
-      bytesUp: peers.reduce((sum, peer) => sum + peer.bytesUp, 0),
-      bytesDown: peers.reduce((sum, peer) => sum + peer.bytesDown, 0),
-    };
   };
 
   return {
@@ -226,6 +224,10 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
     complete: (end) => completion(peers, events, AbortSignal.any([end, signal])),
     start,
     stop,
+    transferred: () => ({
+      bytesUp: peers.reduce((sum, peer) => sum + peer.bytesUp, 0),
+      bytesDown: peers.reduce((sum, peer) => sum + peer.bytesDown, 0),
+    }),
   };
 }
 

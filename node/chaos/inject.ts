@@ -15,10 +15,10 @@ export interface InjectInit {
   log: EventLog;
   /** Folder of a peer by its name. */
   directory(name: string): string;
-  plan: Iterable<Fault>;
+  plan: Iterator<Fault>;
   /** Faults end when it aborts; those under way are healed first. */
   signal: AbortSignal;
-  onFault?(kind: FaultKind, peers: string[]): void;
+  onFault(kind: FaultKind, peers: string[]): void;
 }
 
 /** Resolves to how many faults there were, when all of them are healed and all peers are up again. */
@@ -29,7 +29,8 @@ export async function injectFaults(init: InjectInit): Promise<number> {
   const underWay = new Set<Promise<void>>();
   let faults = 0;
   let failure: unknown;
-  for (const fault of plan) {
+  for (let next = plan.next(); next.done !== true; next = plan.next()) {
+    const fault = next.value;
     try {
       await delay(fault.after, undefined, { signal });
     } catch {
@@ -39,7 +40,7 @@ export async function injectFaults(init: InjectInit): Promise<number> {
     if (victims === undefined) continue;
     faults++;
     for (const name of victims.peers) struck.add(name);
-    init.onFault?.(victims.kind, victims.peers);
+    init.onFault(victims.kind, victims.peers);
     const work = strike(init, { ...fault, kind: victims.kind }, victims.peers, held)
       .catch((error: unknown) => {
         failure ??= error;

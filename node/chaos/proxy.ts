@@ -78,10 +78,9 @@ export async function createChaosProxy(): Promise<ChaosProxy> {
     try {
       await passable(from, to, signal);
       const target = net.connect({ host: "127.0.0.1", port, noDelay: true });
-      await Promise.all([
-        pipeline(source, (chunks: AsyncIterable<Buffer>) => paced(chunks, from, to, signal), target),
-        pipeline(target, (chunks: AsyncIterable<Buffer>) => paced(chunks, to, from, signal), source),
-      ]);
+      const pass = (of: net.Socket, by: string, into: net.Socket, to: string): Promise<void> =>
+        pipeline(of, (chunks: AsyncIterable<Buffer>) => paced(chunks, by, to, signal), into, { signal });
+      await Promise.all([pass(source, from, target, to), pass(target, to, source, from)]);
     } finally {
       connections.delete(connection);
     }

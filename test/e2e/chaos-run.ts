@@ -1,0 +1,28 @@
+/** The run that chaos strikes: the tiny one, with short times so that a seed takes half a minute. */
+import path from "node:path";
+import { mkdir } from "node:fs/promises";
+import type { CID } from "multiformats/cid";
+import { createTinyRun } from "./tiny-run.ts";
+
+const swarm = {
+  heartbeatSeconds: 0.5,
+  leaseSeconds: 4,
+  settleSeconds: 0.3,
+  graceSeconds: 10,
+  antiEntropySeconds: 2,
+};
+
+export const chaosSwarm = {
+  antiEntropyMs: 1000 * swarm.antiEntropySeconds,
+  leaseMs: 1000 * swarm.leaseSeconds,
+};
+
+/** Makes the run; `prepared` is the folder of a peer that holds it. */
+export async function createChaosFolder(
+  directory: string,
+  training: Record<string, unknown> = {},
+): Promise<{ prepared: string; run: CID }> {
+  await mkdir(directory, { recursive: true });
+  const prepared = path.join(directory, "data");
+  return { prepared, run: await createTinyRun(directory, prepared, { swarm, training }) };
+}
