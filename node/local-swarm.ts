@@ -11,14 +11,28 @@ import type { CID } from "multiformats/cid";
 import { NetworkError } from "../src/errors.ts";
 import type { Level } from "../src/log.ts";
 import { encodeInvite } from "../src/run/invite.ts";
-import type { ChaosProxy } from "./chaos/proxy.ts";
 import type { SessionEvent } from "./peer-session.ts";
 
 const PEER = fileURLToPath(new URL("./pathweave.ts", import.meta.url));
 const BOOTSTRAP = fileURLToPath(new URL("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
-const LOOPBACK = "/ip4/127.0.0.1/tcp/0";
 const START_MS = 60_000;
 const STOP_MS = 20_000;
+
+/** How a process of a local swarm is started. */
+export interface Launch {
+  /** Runs Node.js: what comes before the script on its command line. */
+  command: string[];
+  /** Added to the environment. */
+  environment: Record<string, string>;
+  /** Multiaddr. */
+  listen: string;
+}
+
+export const directly = (): Launch => ({
+  command: [process.execPath],
+  environment: {},
+  listen: "/ip4/127.0.0.1/tcp/0",
+});
 
 export interface LocalSwarmInit {
   /** Peers live in `peer-1`, `peer-2`, … below it; `peer-1` already holds the run. */
@@ -26,8 +40,8 @@ export interface LocalSwarmInit {
   peers: number;
   run: CID;
   logLevel: Level;
-  /** Where all connections go through; directly when absent. */
-  proxy?: Pick<ChaosProxy, "process">;
+  /** How its processes are started; on loopback, each with this Node.js, when absent. */
+  launch?: (name: string) => Launch;
   signal: AbortSignal;
 }
 
@@ -47,10 +61,10 @@ export class PeerProcess {
   readonly #ready = Promise.withResolvers<void>();
   #stopping = false;
 
-  constructor(name: string, args: string[], events: PeerProcess["events"], through?: Through) {
+  constructor(name: string, launch: Launch, args: string[], events: PeerProcess["events"]) {
     this.name = name;
     this.#events = events;
-    this.#child = spawnNode([PEER, ...args], through);
+    this.#child = spawnNode(launch, [PEER, ...args, "--listen", launch.listen]);
     this.#exited = once(this.#child, "exit").then(() => {
       this.#ready.reject(new NetworkError(`${name} ended before it was ready, with ${this.exit}.`));
       events.emit("exit", this);
@@ -149,10 +163,10 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   const { directory, signal } = init;
   const events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> =
     new EventEmitter();
-  const bootstrap = spawnNode(
-    [BOOTSTRAP, "--listen", LOOPBACK, "--data", path.join(directory, "bootstrap"), "--json"],
-    init.proxy?.process("bootstrap"),
-  );
+  const launch = init.launch ?? directly;
+  const gate = launch("bootstrap");
+  const data = path.join(directory, "bootstrap");
+  const bootstrap = spawnNode(gate, [BOOTSTRAP, "--listen", gate.listen, "--data", data, "--json"]);
   const stopBootstrap = async (): Promise<void> => {
     if (bootstrap.exitCode !== null || bootstrap.signalCode !== null) return;
     bootstrap.kill("SIGINT");
@@ -181,21 +195,12 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   const peers: PeerProcess[] = [];
   const start = (name: string, args: string[] = []): PeerProcess => {
     const threads = ["--threads", "1"];
-    const own = [
-      "join",
-      invite,
-      "--data",
-      path.join(directory, name),
-      "--listen",
-      LOOPBACK,
-      "--no-mdns",
-      "--archive",
-    ];
+    const own = ["join", invite, "--data", path.join(directory, name), "--no-mdns", "--archive"];
     const peer = new PeerProcess(
       name,
+      launch(name),
       [...own, ...threads, "--json", "--log-level", init.logLevel, ...args],
       events,
-      init.proxy?.process(name),
     );
     const again = peers.findIndex((known) => known.name === name);
     if (again >= 0) peers[again] = peer;
@@ -260,13 +265,11 @@ function completion(
   });
 }
 
-type Through = ReturnType<ChaosProxy["process"]>;
-
-function spawnNode(args: string[], through: Through = { execArgv: [], env: {} }): ChildProcess {
-  return spawn(process.execPath, [...through.execArgv, ...args], {
+function spawnNode({ command, environment }: Launch, args: string[]): ChildProcess {
+  return spawn(command[0]!, [...command.slice(1), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,
-    env: { ...process.env, ...through.env },
+    env: { ...process.env, ...environment },
   });
 }
 

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LocalSwarm } from "../local-swarm.ts";
 import type { EventLog } from "./event-log.ts";
-import type { ChaosProxy, Link } from "./proxy.ts";
+import type { ChaosNetwork, Link } from "./network.ts";
 import type { Fault, FaultKind } from "./schedule.ts";
 
 /** A poor link of somebody at home. */
@@ -11,7 +11,7 @@ const SLOW_LINK: Link = { bytesPerSecond: 128 * 1024, latencyMs: 100 };
 
 export interface InjectInit {
   swarm: LocalSwarm;
-  proxy: ChaosProxy;
+  network: ChaosNetwork;
   log: EventLog;
   /** Folder of a peer by its name. */
   directory(name: string): string;
@@ -99,7 +99,7 @@ function headsElsewhere(
 }
 
 async function strike(init: InjectInit, fault: Fault, names: string[], held: Holdings): Promise<void> {
-  const { swarm, proxy, log } = init;
+  const { swarm, network, log } = init;
   const peers = names.map((name) => swarm.peers.find((peer) => peer.name === name)!);
   const wait = (): Promise<void> => pause(fault.lasts, init.signal);
   const { kind } = fault;
@@ -112,15 +112,15 @@ async function strike(init: InjectInit, fault: Fault, names: string[], held: Hol
       log.fault("resume", names);
       return;
     case "partition":
-      proxy.partition({ side: new Set(names), mode: fault.mode });
+      await network.partition({ side: new Set(names), mode: fault.mode });
       await wait();
-      proxy.partition(undefined);
+      await network.partition(undefined);
       log.fault("heal", names);
       return;
     case "slow":
-      for (const name of names) proxy.slow(name, SLOW_LINK);
+      for (const name of names) await network.slow(name, SLOW_LINK);
       await wait();
-      for (const name of names) proxy.slow(name, undefined);
+      for (const name of names) await network.slow(name, undefined);
       log.fault("fast", names);
       return;
     case "stop":

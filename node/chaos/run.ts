@@ -1,15 +1,14 @@
 /** One seed of chaos: a whole swarm that trains a small run to its end while faults strike it. */
 import { cp, mkdir } from "node:fs/promises";
 import path from "node:path";
-import type { LocalSwarmInit } from "../local-swarm.ts";
 import { agreementMs } from "./agreement.ts";
 import { schedule } from "./schedule.ts";
-import { startChaos } from "./session.ts";
+import { type ChaosInit, startChaos } from "./session.ts";
 
 /** Short as the runs are, and as long as their leases. */
 const MEAN_FAULT_MS = 4_000;
 
-export interface ChaosRunInit extends Omit<LocalSwarmInit, "proxy"> {
+export interface ChaosRunInit extends ChaosInit {
   /** A folder that `pathweave create` made, copied for the first peer. */
   prepared: string;
   seed: number;

@@ -3,6 +3,7 @@ import path from "node:path";
 import { type LocalSwarm, type LocalSwarmInit, startLocalSwarm } from "../local-swarm.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
 import { injectFaults } from "./inject.ts";
+import type { ChaosNetwork } from "./network.ts";
 import { createChaosProxy } from "./proxy.ts";
 import type { Fault, FaultKind } from "./schedule.ts";
 
@@ -23,18 +24,23 @@ export interface ChaosSession {
   stop(): Promise<void>;
 }
 
-export async function startChaos(init: Omit<LocalSwarmInit, "proxy">): Promise<ChaosSession> {
+export interface ChaosInit extends Omit<LocalSwarmInit, "launch"> {
+  /** Through a proxy on loopback when absent. Closed with the session. */
+  network?: ChaosNetwork;
+}
+
+export async function startChaos(init: ChaosInit): Promise<ChaosSession> {
   const { directory } = init;
   const events = path.join(directory, "events.ndjson");
   const log = createEventLog(events);
-  const proxy = await createChaosProxy();
+  const network = init.network ?? (await createChaosProxy());
   const close = async (): Promise<void> => {
-    await proxy.close();
+    await network.close();
     await log.close();
   };
   let swarm: LocalSwarm;
   try {
-    swarm = await startLocalSwarm({ ...init, proxy });
+    swarm = await startLocalSwarm({ ...init, launch: network.launch });
   } catch (error) {
     await close();
     throw error;
@@ -43,7 +49,7 @@ export async function startChaos(init: Omit<LocalSwarmInit, "proxy">): Promise<C
   const inject: ChaosSession["inject"] = (plan, signal, onFault = () => {}) =>
     injectFaults({
       swarm,
-      proxy,
+      network,
       log,
       directory: (name) => path.join(directory, name),
       plan,

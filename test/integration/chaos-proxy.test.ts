@@ -4,7 +4,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, beforeEach, test } from "node:test";
 import { createInterface, type Interface } from "node:readline";
-import { type ChaosProxy, createChaosProxy } from "../../node/chaos/proxy.ts";
+import type { ChaosNetwork } from "../../node/chaos/network.ts";
+import { createChaosProxy } from "../../node/chaos/proxy.ts";
 
 /** Says its port, then repeats what it hears. */
 const ECHO = `const s = require("node:net").createServer((c) => c.pipe(c).on("error", () => {}));
@@ -14,7 +15,7 @@ const CLIENT = `const c = require("node:net").connect({ host: "127.0.0.1", port:
 process.stdin.pipe(c); c.pipe(process.stdout);
 c.on("error", () => {}).on("close", () => process.exit(3));`;
 
-let proxy: ChaosProxy;
+let proxy: ChaosNetwork;
 let children: ChildProcess[];
 beforeEach(async () => {
   proxy = await createChaosProxy();
@@ -26,13 +27,13 @@ afterEach(async () => {
 });
 
 function start(name: string, code: string, ...args: string[]): { child: ChildProcess; lines: Interface } {
-  const { execArgv, env } = proxy.process(name);
-  const child = spawn(process.execPath, [...execArgv, "-e", code, ...args], {
+  const { command, environment } = proxy.launch(name);
+  const child = spawn(command[0]!, [...command.slice(1), "-e", code, ...args], {
     stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...environment },
   });
   children.push(child);
-  return { child, lines: createInterface({ input: child.stdout! }) };
+  return { child, lines: createInterface({ input: child.stdout }) };
 }
 
 async function pair(): Promise<{ child: ChildProcess; say(text: string): Promise<string> }> {
@@ -52,7 +53,7 @@ async function pair(): Promise<{ child: ChildProcess; say(text: string): Promise
 test("bytes pass, also over a slow link", async () => {
   const { say } = await pair();
   assert.equal(await say("hello"), "hello");
-  proxy.slow("server", { bytesPerSecond: 10_000, latencyMs: 5 });
+  await proxy.slow("server", { bytesPerSecond: 10_000, latencyMs: 5 });
   const long = "x".repeat(1000);
   assert.equal(await say(long), long);
 });
@@ -60,7 +61,7 @@ test("bytes pass, also over a slow link", async () => {
 test("a cut cable holds bytes back until it is mended, and loses none", async () => {
   const { say } = await pair();
   await say("before");
-  proxy.partition({ side: new Set(["server"]), mode: "drop" });
+  await proxy.partition({ side: new Set(["server"]), mode: "drop" });
   let mended = false;
   const echo = say("during").then((text) => {
     assert.ok(mended, "nothing came through the cut");
@@ -68,13 +69,13 @@ test("a cut cable holds bytes back until it is mended, and loses none", async ()
   });
   await reachable();
   mended = true;
-  proxy.partition(undefined);
+  await proxy.partition(undefined);
   assert.equal(await echo, "during");
 });
 
 test("processes on the same side still reach each other", async () => {
   const { say } = await pair();
-  proxy.partition({ side: new Set(["somebody else"]), mode: "reset" });
+  await proxy.partition({ side: new Set(["somebody else"]), mode: "reset" });
   assert.equal(await say("hello"), "hello");
 });
 
@@ -82,7 +83,7 @@ test("a reset breaks the connections between the sides", async () => {
   const { child, say } = await pair();
   await say("before");
   const exit = once(child, "exit");
-  proxy.partition({ side: new Set(["client"]), mode: "reset" });
+  await proxy.partition({ side: new Set(["client"]), mode: "reset" });
   assert.deepEqual(await exit, [3, null]);
 });
 
