@@ -26,32 +26,37 @@ export async function injectFaults(init: InjectInit): Promise<number> {
   const { swarm, plan, signal } = init;
   const held = followHoldings(swarm);
   const struck = new Set<string>();
-  const underWay = new Set<Promise<void>>();
+  const underWay = new Map<Promise<void>, FaultKind>();
+  const healed = (kind?: FaultKind): Promise<unknown> =>
+    Promise.all([...underWay].filter(([, of]) => kind === undefined || of === kind).map(([work]) => work));
   let faults = 0;
-  let failure: unknown;
+  let failure: Error | undefined;
   for (let next = plan.next(); next.done !== true; next = plan.next()) {
     const fault = next.value;
-    try {
-      await delay(fault.after, undefined, { signal });
-    } catch {
-      break;
-    }
+    await delay(fault.after, undefined, { signal }).catch(() => {});
+    // These strike all at once, and wait their turn.
+    if (fault.kind === "blackout") await healed();
+    if (fault.kind === "partition") await healed("partition");
+    if (signal.aborted) break;
     const victims = choose(fault, swarm, struck, held);
     if (victims === undefined) continue;
     faults++;
-    for (const name of victims.peers) struck.add(name);
-    init.onFault(victims.kind, victims.peers);
-    const work = strike(init, { ...fault, kind: victims.kind }, victims.peers, held)
-      .catch((error: unknown) => {
+    const { kind, peers } = victims;
+    init.onFault(kind, peers);
+    // The two sides of a partition are up, and may be struck.
+    const down = kind === "partition" ? [] : peers;
+    for (const name of down) struck.add(name);
+    const work = strike(init, { ...fault, kind }, peers, held)
+      .catch((error: Error) => {
         failure ??= error;
       })
       .finally(() => {
-        for (const name of victims.peers) struck.delete(name);
+        for (const name of down) struck.delete(name);
         underWay.delete(work);
       });
-    underWay.add(work);
+    underWay.set(work, kind);
   }
-  await Promise.all(underWay);
+  await healed();
   if (failure !== undefined) throw failure;
   return faults;
 }
@@ -63,6 +68,8 @@ function followHoldings(swarm: LocalSwarm): Holdings {
   const held: Holdings = new Map(swarm.peers.map(({ name, holds }) => [name, new Set(holds)]));
   swarm.onEvent((peer, event) => {
     if (event.type === "version") held.get(peer.name)!.add(event.cid);
+    // Whoever trains a path has its text.
+    if (event.type === "step") held.get(peer.name)!.add(`path ${event.path}`);
   });
   return held;
 }
@@ -74,28 +81,19 @@ function choose(
   struck: ReadonlySet<string>,
   held: Holdings,
 ): { kind: FaultKind; peers: string[] } | undefined {
+  if (kind === "partition") return { kind, peers: order.slice(0, Math.ceil(order.length / 2)) };
+  if (kind === "blackout") return { kind, peers: order };
   const up = order.filter((name) => !struck.has(name));
-  const first = up[0];
-  if (first === undefined) return undefined;
-  // These strike many at once, so nobody else may be struck at that time.
-  if (kind === "partition" || kind === "blackout") {
-    if (struck.size > 0) return undefined;
-    return { kind, peers: kind === "blackout" ? up : up.slice(0, Math.ceil(up.length / 2)) };
-  }
-  if (kind !== "wipe") return { kind, peers: [first] };
-  const spare = up.find((name) => headsElsewhere(swarm, name, struck, held));
-  return spare === undefined ? { kind: "kill", peers: [first] } : { kind, peers: [spare] };
+  if (up.length === 0) return undefined;
+  const spare = kind === "wipe" ? up.find((name) => headsElsewhere(swarm, name, held)) : up[0];
+  return spare === undefined ? { kind: "kill", peers: [up[0]!] } : { kind, peers: [spare] };
 }
 
-function headsElsewhere(
-  swarm: LocalSwarm,
-  name: string,
-  struck: ReadonlySet<string>,
-  held: Holdings,
-): boolean {
-  const others = swarm.peers.filter((peer) => peer.name !== name && !struck.has(peer.name));
-  const heads = new Set(swarm.peers.flatMap((peer) => [...peer.heads.values()]));
-  return [...heads].every((head) => others.some((peer) => held.get(peer.name)!.has(head)));
+function headsElsewhere(swarm: LocalSwarm, name: string, held: Holdings): boolean {
+  const others = swarm.peers.filter((peer) => peer.name !== name);
+  const heads = swarm.peers.flatMap((peer) => [...peer.heads.values()]);
+  const paths = [...held.get(name)!].filter((what) => what.startsWith("path "));
+  return name !== "peer-1" && [...heads, ...paths].every((head) => others.some((peer) => held.get(peer.name)!.has(head)));
 }
 
 async function strike(init: InjectInit, fault: Fault, names: string[], held: Holdings): Promise<void> {

@@ -20,12 +20,12 @@ export interface Fault {
 
 /** How often a kind comes among all faults. */
 const WEIGHTS: Record<FaultKind, number> = {
-  kill: 6,
+  kill: 5,
   pause: 4,
-  partition: 4,
+  partition: 5,
   slow: 3,
   stop: 2,
-  wipe: 2,
+  wipe: 3,
   blackout: 1,
 };
 
