@@ -44,13 +44,13 @@ import { parseRunFile } from "../../src/run/run-file.ts";
 import { runSizes } from "../../src/run/sizes.ts";
 import { createTopology } from "../../src/run/topology.ts";
 import { checkManifest, validateConfig } from "../../src/run/validate.ts";
-import { decodeRetained } from "../../src/store/retention.ts";
+import { openRetention } from "../../src/store/retention.ts";
+import { storageError } from "../../src/store/storage-error.ts";
 import { readPack } from "../../src/store/pack.ts";
 import type { Store } from "../../src/store/types.ts";
 import { createAntiEntropy } from "../../src/swarm/anti-entropy.ts";
 import { HeadRecord, headKey, headRecords } from "../../src/swarm/head-record.ts";
 import { Answer, Ask, Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
-import { decodeMoments } from "../../src/swarm/moments.ts";
 import { readEvent } from "../../node/session-events.ts";
 import { createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP, cidOf } from "../unit/outer/history.ts";
 import { key, version } from "../unit/objects/samples.ts";
@@ -349,6 +349,26 @@ const EVENTS = [
 
 // ---------------------------------------------------------------- files
 
+/** Opens a database in which the bytes are what `lineage:lower/1` retains, as `openNode` does. */
+async function readRetained(bytes: Uint8Array): Promise<unknown> {
+  const database = {
+    async *iterator() {
+      yield ["/pathweave/retained/lineage%3Alower%2F1", bytes];
+    },
+    get: async () => undefined,
+    put: async () => {},
+  };
+  try {
+    const retention = await openRetention(
+      database as unknown as Parameters<typeof openRetention>[0],
+      undefined as unknown as Parameters<typeof openRetention>[1],
+    );
+    return retention.retained("lineage:lower/1");
+  } catch (error) {
+    throw storageError(error, folder);
+  }
+}
+
 const folder = mkdtempSync(join(tmpdir(), "pathweave-fuzz-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 function fileOf(name: string, bytes: Uint8Array): string {
@@ -525,22 +545,7 @@ export const TARGETS: readonly Target[] = [
     mutate: mutateCbor,
     throws: [StorageError],
     weight: 10,
-    decode: (bytes) => decodeRetained(bytes),
-  },
-  {
-    name: "optimizer moments",
-    corpus: [
-      dagCbor.encode({
-        round: 3,
-        step: 75,
-        firstMoment: new Uint8Array(80),
-        secondMoment: new Uint8Array(80),
-      }),
-    ],
-    mutate: mutateCbor,
-    throws: [],
-    weight: 5,
-    decode: (bytes) => decodeMoments(bytes, 20),
+    decode: readRetained,
   },
   {
     name: "identity",
