@@ -12,6 +12,7 @@ import { NetworkError } from "../src/errors.ts";
 import type { Level } from "../src/log.ts";
 import { encodeInvite } from "../src/run/invite.ts";
 import type { SessionEvent } from "./peer-session.ts";
+import { readEvent } from "./session-events.ts";
 
 const PEER = fileURLToPath(new URL("./pathweave.ts", import.meta.url));
 const BOOTSTRAP = fileURLToPath(new URL("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
@@ -124,8 +125,8 @@ export class PeerProcess {
   }
 
   #read(line: string): void {
-    if (!line.startsWith("{")) return;
-    const event = JSON.parse(line) as SessionEvent;
+    const event = readEvent(line);
+    if (event === undefined) return;
     if (event.type === "started") this.#ready.resolve();
     else if (event.type === "version") this.holds.add(event.cid);
     else if (event.type === "head") {

@@ -38,7 +38,7 @@ import { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
 import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
 import type { Topology } from "./run/types.ts";
-import { validateConfig } from "./run/validate.ts";
+import { checkManifest, validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
 import { readPack, writePack } from "./store/pack.ts";
 import { hasCode, storageError } from "./store/storage-error.ts";
@@ -219,6 +219,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const { config } = manifest;
   validateConfig(config);
   const topology = createTopology(config);
+  checkManifest(manifest, topology);
   const shape = modelShape(config.model);
   const specs = parameterSpecs(shape);
   const sizes = runSizes(config, topology, elementsOfParts(shape));

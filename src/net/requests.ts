@@ -17,9 +17,13 @@ export const MAX_REQUEST_BYTES = 4 << 20;
 export const REQUEST_DEADLINE_MS = 60_000;
 const MAX_REASON_BYTES = 400;
 const PIECE_BYTES = 64 << 10;
+/** A message of 4 MiB in packets of 64 bytes. */
+const MAX_PIECES = 65_536;
 const ANSWER = 0;
 const REFUSAL = 1;
 
+/** What a stream yields. */
+export type Pieces = AsyncIterable<Parameters<Stream["send"]>[0]>;
 export type Requests = Pick<Network, "handle" | "request">;
 
 export function createRequests(libp2p: Libp2p, log: Logger): Requests {
@@ -33,7 +37,7 @@ export function createRequests(libp2p: Libp2p, log: Logger): Requests {
         try {
           const what = `Answering ${protocol} to ${from}`;
           await withDeadline(what, REQUEST_DEADLINE_MS, gone.signal, async (signal) => {
-            const request = await receive(stream, MAX_REQUEST_BYTES);
+            const request = await firstMessage(stream, MAX_REQUEST_BYTES);
             await send(stream, await answer(() => handler(from, request), protocol, log), signal);
             stream.removeEventListener("close", lost);
             await stream.close({ signal });
@@ -66,7 +70,7 @@ export function createRequests(libp2p: Libp2p, log: Logger): Requests {
         either.addEventListener("abort", abort);
         try {
           // Listen first: the peer may refuse before it has read all.
-          const received = receive(stream, MAX_REQUEST_BYTES + 1);
+          const received = firstMessage(stream, MAX_REQUEST_BYTES + 1);
           received.catch(() => {});
           await send(stream, data, either);
           await stream.close({ signal: either });
@@ -115,11 +119,12 @@ function printable(text: string): string {
   return text.replaceAll(/\p{C}/gu, " ");
 }
 
-/** The first message on the stream. A stream that is cut ends without an error, so the length decides. */
-async function receive(stream: Stream, maxDataLength: number): Promise<Uint8Array> {
+/** The first message of a stream. A stream that is cut ends without an error, so the length decides. */
+export async function firstMessage(source: Pieces, maxDataLength: number): Promise<Uint8Array> {
   const message = await pipe(
-    stream,
-    (source) => decode(source, { maxDataLength }),
+    source,
+    countPieces,
+    (pieces) => decode(pieces, { maxDataLength }),
     async (messages) => {
       for await (const first of messages) return first.subarray();
       return undefined;
@@ -127,6 +132,15 @@ async function receive(stream: Stream, maxDataLength: number): Promise<Uint8Arra
   );
   if (message === undefined) throw new Error("the stream ended early");
   return message;
+}
+
+/** Refuses a stream of crumbs: each is kept with a hundred bytes of its own until the message is whole. */
+async function* countPieces(source: Pieces): Pieces {
+  let pieces = 0;
+  for await (const piece of source) {
+    if (++pieces > MAX_PIECES) throw new Error(`the message is cut into more than ${MAX_PIECES} pieces`);
+    yield piece;
+  }
 }
 
 /** Sends one message in pieces, each when the one before has left: more would pile up in memory. */

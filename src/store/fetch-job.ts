@@ -50,8 +50,8 @@ export interface FetchJob {
   signal: AbortSignal | undefined;
   source: BlockSource;
   slots: Slots;
-  /** A block is on disk. */
-  arrived(cid: CID, byteLength: number): void;
+  /** A block is on disk; the holder gave it. */
+  arrived(cid: CID, byteLength: number, holder: string): void;
 }
 
 /** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or what the disk refused. */
@@ -143,7 +143,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
       patience.arrived(performance.now());
       if (!wants.delete(want)) return;
       want.done.abort();
-      job.arrived(want.cid, byteLength);
+      job.arrived(want.cid, byteLength, peer);
     } catch (error) {
       if (error instanceof PathweaveError) end.abort(error);
       else if (end.signal.aborted || want.done.signal.aborted || lost.signal.aborted) return;

@@ -10,6 +10,18 @@ export interface FetchOptions {
   signal?: AbortSignal;
 }
 
+/** A fetch that is under way. */
+export interface FetchProgress {
+  readonly root: CID | undefined;
+  /** Blocks that were not on this disk, and how many of them are by now. */
+  readonly blocks: number;
+  arrived: number;
+  bytes: number;
+  /** Peers that are asked, and those of them that gave something. */
+  readonly holders: readonly string[];
+  from: string[];
+}
+
 /** Bytes moved by block exchange since the start. */
 export interface TransferCount {
   bytesIn: number;
@@ -47,6 +59,8 @@ export interface Store {
   readState(name: string): Promise<Uint8Array | undefined>;
   writeState(name: string, bytes: Uint8Array): Promise<void>;
   readonly transferred: TransferCount;
+  /** The fetches of blocks that are under way. */
+  fetches(): FetchProgress[];
 }
 
 /** Tensors as objects: what the outer update and the assembly of a path need from the store. */

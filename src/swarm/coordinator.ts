@@ -7,10 +7,12 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
+import type { FetchProgress } from "../store/types.ts";
 import { createLeases, type Lease, precedence, type Slot, slotKey, yields } from "./leases.ts";
-import { createMembership, type Member } from "./membership.ts";
+import { createMembership } from "./membership.ts";
 import type { Heartbeat, LeaseNotice } from "./messages.ts";
 import { ownersOf, rendezvous } from "./ownership.ts";
+import { describeWait, type Expected, type MissingWork, type Wait } from "./waiting.ts";
 
 /** What one version can list; more are folded in the next. */
 const MAX_CONTRIBUTIONS = 8192;
@@ -65,6 +67,8 @@ export class Coordinator {
   /** When the first contribution to a module's next generation was seen, by head. */
   readonly #firstPending = new Map<string, Closable>();
   readonly #closable = new Map<string, Closable>();
+  /** When all contributions to a module's next generation were known to be announced, by head. */
+  readonly #announced = new Map<string, Closable>();
   readonly #folding = new Set<string>();
   /** Contributions whose outer gradient is on this disk; only these can be folded here. */
   readonly #available = new Set<string>();
@@ -402,25 +406,88 @@ export class Coordinator {
   }
 
   /** What this peer waits for, in words with names and ages; undefined when it works or nothing is left. */
-  waitingFor(now: number): string | undefined {
-    if (this.#own?.started === true || this.done()) return undefined;
-    const ago = (member: Member | undefined): string =>
-      member === undefined ? "not seen yet" : `last seen ${Math.round((now - member.lastSeen) / 1000)} s ago`;
-    for (const slot of this.openSlots()) {
-      for (const module of this.#init.topology.modulesOfPath(slot.path)) {
-        const head = this.lineage(module).head();
-        if (head.generation >= slot.round) continue;
-        const missing = this.lineage(module)
-          .expected(head.generation + 1)
-          .filter((s) => !this.#hasContribution(module, s));
-        const what =
-          missing.length > 0
-            ? `contributions of path ${missing.map((s) => s.path).join(", ")}`
-            : `owner ${this.owners(module, now)[0] ?? "(none)"} ${ago(this.membership.member(this.owners(module, now)[0] ?? ""))}`;
-        return `round ${slot.round} of path ${slot.path} waits for ${module} generation ${head.generation + 1}: ${what}`;
-      }
+  waitingFor(now: number, fetches: readonly FetchProgress[] = []): string | undefined {
+    const wait = this.done() ? undefined : this.#waitOf(now, fetches);
+    return wait === undefined ? undefined : describeWait(wait, now);
+  }
+
+  #waitOf(now: number, fetches: readonly FetchProgress[]): Wait | undefined {
+    if (this.#own !== undefined) return this.#waitOfOwn(this.#own, fetches);
+    const { role, config } = this.#init;
+    const others = this.membership.live(now).length;
+    if (role === "observer" && others === 0) return { for: "peers" };
+    const until = this.#init.now + LISTEN_HEARTBEATS * config.swarm.heartbeatSeconds * 1000;
+    if (role === "worker" && now < until) return { for: "claims", until };
+    const open = this.openSlots();
+    for (const slot of open)
+      for (const module of this.#init.topology.modulesOfPath(slot.path))
+        if (this.lineage(module).head().generation < slot.round)
+          return this.#waitOfModule(module, slot.round, fetches, now);
+    const [next] = open.toSorted((a, b) => a.round - b.round);
+    if (next === undefined) return undefined;
+    const missing = open.filter(({ round }) => round === next.round).map((slot) => this.#missing(slot, now));
+    return { for: "slots", round: next.round, missing };
+  }
+
+  /** Of a peer that has claimed a slot: what it lacks before the first step. */
+  #waitOfOwn(
+    { slot, claimed, started, progress }: OwnLease,
+    fetches: readonly FetchProgress[],
+  ): Wait | undefined {
+    const { round, path } = slot;
+    if (!started)
+      return { for: "rivals", round, path, until: claimed + this.#init.config.swarm.settleSeconds * 1000 };
+    if (progress > 0) return undefined;
+    for (const module of this.#init.topology.modulesOfPath(path)) {
+      const { generation, parameters, momentum } = this.lineage(module).head();
+      const fetch = fetches.find(
+        ({ root }) => root?.equals(parameters) || (momentum !== null && root?.equals(momentum)),
+      );
+      if (fetch !== undefined)
+        return { for: "blocks", round, what: `${module} generation ${generation}`, fetch };
     }
-    return undefined;
+    const fetch = fetches.find(({ root }) => root === undefined);
+    return fetch && { for: "blocks", round, what: `the shard of path ${path}`, fetch };
+  }
+
+  /** Why a module's next generation is not there: its work, its outer gradients or its owner. */
+  #waitOfModule(module: string, round: number, fetches: readonly FetchProgress[], now: number): Wait {
+    const lineage = this.lineage(module);
+    const head = lineage.head();
+    const { generation } = head;
+    const missing = lineage.expected(generation + 1).filter((slot) => !this.#hasContribution(module, slot));
+    if (missing.length > 0) {
+      const work = missing.map((slot) => this.#missing(slot, now));
+      return { for: "contributions", round, module, generation, missing: work };
+    }
+    const deltas = lineage.pending().map(({ delta }) => delta);
+    const fetch = fetches.find(({ root }) => deltas.some((delta) => root?.equals(delta)));
+    if (fetch !== undefined) return { for: "blocks", round, what: `an outer gradient of ${module}`, fetch };
+    // A peer without the outer gradients cannot tell when the generation could be closed, but when all were announced.
+    const since = this.#closable.get(module)?.since ?? this.#since(this.#announced, module, head.cid, now);
+    const owners = this.owners(module, now);
+    const duty = Math.min(Math.floor((now - since) / this.ownerDelayMs), owners.length - 1);
+    const peer = owners[duty];
+    const member = peer === undefined ? undefined : this.membership.member(peer);
+    // The next in line takes over after a while; the last one's duty passes on when it counts as gone.
+    const takeover =
+      duty < owners.length - 1 || member === undefined
+        ? since + (duty + 1) * this.ownerDelayMs
+        : member.lastSeen + member.timeout;
+    const owner = peer === undefined ? undefined : this.#expected(peer);
+    return { for: "owner", round, module, generation, owner, takeover };
+  }
+
+  #missing(slot: Slot, now: number): MissingWork {
+    const [lease] = this.leases.on(slot, now);
+    if (lease === undefined) return { path: slot.path };
+    const { holder, progress, expires } = lease;
+    return { path: slot.path, holder: { ...this.#expected(holder), progress, expires } };
+  }
+
+  #expected(peer: string): Expected {
+    const lastSeen = peer === this.#init.self ? undefined : (this.membership.member(peer)?.lastSeen ?? null);
+    return { peer, lastSeen };
   }
 }
 

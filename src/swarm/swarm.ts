@@ -27,6 +27,7 @@ import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
 import { concatenate, createModuleStates, elementsOf } from "./module-states.ts";
 import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
+import { createWaitReport } from "./waiting.ts";
 
 const TICK_MS = 500;
 /** Longest time for one peer to deliver the tensors of one module. */
@@ -89,7 +90,7 @@ export class Swarm {
   #lastSlot: Slot | undefined;
   #tokensPerSecond = 0;
   #sequence = 0;
-  #waiting: string | undefined;
+  readonly #reportWait;
   #done = false;
   #provided = false;
   /** Tasks whose failure has been said, the latest of them. */
@@ -101,6 +102,7 @@ export class Swarm {
     this.#init = init;
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
+    this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
     // Whoever does not wait for it must not be ended by it.
     this.#failed.promise.catch(() => {});
     this.coordinator = new Coordinator({
@@ -303,10 +305,7 @@ export class Swarm {
       this.#lastHead.set(module, head.cid.toString());
       this.#init.emit({ type: "head", module, generation: head.generation, cid: head.cid.toString() });
     }
-    const waiting = this.coordinator.waitingFor(now);
-    if (waiting !== this.#waiting && waiting !== undefined)
-      this.#init.emit({ type: "waiting", reason: waiting });
-    this.#waiting = waiting;
+    this.#reportWait(this.coordinator.waitingFor(now, this.#init.store.fetches()), now);
     const done = this.coordinator.done();
     if (done && !this.#done) this.#init.emit({ type: "done" });
     this.#done = done;
