@@ -12,7 +12,6 @@ import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
-import writeFileAtomic from "write-file-atomic";
 import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
@@ -39,6 +38,7 @@ import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
 import type { Topology } from "./run/types.ts";
 import { validateConfig } from "./run/validate.ts";
+import { writeAtomically } from "./store/atomic-file.ts";
 import { openNode } from "./store/helia.ts";
 import { readPack, writePack } from "./store/pack.ts";
 import { hasCode, storageError } from "./store/storage-error.ts";
@@ -170,7 +170,7 @@ export async function readInvite(directory: string): Promise<Invite | undefined>
 
 export async function writeInvite(directory: string, invite: string): Promise<void> {
   try {
-    await writeFileAtomic(join(directory, "invite"), Buffer.from(`${invite}\n`), { mode: 0o600 });
+    await writeAtomically(join(directory, "invite"), Buffer.from(`${invite}\n`));
   } catch (error) {
     throw storageError(error, directory);
   }
