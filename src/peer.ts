@@ -12,7 +12,6 @@ import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
-import writeFileAtomic from "write-file-atomic";
 import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
@@ -31,7 +30,7 @@ import { libp2pOptions } from "./net/options.ts";
 import type { NodeConfig } from "./net/types.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
 import { Manifest, type ShardReference } from "./objects/manifest.ts";
-import { type TensorDescription, TensorPack } from "./objects/tensor-pack.ts";
+import type { TensorDescription } from "./objects/tensor-pack.ts";
 import { createRouter } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
 import { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
@@ -39,8 +38,9 @@ import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
 import type { Topology } from "./run/types.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
+import { writeAtomically } from "./store/atomic-file.ts";
 import { openNode } from "./store/helia.ts";
-import { readPack, writePack } from "./store/pack.ts";
+import { createPacks } from "./store/pack.ts";
 import { hasCode, storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
 import { discover } from "./swarm/discovery.ts";
@@ -128,24 +128,7 @@ export async function openDirectory(
     await node.stop();
     throw error;
   }
-  return { network, store: node.store, packs: packsOf(node.store), stop: () => node.stop() };
-}
-
-function packsOf(store: Store): Packs {
-  const blocks = async (cid: CID): Promise<CID[] | undefined> => {
-    const bytes = await store.local(cid);
-    return bytes === undefined ? undefined : [cid, ...TensorPack.decode(bytes).chunks];
-  };
-  return {
-    write: (pack) => writePack(store, pack),
-    read: (cid, options) => readPack(store, cid, options),
-    blocks: async (cid) => (await blocks(cid)) ?? [cid],
-    async complete(cid) {
-      const cids = await blocks(cid);
-      if (cids === undefined) return false;
-      return (await Promise.all(cids.map((chunk) => store.has(chunk)))).every(Boolean);
-    },
-  };
+  return { network, store: node.store, packs: createPacks(node.store), stop: () => node.stop() };
 }
 
 async function makeDirectory(directory: string): Promise<void> {
@@ -170,7 +153,7 @@ export async function readInvite(directory: string): Promise<Invite | undefined>
 
 export async function writeInvite(directory: string, invite: string): Promise<void> {
   try {
-    await writeFileAtomic(join(directory, "invite"), Buffer.from(`${invite}\n`), { mode: 0o600 });
+    await writeAtomically(join(directory, "invite"), Buffer.from(`${invite}\n`));
   } catch (error) {
     throw storageError(error, directory);
   }
@@ -272,7 +255,6 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
       ? undefined
       : createPathTrainer({
           engine: await createEngine({ shape, batchSize: config.training.batchSize, ...options.device }),
-          store,
           training: config.training,
           learningRate: learningRateSchedule(config.training, totalSteps),
           batches: async (path, replica) => {

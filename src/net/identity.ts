@@ -52,7 +52,8 @@ async function readIdentity(path: string, log: Logger): Promise<PrivateKey | und
 async function createIdentity(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const key = await generateKeyPair("Ed25519");
-  const temporary = `${path}.${randomUUID()}`;
+  // The ending by which the store knows what a killed process left.
+  const temporary = `${path}.${randomUUID()}.unfinished`;
   const file = await open(temporary, "wx", 0o600);
   try {
     await file.writeFile(`${Buffer.from(privateKeyToProtobuf(key)).toString("base64")}\n`);

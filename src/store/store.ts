@@ -7,7 +7,6 @@ import { type BlockSource, runFetchJob, WANTS_PER_HOLDER } from "./fetch-job.ts"
 import type { Retention } from "./retention.ts";
 import { createSlots } from "./slots.ts";
 import type { StateFiles } from "./state.ts";
-import { storageError } from "./storage-error.ts";
 import type { FetchOptions, FetchProgress, Store } from "./types.ts";
 
 const SHA2_256 = 0x12;
@@ -90,12 +89,8 @@ export function createStore(parts: StoreParts): Store {
         await blocks.put(block.cid, block.bytes);
         list.push(block);
       }
-      try {
-        for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
-          await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => blocks.sync(cid)));
-      } catch (error) {
-        throw storageError(error, blocks.path);
-      }
+      for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
+        await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => blocks.sync(cid)));
     },
     has: (cid) => blocks.has(cid),
     local: (cid) => blocks.read(cid),
@@ -114,11 +109,22 @@ export function createStore(parts: StoreParts): Store {
       return bytes;
     },
     fetch: (cids, options = {}) => fetchMissing(cids, options),
-    retain: (owner, cids) => retention.retain(owner, cids),
-    release: (owner) => retention.release(owner),
+    retain: (owner, cids) => retention.retain([[owner, cids]]),
+    retainTogether: (changes) => retention.retain(changes),
+    release: (owner) => retention.retain([[owner, []]]),
     retained: async (owner) => retention.retained(owner),
     owners: async () => retention.owners(),
     sweep: () => retention.sweep(),
+    get complete() {
+      return retention.complete;
+    },
+    rebuilt: () => retention.rebuilt(),
+    async *all() {
+      for await (const { cid } of blocks.getAll()) {
+        const bytes = await blocks.read(cid);
+        if (bytes !== undefined) yield bytes;
+      }
+    },
     readState: (name) => state.read(name),
     writeState: (name, bytes) => state.write(name, bytes),
     fetches: () => [...jobs],

@@ -135,6 +135,11 @@ export class Coordinator {
     this.#available.delete(contribution.toString());
   }
 
+  /** Whether nobody is expected to bring its outer gradient any more. */
+  isLost(contribution: CID): boolean {
+    return this.#lost.has(contribution.toString());
+  }
+
   isAvailable(contribution: CID): boolean {
     return this.#available.has(contribution.toString());
   }
@@ -249,7 +254,8 @@ export class Coordinator {
    * its tensors. Should it come back, its work is late like any other.
    */
   #noteLost(now: number): void {
-    const live = new Set(this.membership.live(now).map((member) => member.peer)).add(this.#init.self);
+    // Not this peer itself: what it has is available, and what its disk lost nobody brings.
+    const live = new Set(this.membership.live(now).map((member) => member.peer));
     const orphans = new Map<string, number>();
     this.#lost.clear();
     for (const lineage of this.#init.lineages.values())

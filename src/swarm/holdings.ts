@@ -3,13 +3,14 @@
  * should have them, and lets go of what is old.
  */
 import type { CID } from "multiformats/cid";
-import { InvalidObjectError, messageOf } from "../errors.ts";
+import { InvalidObjectError, messageOf, UnavailableError } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import { hash64 } from "../random.ts";
 import type { Store } from "../store/types.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
+import { deltaOwner } from "./round.ts";
 import type { Packs, SwarmEvent } from "./types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
@@ -85,7 +86,7 @@ export class Holdings {
         this.#deltaHolders(contribution),
         this.#init.signal(FETCH_MS),
       );
-      await this.#retainDelta(contribution);
+      await this.retainDelta(contribution);
     } catch (error) {
       this.#retry.set(key, performance.now() + BACKOFF_MS);
       throw error;
@@ -100,9 +101,15 @@ export class Holdings {
   }
 
   /** θ of a version, from disk or from its holders. */
-  parameters(version: KnownVersion, signal: AbortSignal): Promise<Float32Array> {
+  async parameters(version: KnownVersion, signal: AbortSignal): Promise<Float32Array> {
     const either = AbortSignal.any([signal, this.#init.signal(FETCH_MS)]);
-    return this.#init.states.parameters(version, this.#holders(version), either);
+    try {
+      return await this.#init.states.parameters(version, this.#holders(version), either);
+    } catch (error) {
+      // A block was damaged and nobody has another; the next try may fold the version again.
+      this.#versions.delete(version.cid.toString());
+      throw error;
+    }
   }
 
   /** Makes the next version of a module. Its tensors are on this disk when it resolves. */
@@ -155,12 +162,20 @@ export class Holdings {
     if (await this.#isOnDisk(version)) return this.#retainVersion(version);
     const lineage = this.#init.lineage(version.module);
     const parent = version.parent === null ? undefined : lineage.version(version.parent);
-    const verify = this.#verifies(version) && parent !== undefined && (await this.#isOnDisk(parent));
-    if (verify) await this.#verify(lineage, parent, version);
-    else await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
+    const foldable = parent !== undefined && (await this.#isOnDisk(parent));
+    let fold = foldable && this.#verifies(version);
+    if (!fold)
+      try {
+        await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
+      } catch (error) {
+        // Nobody has it: its own blocks may have been damaged on the only disk.
+        if (!foldable || !(error instanceof UnavailableError)) throw error;
+        fold = true;
+      }
+    if (fold) await this.#verify(lineage, parent!, version);
     await this.#retainVersion(version);
     this.announced(version.cid, this.#init.self);
-    this.#emitVersion(version, verify ? "verified" : "fetched", began);
+    this.#emitVersion(version, fold ? "verified" : "fetched", began);
   }
 
   /** Whether the run's policy has this peer fold a version again; `sample` is another choice for each peer. */
@@ -190,12 +205,18 @@ export class Holdings {
       );
     }
     lineage.confirm(version.cid);
-    for (const contribution of contributions) await this.#retainDelta(contribution);
+    for (const contribution of contributions) await this.retainDelta(contribution);
   }
 
-  #fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
+  async #fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
     const holders = (contribution: KnownContribution): string[] => this.#deltaHolders(contribution);
-    return this.#init.states.fold(parent, contributions, holders, this.#init.signal(FETCH_MS));
+    const signal = this.#init.signal(FETCH_MS);
+    try {
+      return await this.#init.states.fold(parent, this.#holders(parent), contributions, holders, signal);
+    } catch (error) {
+      this.#versions.delete(parent.cid.toString());
+      throw error;
+    }
   }
 
   async #isOnDisk({ parameters, momentum }: KnownVersion): Promise<boolean> {
@@ -233,10 +254,10 @@ export class Holdings {
     await this.#releaseOld(version.module);
   }
 
-  async #retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
-    const { archive, packs, store } = this.#init;
-    if (archive) return;
-    await store.retain(`delta:${module}:${round}:${cid}`, await packs.blocks(delta));
+  /** Keeps an outer gradient that is on this disk until it is old. */
+  async retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
+    const { packs, store } = this.#init;
+    await store.retain(deltaOwner(module, round, cid), await packs.blocks(delta));
   }
 
   /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */

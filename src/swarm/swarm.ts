@@ -13,7 +13,6 @@ import type { Manifest } from "../objects/manifest.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
 import { dagCborCid, kindOf } from "../objects/object.ts";
 import { Version } from "../objects/version.ts";
-import { encodeTensors } from "../outer/codec.ts";
 import { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
@@ -25,7 +24,9 @@ import type { Slot } from "./leases.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
-import { concatenate, createModuleStates, elementsOf } from "./module-states.ts";
+import { concatenate, createModuleStates } from "./module-states.ts";
+import { createPathStates, type PathStates } from "./path-states.ts";
+import { type FinishedRound, writeRound } from "./round.ts";
 import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 
@@ -76,6 +77,7 @@ export class Swarm {
   readonly #init: SwarmInit;
   readonly #holdings: Holdings;
   readonly #records;
+  readonly #pathStates: PathStates;
   readonly #antiEntropy;
   readonly #lineages = new Map<string, Lineage>();
   readonly #log: Logger;
@@ -115,6 +117,7 @@ export class Swarm {
       now: performance.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
+    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
     this.#holdings = new Holdings({
       self: network.peerId,
       config: manifest.config,
@@ -193,8 +196,11 @@ export class Swarm {
     await Promise.allSettled(this.#tasks);
     this.#init.network.unsubscribe(this.#topic());
     for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
-    await this.#records.flush();
-    await this.#init.trainer?.close();
+    try {
+      await this.#records.flush();
+    } finally {
+      await this.#init.trainer?.close();
+    }
   }
 
   lineage(module: string): Lineage {
@@ -333,6 +339,11 @@ export class Swarm {
     const lineage = this.lineage(module);
     for (const contribution of lineage.pending()) {
       if (this.coordinator.isAvailable(contribution.cid)) continue;
+      if (contribution.signer === this.#init.network.peerId && this.coordinator.isLost(contribution.cid)) {
+        // So that the slot is trained again, by this peer, too, whose second contribution would be one too many.
+        this.#reject(contribution, "its outer gradient was damaged on the only disk that had it");
+        continue;
+      }
       if (!this.#holdings.wantsDelta(contribution, now)) continue;
       this.#run(`outer gradient of ${module} from ${contribution.signer}`, async () => {
         try {
@@ -406,9 +417,11 @@ export class Swarm {
       );
       const start = concatenate(parts);
       const end = start.slice();
+      const previous = await this.#pathStates.load(slot, start.length);
       const trained = await this.#init.trainer!.train(
         slot,
         end,
+        previous?.moments,
         (step) => {
           this.coordinator.progress(step.step / step.steps);
           this.#init.emit({ type: "step", ...step });
@@ -417,7 +430,9 @@ export class Swarm {
       );
       this.#tokensPerSecond = trained.tokensPerSecond;
       signal.throwIfAborted();
-      await this.#contribute(slot, bases, start, end, trained);
+      const { batchSize } = this.#config.training;
+      const tokens = trained.steps * batchSize * this.#config.model.sequenceLength;
+      await this.#contribute({ ...trained, slot, bases, start, end, tokens, previous });
       this.#init.emit({ type: "lease", state: "completed", ...slot });
     } catch (error) {
       // Giving up is a decision, and has been announced as one.
@@ -432,45 +447,28 @@ export class Swarm {
     }
   }
 
-  async #contribute(
-    slot: Slot,
-    bases: KnownVersion[],
-    start: Float32Array,
-    end: Float32Array,
-    trained: { steps: number; loss: number },
-  ): Promise<void> {
-    const { batchSize } = this.#config.training;
-    const tokens = trained.steps * batchSize * this.#config.model.sequenceLength;
-    const blocks: { module: string; bytes: Uint8Array }[] = [];
-    let offset = 0;
-    for (const base of bases) {
-      const tensors = this.#init.tensors(base.module);
-      const delta = new Float32Array(elementsOf(tensors));
-      for (let i = 0; i < delta.length; i++) delta[i] = start[offset + i]! - end[offset + i]!;
-      offset += delta.length;
-      const { codec } = this.#config.outer;
-      const cid = await this.#init.packs.write({ tensors, codec, bytes: encodeTensors(delta, codec) });
-      const { bytes } = await Contribution.seal(
-        {
-          run: this.#init.run,
-          module: base.module,
-          round: slot.round,
-          path: slot.path,
-          replica: slot.replica,
-          base: base.cid,
-          delta: cid,
-          tokens,
-          steps: trained.steps,
-          loss: trained.loss,
-        },
-        this.#init.network.privateKey,
-      );
-      blocks.push({ module: base.module, bytes });
-    }
-    for (const { bytes } of blocks) await this.#ingest(bytes, this.#init.network.peerId);
+  async #contribute(round: FinishedRound): Promise<void> {
+    const { run, packs, network, tensors } = this.#init;
+    const { contributions, retain } = await writeRound(
+      {
+        run,
+        packs,
+        tensors,
+        privateKey: network.privateKey,
+        codec: this.#config.outer.codec,
+        states: this.#pathStates,
+      },
+      round,
+    );
     // On disk before anybody hears of it, so that a crash cannot take back what was announced.
-    await this.#records.flush();
-    for (const { module, bytes } of blocks) await this.#announce(module, bytes);
+    await this.#records.flush(async () => {
+      for (const { bytes } of contributions) await this.#ingest(bytes, network.peerId);
+      return retain;
+    });
+    for (const [index, { cid, bytes }] of contributions.entries()) {
+      this.coordinator.available(cid);
+      await this.#announce(round.bases[index]!.module, bytes);
+    }
   }
 
   async #fold(module: string, parent: KnownVersion, contributions: KnownContribution[]): Promise<void> {
@@ -601,14 +599,23 @@ export class Swarm {
       );
     }
     let records = 0;
-    for (const { name } of topology.modules)
-      for await (const bytes of this.#records.restore(name)) {
-        await this.#ingest(bytes, this.#init.network.peerId);
-        records++;
-      }
-    for (const lineage of this.#lineages.values())
+    for await (const bytes of this.#records.restore()) {
+      await this.#ingest(bytes, this.#init.network.peerId);
+      records++;
+    }
+    for (const lineage of this.#lineages.values()) {
       for (const contribution of lineage.pending())
-        if (await this.#holdings.hasDelta(contribution)) this.coordinator.available(contribution.cid);
+        if (await this.#holdings.hasDelta(contribution)) {
+          await this.#holdings.retainDelta(contribution);
+          this.coordinator.available(contribution.cid);
+        }
+      const [missing] = lineage.missing();
+      if (missing !== undefined)
+        this.#log.warn(
+          `the lineage of ${lineage.module} on this disk lacks ${missing.toString()}; it goes on from generation ` +
+            `${lineage.head().generation} until a peer that has the rest is met`,
+        );
+    }
     if (records > 0) this.#log.info(`restored ${records} records of the lineage from disk`);
   }
 

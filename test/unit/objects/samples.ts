@@ -6,6 +6,7 @@ import type { Contribution } from "../../../src/objects/contribution.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "../../../src/objects/data.ts";
 import { Manifest } from "../../../src/objects/manifest.ts";
 import { type ObjectKind, dagCborCid, rawBlock } from "../../../src/objects/object.ts";
+import { PathStateObject } from "../../../src/objects/path-state.ts";
 import { TensorPack } from "../../../src/objects/tensor-pack.ts";
 import { Version } from "../../../src/objects/version.ts";
 
@@ -109,6 +110,13 @@ export const samples: Sample[] = [
     endOfText: 0,
     chunks: [chunk("tokens 0"), chunk("tokens 1")],
     lengths: [chunk("lengths")],
+  }),
+  sample("path-state", PathStateObject, {
+    round: 2,
+    path: 5,
+    replica: 1,
+    step: 75,
+    tensors: node("tensors"),
   }),
 ];
 
