@@ -1,6 +1,7 @@
 import type { CID } from "multiformats/cid";
 import type { Codec, TensorDescription, TensorPack } from "../objects/tensor-pack.ts";
 import type { FetchOptions } from "../store/types.ts";
+import type { Offence } from "./conduct.ts";
 import type { Slot } from "./leases.ts";
 
 /** Tensors as IPFS objects (`src/store/pack.ts`). */
@@ -70,5 +71,9 @@ export type SwarmEvent =
     }
   | { type: "head"; module: string; generation: number; cid: string }
   | { type: "rejected"; module: string; cid: string; reason: string }
+  /** A peer did what no honest peer does; see `src/swarm/conduct.ts`. */
+  | { type: "offence"; peer: string; offence: Offence; reason: string; score: number; cid?: string }
+  /** A peer is shut out for a time. */
+  | { type: "blocked"; peer: string; offence: Offence; reason: string; seconds: number }
   | { type: "waiting"; reason: string }
   | { type: "done" };
