@@ -155,6 +155,11 @@ function textView(): View {
         case "rejected":
           progress.line(`rejected ${event.cid} of ${event.module}: ${event.reason}`);
           break;
+        case "blocked":
+          progress.line(
+            `blocked peer ${short(event.peer)} for ${formatDuration(1000 * event.seconds)}, ${event.offence}: ${event.reason}`,
+          );
+          break;
         case "waiting":
           progress.update(event.reason);
           break;

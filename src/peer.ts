@@ -44,6 +44,7 @@ import { createPacks } from "./store/pack.ts";
 import { hasCode, storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
 import { discover } from "./swarm/discovery.ts";
+import { createEvidenceLog } from "./swarm/evidence.ts";
 import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
 import { createPathTrainer } from "./swarm/path-trainer.ts";
 import { Swarm } from "./swarm/swarm.ts";
@@ -281,6 +282,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     topology,
     tensors: (module) => tensorsOf.get(module)!,
     sources: () => [...providers],
+    evidence: createEvidenceLog(join(directory, "evidence.ndjson")),
     trainer,
     archive: options.archive,
     memoryBytes: process.availableMemory(),

@@ -12,6 +12,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { messageOf, NetworkError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
+import { createBlocking } from "./blocking.ts";
 import { type BootstrapFailure, createBootstrapDialer } from "./bootstrap-dialer.ts";
 import { withDeadline } from "./deadline.ts";
 import { createGossip } from "./gossip.ts";
@@ -77,13 +78,15 @@ export function createNetwork(
 ): SwarmNetwork {
   const own = log.component("net");
   const bootstrap = createBootstrapDialer(libp2p, config.bootstrap, own);
+  const { judge, ...blocking } = createBlocking(libp2p);
   libp2p.addEventListener("start", () => bootstrap.start());
   libp2p.addEventListener("stop", () => bootstrap.stop());
   if (libp2p.status === "started") bootstrap.start();
 
   return {
-    ...createGossip(libp2p.services.pubsub, own),
-    ...createRequests(libp2p, own),
+    ...blocking,
+    ...createGossip(libp2p.services.pubsub, own, judge),
+    ...createRequests(libp2p, own, judge),
     ...createRouting(libp2p, config.records),
     peerId: libp2p.peerId.toString(),
     privateKey: config.privateKey,

@@ -10,7 +10,7 @@ import { pipe } from "it-pipe";
 import { messageOf, NetworkError, PathweaveError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { withDeadline } from "./deadline.ts";
-import type { Network } from "./types.ts";
+import type { Network, PeerJudge } from "./types.ts";
 
 export const MAX_REQUEST_BYTES = 4 << 20;
 /** For a whole exchange. 4 MiB take 17 s at 2 Mbit/s. */
@@ -26,10 +26,11 @@ const REFUSAL = 1;
 export type Pieces = AsyncIterable<Parameters<Stream["send"]>[0]>;
 export type Requests = Pick<Network, "handle" | "request">;
 
-export function createRequests(libp2p: Libp2p, log: Logger): Requests {
+export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJudge): Requests {
   return {
     async handle(protocol, handler) {
       const serve = async (stream: Stream, from: string): Promise<void> => {
+        if (blocked(from)) return stream.abort(new Error("this peer is blocked"));
         // Nobody waits for the answer any more.
         const gone = new AbortController();
         const lost = (): void => gone.abort();

@@ -8,6 +8,8 @@ export interface GossipHandler {
   /** Runs before anything is forwarded or delivered. `from` is the verified author. */
   validate(from: string, data: Uint8Array): Verdict | Promise<Verdict>;
   deliver(from: string, data: Uint8Array): void;
+  /** Told of what was rejected, for its size too. */
+  rejected?(from: string, data: Uint8Array, reason: string): void;
 }
 
 /** A namespace of DHT records, such as module heads. */
@@ -27,6 +29,14 @@ export interface Connection {
   peer: string;
   address: string;
   direction: "inbound" | "outbound";
+}
+
+/** What is thought of peers. */
+export interface PeerJudge {
+  /** How much a peer's gossip score is lowered; at 80 it is not listened to. */
+  penalty(peer: string): number;
+  /** Whether a peer is kept out: no connection, no answer. */
+  blocked(peer: string): boolean;
 }
 
 /** The network as the swarm sees it. Every await takes or has a deadline; failures name their reason. */
@@ -51,6 +61,10 @@ export interface Network {
   getRecord(key: string, signal?: AbortSignal): Promise<Uint8Array | undefined>;
   handle(protocol: string, handler: RequestHandler): Promise<void>;
   request(peer: string, protocol: string, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Asks this judge from now on. */
+  judgeBy(judge: PeerJudge): void;
+  /** Closes all connections with a peer. */
+  disconnect(peer: string): void;
   onPeer(listener: (peer: string, event: "connect" | "disconnect") => void): () => void;
 }
 

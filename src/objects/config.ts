@@ -65,6 +65,10 @@ const outerSchema = z.strictObject({
   codec: z.enum(CODECS).default("bf16"),
   /** L2 norm at which one contribution is clipped; null does not clip. */
   clipNorm: z.number().positive().nullable().default(null),
+  /** Multiple of the median norm of a fold's contributions at which one is clipped; none when absent. */
+  clipMedian: z.number().min(1).optional(),
+  /** How contributions are averaged; `none`, the weighted mean, when absent. */
+  robust: z.enum(["none", "trimmed-mean", "centred-clipping"]).optional(),
   /** Generations after which a contribution is too old to fold. */
   maxStaleness: z.int().min(0).max(64).default(4),
   /** Share of the expected contributions with which a generation may close after the grace time. */

@@ -98,6 +98,12 @@ export class Coordinator {
     return true;
   }
 
+  /** A peer does not count any more, nor do its leases; what it contributed does. */
+  forget(peer: string, now: number): void {
+    this.membership.forget(peer);
+    this.leases.heard(peer, [], now);
+  }
+
   /** Own lease as heartbeats carry it. */
   notices(): LeaseNotice[] {
     return this.#own === undefined ? [] : [{ ...this.#own.slot, progress: this.#own.progress }];

@@ -39,13 +39,17 @@ export interface HoldingsInit {
   flush(): Promise<void>;
   /** Aborts after a time, or when the peer stops. */
   signal(milliseconds: number): AbortSignal;
+  /** Peers from which nothing is fetched. */
+  blocked(peer: string): boolean;
+  /** A version was found not to follow from what it folds. */
+  refused(version: KnownVersion, reason: string): void;
   emit(event: SwarmEvent): void;
 }
 
 export class Holdings {
   readonly #init: HoldingsInit;
-  /** Peers that announced a version, by CID: they hold its tensors. */
-  readonly #announcers = new Map<string, Set<string>>();
+  /** Peers that announced a version, by CID: they hold its tensors; true for those that published it as their own fold. */
+  readonly #announcers = new Map<string, Map<string, boolean>>();
   /** Versions whose tensors are on this disk, and work on others that is under way. */
   readonly #versions = new Map<string, Promise<void>>();
   /** Fetches of outer gradients that are under way. */
@@ -57,11 +61,20 @@ export class Holdings {
     this.#init = init;
   }
 
-  announced(version: CID, by: string): void {
+  announced(version: CID, by: string, published = false): void {
     const key = version.toString();
-    const peers = this.#announcers.get(key) ?? new Set();
-    this.#announcers.set(key, peers.add(by));
+    const peers = this.#announcers.get(key) ?? new Map<string, boolean>();
+    this.#announcers.set(key, peers.set(by, published || peers.get(by) === true));
     if (this.#announcers.size > MAX_ANNOUNCED) this.#announcers.delete(this.#announcers.keys().next().value!);
+  }
+
+  /** Peers that announced a version, and of these who published it. */
+  announcers(version: CID): { all: string[]; publishers: string[] } {
+    const peers = [...(this.#announcers.get(version.toString()) ?? [])];
+    return {
+      all: peers.map(([peer]) => peer),
+      publishers: peers.filter(([, published]) => published).map(([peer]) => peer),
+    };
   }
 
   /** Whether work on the version has not begun and is not to wait after a failure. */
@@ -166,7 +179,7 @@ export class Holdings {
     let fold = foldable && this.#verifies(version);
     if (!fold)
       try {
-        await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
+        await this.#fetch(lineage, version);
       } catch (error) {
         // Nobody has it: its own blocks may have been damaged on the only disk.
         if (!foldable || !(error instanceof UnavailableError)) throw error;
@@ -196,16 +209,27 @@ export class Holdings {
       if (!(error instanceof InvalidObjectError)) throw error;
       reason = messageOf(error);
     }
-    if (reason !== undefined) {
-      lineage.refuse(version.cid, reason);
-      const { module } = version;
-      this.#init.emit({ type: "rejected", module, cid: version.cid.toString(), reason });
-      throw new InvalidObjectError(
-        `Version ${version.cid.toString()} of ${module} does not follow: ${reason}.`,
-      );
-    }
+    if (reason !== undefined) this.#refuse(lineage, version, reason);
     lineage.confirm(version.cid);
     for (const contribution of contributions) await this.retainDelta(contribution);
+  }
+
+  /** Takes a version's tensors on trust, if they are tensors of the module at all; bars it when they are not. */
+  async #fetch(lineage: Lineage, version: KnownVersion): Promise<void> {
+    try {
+      await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
+    } catch (error) {
+      if (!(error instanceof InvalidObjectError)) throw error;
+      this.#refuse(lineage, version, messageOf(error));
+    }
+  }
+
+  #refuse(lineage: Lineage, version: KnownVersion, reason: string): never {
+    const { module, cid } = version;
+    lineage.refuse(cid, reason);
+    this.#init.emit({ type: "rejected", module, cid: cid.toString(), reason });
+    this.#init.refused(version, reason);
+    throw new InvalidObjectError(`Version ${cid.toString()} of ${module} does not follow: ${reason}.`);
   }
 
   async #fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
@@ -228,8 +252,7 @@ export class Holdings {
 
   /** Peers that should have a version's tensors: those that announced it, owners, then anybody of the run. */
   #holders(version: KnownVersion): string[] {
-    const announcers = this.#announcers.get(version.cid.toString()) ?? [];
-    return this.#others([...announcers, ...this.#init.owners(version.module)]);
+    return this.#others([...this.announcers(version.cid).all, ...this.#init.owners(version.module)]);
   }
 
   #deltaHolders(contribution: KnownContribution): string[] {
@@ -240,7 +263,7 @@ export class Holdings {
   #others(first: string[]): string[] {
     const peers = new Set([...first, ...this.#init.live(), ...this.#init.sources()]);
     peers.delete(this.#init.self);
-    return [...peers];
+    return [...peers].filter((peer) => !this.#init.blocked(peer));
   }
 
   // ---------------------------------------------------------------- retention

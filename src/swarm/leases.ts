@@ -16,8 +16,9 @@ export interface Lease extends LeaseNotice {
   holder: string;
   /** When it was first heard of. */
   since: number;
-  /** When its progress last rose. */
+  /** When its progress last rose by a hundredth, and to what. */
   moved: number;
+  reached: number;
   expires: number;
 }
 
@@ -62,6 +63,10 @@ export interface Leases {
  * Long enough for fetching weights and shard before the first step; a slot that is done twice is only work lost.
  */
 const STALLED_LEASES = 10;
+/** Less than this does not count as progress, or a lease could be held for ever by ever smaller steps. */
+const MIN_PROGRESS = 0.01;
+/** A peer trains one slot at a time, so it cannot keep others from more. */
+const LEASES_PER_PEER = 1;
 
 /** @param leaseMs how long a lease outlives the last heartbeat that named it */
 export function createLeases(leaseMs: number): Leases {
@@ -76,11 +81,13 @@ export function createLeases(leaseMs: number): Leases {
         return;
       }
       const next = new Map<string, Lease>();
-      for (const notice of notices) {
+      for (const notice of notices.slice(0, LEASES_PER_PEER)) {
         const key = slotKey(notice);
         const known = before?.get(key);
-        const moved = known === undefined || notice.progress > known.progress ? now : known.moved;
-        next.set(key, { ...notice, holder, since: known?.since ?? now, moved, expires: now + leaseMs });
+        const step = known === undefined || notice.progress >= known.reached + MIN_PROGRESS;
+        const { moved, reached } = step ? { moved: now, reached: notice.progress } : known;
+        const since = known?.since ?? now;
+        next.set(key, { ...notice, holder, since, moved, reached, expires: now + leaseMs });
       }
       byHolder.set(holder, next);
     },

@@ -26,6 +26,8 @@ export interface Membership {
   live(now: number): Member[];
   /** Milliseconds without a heartbeat after which the peer counts as gone. */
   timeout(peer: string): number;
+  /** Drops a member at once. */
+  forget(peer: string): void;
   /** Drops members that have been gone for ten timeouts. */
   prune(now: number): void;
 }
@@ -64,6 +66,7 @@ export function createMembership(heartbeatMs: number): Membership {
         .filter((m) => !m.heartbeat.leaving && now - m.lastSeen <= m.timeout)
         .toSorted((a, b) => (a.peer < b.peer ? -1 : 1)),
     timeout,
+    forget: (peer) => void members.delete(peer),
     prune(now) {
       for (const m of members.values()) if (now - m.lastSeen > 10 * m.timeout) members.delete(m.peer);
     },

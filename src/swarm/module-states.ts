@@ -109,6 +109,8 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
       throw new InvalidObjectError(
         `It changes a parameter by ${huge}; more than ${MAX_CHANGE} is no training.`,
       );
+    if (values.every((value) => value === 0))
+      throw new InvalidObjectError("It changes nothing, which no training does.");
     return values;
   };
 

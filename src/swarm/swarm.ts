@@ -18,8 +18,11 @@ import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
+import type { Offence } from "./conduct.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
+import { createDiscipline, type Discipline } from "./discipline.ts";
 import { discover, peersWithNewerHeads, publishHead } from "./discovery.ts";
+import type { EvidenceLog } from "./evidence.ts";
 import type { Slot } from "./leases.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
@@ -27,6 +30,7 @@ import { Heartbeat, LineageRecord } from "./messages.ts";
 import { concatenate, createModuleStates } from "./module-states.ts";
 import { createPathStates, type PathStates } from "./path-states.ts";
 import { type FinishedRound, writeRound } from "./round.ts";
+import { createPublications } from "./publications.ts";
 import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 
@@ -54,6 +58,8 @@ export interface SwarmInit {
   tensors(module: string): TensorDescription[];
   /** Peers that are known to have the run, before any of them is heard. */
   sources(): string[];
+  /** Where offences of peers are kept; absent when they are not. */
+  evidence?: EvidenceLog;
   /** Absent for an observer. */
   trainer: PathTrainer | undefined;
   /** Keep all tensors of all generations. */
@@ -79,6 +85,8 @@ export class Swarm {
   readonly #records;
   readonly #pathStates: PathStates;
   readonly #antiEntropy;
+  readonly #discipline: Discipline;
+  readonly #published = createPublications();
   readonly #lineages = new Map<string, Lineage>();
   readonly #log: Logger;
   readonly #stopping = new AbortController();
@@ -118,6 +126,13 @@ export class Swarm {
     });
     this.#records = createLineageStore(init.store, this.#lineages);
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
+    this.#discipline = createDiscipline({
+      network,
+      evidence: init.evidence,
+      now: () => performance.now(),
+      forget: (peer) => this.#forget(peer),
+      emit: (event) => init.emit(event),
+    });
     this.#holdings = new Holdings({
       self: network.peerId,
       config: manifest.config,
@@ -136,6 +151,11 @@ export class Swarm {
       sources: () => init.sources(),
       flush: () => this.#records.flush(),
       signal: (milliseconds) => this.#signal(milliseconds),
+      blocked: (peer) => this.#discipline.blocked(peer),
+      refused: (version, reason) => {
+        const { publishers } = this.#holdings.announcers(version.cid);
+        for (const peer of publishers) this.#charge(peer, "invalid-version", reason, { cid: version.cid });
+      },
       emit: (event) => init.emit(event),
     });
     this.#antiEntropy = createAntiEntropy({
@@ -143,7 +163,8 @@ export class Swarm {
       run,
       lineages: this.#lineages,
       blockOf: (cid) => this.#records.block(cid),
-      ingest: (block, from) => this.#ingest(block, from),
+      ingest: (block, from) => this.#receive(block, from),
+      offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
       log: this.#log,
     });
   }
@@ -160,14 +181,16 @@ export class Swarm {
     network.subscribe(this.#topic(), {
       validate: (_from, data) => this.#validateHeartbeat(data),
       deliver: (from, data) => this.#hear(from, Heartbeat.decode(data)),
+      rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
     for (const { name } of this.#init.topology.modules)
       network.subscribe(this.#topic(name), {
         validate: (_from, data) => this.#validateRecord(name, data),
         deliver: (from, data) => {
           const { block } = LineageRecord.decode(data);
-          this.#run(`record from ${from}`, () => this.#ingest(block, from));
+          this.#run(`record from ${from}`, () => this.#receive(block, from, true));
         },
+        rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
       });
     this.#every(TICK_MS, () => this.#tick());
     this.#every(this.#config.swarm.heartbeatSeconds * 1000, () => this.#beat());
@@ -234,21 +257,34 @@ export class Swarm {
     return module === undefined ? base : `${base}/${module}`;
   }
 
-  #validateHeartbeat(data: Uint8Array): "accept" | "reject" {
-    try {
-      return Heartbeat.decode(data).run.equals(this.#init.run) ? "accept" : "reject";
-    } catch {
-      return "reject";
-    }
+  // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
+
+  #validateHeartbeat(data: Uint8Array): "accept" {
+    this.#checkRun(Heartbeat.decode(data).run);
+    return "accept";
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<"accept" | "reject"> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<"accept"> {
+    const { run, block } = LineageRecord.decode(data);
+    this.#checkRun(run);
+    const { record } = await openRecord(block);
+    if (record.module !== module)
+      throw new InvalidObjectError(`It is of ${record.module}, not of ${module}.`);
+    return "accept";
+  }
+
+  #checkRun(run: CID): void {
+    if (!run.equals(this.#init.run)) throw new InvalidObjectError(`It is of another run, ${run.toString()}.`);
+  }
+
+  /** Takes in a block from a peer, which is charged when it is wrong; `published` says that the peer made it itself. */
+  async #receive(block: Uint8Array, from: string, published = false): Promise<boolean> {
     try {
-      const { run, block } = LineageRecord.decode(data);
-      if (!run.equals(this.#init.run)) return "reject";
-      return (await openRecord(block)).record.module === module ? "accept" : "reject";
-    } catch {
-      return "reject";
+      return await this.#ingest(block, from, published);
+    } catch (error) {
+      if (error instanceof InvalidObjectError)
+        this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
+      throw error;
     }
   }
 
@@ -267,15 +303,21 @@ export class Swarm {
   }
 
   /** Takes in the block of a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  async #ingest(bytes: Uint8Array, from: string): Promise<boolean> {
+  async #ingest(bytes: Uint8Array, from: string, published = false): Promise<boolean> {
     const opened = await openRecord(bytes);
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
-    if (opened.type === "version") this.#holdings.announced(cid, from);
+    if (opened.type === "version") {
+      this.#holdings.announced(cid, from, published);
+      if (published) this.#checkPublication(opened.record, from);
+    }
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
-    const { missing } =
+    const { missing, refused } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
+    for (const { cid: parked, reason } of refused)
+      for (const peer of this.#holdings.announcers(parked).all)
+        this.#charge(peer, "invalid-record", reason, { cid: parked });
     await this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
       const { round, path, replica, signer } = opened.record;
@@ -294,6 +336,42 @@ export class Swarm {
       this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
     this.#tick();
     return true;
+  }
+
+  // ---------------------------------------------------------------- conduct
+
+  /** A peer that publishes a version says that it folded it itself, so it answers for the outcome. */
+  #checkPublication(version: KnownVersion, from: string): void {
+    const { cid, module } = version;
+    const refusal = this.lineage(module).refusal(cid);
+    if (refusal !== undefined) this.#charge(from, "invalid-version", refusal, { cid });
+    const other = this.#published(from, version);
+    if (other !== undefined)
+      this.#charge(from, "contradiction", `It published ${other} for the same fold of ${module}.`, { cid });
+  }
+
+  #charge(
+    peer: string,
+    offence: Offence,
+    reason: string,
+    object: { cid?: CID; bytes?: Uint8Array } = {},
+  ): void {
+    const { cid, bytes } = object;
+    this.#run(`evidence against ${peer}`, () =>
+      this.#discipline.charge({
+        peer,
+        offence,
+        reason,
+        ...(cid === undefined ? {} : { cid: cid.toString() }),
+        ...(bytes === undefined ? {} : { bytes }),
+      }),
+    );
+  }
+
+  /** Stops counting with a peer. What it contributed stays: work is judged by itself. */
+  #forget(peer: string): void {
+    this.coordinator.forget(peer, performance.now());
+    this.#noteDepartures(performance.now());
   }
 
   // ---------------------------------------------------------------- the clock
@@ -353,6 +431,9 @@ export class Swarm {
         } catch (error) {
           if (!(error instanceof InvalidObjectError)) throw error;
           this.#reject(contribution, messageOf(error));
+          this.#charge(contribution.signer, "invalid-contribution", messageOf(error), {
+            cid: contribution.cid,
+          });
         }
       });
     }

@@ -1,3 +1,4 @@
+import type { Offence } from "./conduct.ts";
 import type { Slot } from "./leases.ts";
 
 export type { PackStore as Packs } from "../store/pack.ts";
@@ -69,5 +70,9 @@ export type SwarmEvent =
     }
   | { type: "head"; module: string; generation: number; cid: string }
   | { type: "rejected"; module: string; cid: string; reason: string }
+  /** A peer did what no honest peer does; see `src/swarm/conduct.ts`. */
+  | { type: "offence"; peer: string; offence: Offence; reason: string; score: number; cid?: string }
+  /** A peer is shut out for a time. */
+  | { type: "blocked"; peer: string; offence: Offence; reason: string; seconds: number }
   | { type: "waiting"; reason: string }
   | { type: "done" };

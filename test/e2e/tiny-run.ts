@@ -37,13 +37,14 @@ export function tinyRun() {
 export async function createTinyRun(
   directory: string,
   data: string,
-  changes: { swarm?: Record<string, unknown>; training?: Record<string, unknown> } = {},
+  changes: Partial<Record<"swarm" | "training" | "outer", Record<string, unknown>>> = {},
 ): Promise<CID> {
   const file = path.join(directory, "run.yaml");
   const content = tinyRun();
   const swarm = { ...content.swarm, ...changes.swarm };
   const training = { ...content.training, ...changes.training };
-  await writeFile(file, stringify({ ...content, swarm, training }));
+  const outer = { ...content.outer, ...changes.outer };
+  await writeFile(file, stringify({ ...content, swarm, training, outer }));
   const args = [PATHWEAVE, "create", file, "--no-start", "--data", data, "--json"];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   const { run } = JSON.parse(stdout.trim().split("\n").at(-1)!) as { run: string };
