@@ -6,6 +6,7 @@ import { type GossipSub, gossipsub, TopicValidatorResult } from "@libp2p/gossips
 import { createTopicScoreParams } from "@libp2p/gossipsub/score";
 import { InvalidObjectError, messageOf, NetworkError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { Admission } from "./admission.ts";
 import { reasonOf } from "./deadline.ts";
 import type { GossipHandler, Network } from "./types.ts";
 
@@ -16,7 +17,10 @@ export const MAX_GOSSIP_BYTES = 256 << 10;
 /** One frame may carry several messages that a peer asked for. */
 const MAX_FRAME_BYTES = 4 << 20;
 
-export function gossipService(): ReturnType<typeof gossipsub> {
+/** Far below every threshold: neither listened to nor told anything. */
+const STRANGER_SCORE = -1e6;
+
+export function gossipService(admission?: Admission): ReturnType<typeof gossipsub> {
   return gossipsub({
     // The first peer of a run has nobody to tell.
     allowPublishToZeroTopicPeers: true,
@@ -25,7 +29,11 @@ export function gossipService(): ReturnType<typeof gossipsub> {
     runOnLimitedConnection: true,
     // A penalty for sharing an address: with the default, more than ten peers behind one address (a lab,
     // a home, one machine in tests) get no mesh at all.
-    scoreParams: { IPColocationFactorWeight: 0 },
+    scoreParams: {
+      IPColocationFactorWeight: 0,
+      appSpecificWeight: 1,
+      appSpecificScore: (peer) => (admission?.admits(peer, "gossip of") === false ? STRANGER_SCORE : 0),
+    },
   });
 }
 
@@ -64,13 +72,14 @@ export function gossipScore(pubsub: GossipSub, peer: string): number {
 
 export type Gossip = Pick<Network, "subscribe" | "unsubscribe" | "publish" | "subscribers">;
 
-export function createGossip(pubsub: GossipSub, log: Logger): Gossip {
+export function createGossip(pubsub: GossipSub, log: Logger, admission?: Admission): Gossip {
   const handlers = new Map<string, GossipHandler>();
 
   async function judge(from: string, topic: string, data: Uint8Array): Promise<TopicValidatorResult> {
     const handler = handlers.get(topic);
     if (handler === undefined) return TopicValidatorResult.Ignore;
     if (data.byteLength > MAX_GOSSIP_BYTES) return TopicValidatorResult.Reject;
+    if (admission?.admits(from, "a message of") === false) return TopicValidatorResult.Reject;
     try {
       const verdict = await handler.validate(from, data);
       if (verdict === "accept") return TopicValidatorResult.Accept;
