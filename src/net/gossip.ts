@@ -6,6 +6,7 @@ import { type GossipSub, gossipsub, TopicValidatorResult } from "@libp2p/gossips
 import { createTopicScoreParams } from "@libp2p/gossipsub/score";
 import { InvalidObjectError, messageOf, NetworkError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { Admission } from "./admission.ts";
 import { reasonOf } from "./deadline.ts";
 import type { GossipHandler, Network, PeerJudge } from "./types.ts";
 
@@ -15,6 +16,9 @@ export type { GossipSub };
 export const MAX_GOSSIP_BYTES = 256 << 10;
 /** One frame may carry several messages that a peer asked for. */
 const MAX_FRAME_BYTES = 4 << 20;
+
+/** Far below every threshold: neither listened to nor told anything. */
+const STRANGER_SCORE = -1e6;
 
 export function gossipService(): ReturnType<typeof gossipsub> {
   return gossipsub({
@@ -67,10 +71,16 @@ export function gossipScore(pubsub: GossipSub, peer: string): number {
 
 export type Gossip = Pick<Network, "subscribe" | "unsubscribe" | "publish" | "subscribers">;
 
-export function createGossip(pubsub: GossipSub, log: Logger, judge: PeerJudge): Gossip {
+export function createGossip(
+  pubsub: GossipSub,
+  log: Logger,
+  judge: PeerJudge,
+  admission?: Admission,
+): Gossip {
   const handlers = new Map<string, GossipHandler>();
   // P5, so that a peer that misbehaves elsewhere is not listened to here either.
-  scoring(pubsub).params.appSpecificScore = (peer) => -judge.penalty(peer);
+  scoring(pubsub).params.appSpecificScore = (peer) =>
+    admission?.admits(peer, "gossip of") === false ? STRANGER_SCORE : -judge.penalty(peer);
 
   async function validate(from: string, topic: string, data: Uint8Array): Promise<TopicValidatorResult> {
     const handler = handlers.get(topic);
@@ -81,6 +91,7 @@ export function createGossip(pubsub: GossipSub, log: Logger, judge: PeerJudge): 
       return TopicValidatorResult.Reject;
     };
     if (data.byteLength > MAX_GOSSIP_BYTES) return reject(`It has ${data.byteLength} bytes.`);
+    if (admission?.admits(from, "a message of") === false) return TopicValidatorResult.Reject;
     try {
       const verdict = await handler.validate(from, data);
       if (verdict === "accept") return TopicValidatorResult.Accept;

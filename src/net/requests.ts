@@ -3,6 +3,7 @@
  * length-prefixed message whose first byte is 0 for an answer, which follows, or 1 for a refusal, whose
  * reason in UTF-8 follows. Both sides cap sizes and time.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Libp2p, Stream } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { decode, encode } from "it-length-prefixed";
@@ -10,11 +11,17 @@ import { pipe } from "it-pipe";
 import { messageOf, NetworkError, PathweaveError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { withDeadline } from "./deadline.ts";
+import { TokenBucket } from "./token-bucket.ts";
 import type { Network, PeerJudge } from "./types.ts";
 
 export const MAX_REQUEST_BYTES = 4 << 20;
 /** For a whole exchange. 4 MiB take 17 s at 2 Mbit/s. */
 export const REQUEST_DEADLINE_MS = 60_000;
+/** Requests of one peer that are answered at once, and then in a second; more wait. A joiner catches up with dozens. */
+const REQUEST_BURST = 100;
+const REQUESTS_PER_SECOND = 20;
+/** Peers whose requests are counted; the longest known is forgotten first. */
+const MAX_COUNTED = 4096;
 const MAX_REASON_BYTES = 400;
 const PIECE_BYTES = 64 << 10;
 /** A message of 4 MiB in packets of 64 bytes. */
@@ -27,6 +34,17 @@ export type Pieces = AsyncIterable<Parameters<Stream["send"]>[0]>;
 export type Requests = Pick<Network, "handle" | "request">;
 
 export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJudge): Requests {
+  const buckets = new Map<string, TokenBucket>();
+
+  /** Milliseconds that a request of the peer waits before it is read. */
+  function turn(peer: string): number {
+    const now = performance.now();
+    const bucket = buckets.get(peer) ?? new TokenBucket(REQUESTS_PER_SECOND, REQUEST_BURST, now);
+    buckets.set(peer, bucket);
+    if (buckets.size > MAX_COUNTED) buckets.delete(buckets.keys().next().value!);
+    return bucket.take(1, now);
+  }
+
   return {
     async handle(protocol, handler) {
       const serve = async (stream: Stream, from: string): Promise<void> => {
@@ -38,6 +56,8 @@ export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJud
         try {
           const what = `Answering ${protocol} to ${from}`;
           await withDeadline(what, REQUEST_DEADLINE_MS, gone.signal, async (signal) => {
+            const wait = turn(from);
+            if (wait > 0) await delay(wait, undefined, { signal });
             const request = await firstMessage(stream, MAX_REQUEST_BYTES);
             await send(stream, await answer(() => handler(from, request), protocol, log), signal);
             stream.removeEventListener("close", lost);

@@ -1,5 +1,6 @@
 import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
+import type { Admission } from "./admission.ts";
 
 /** What a validator says of a gossip message: reject counts against the sender, ignore does not. */
 export type Verdict = "accept" | "reject" | "ignore";
@@ -80,4 +81,10 @@ export interface NodeConfig {
   records: Record<string, RecordHandler>;
   /** Contents of a libp2p swarm key, or undefined for an open swarm. */
   swarmKey?: Uint8Array;
+  /** Who may connect and take part; everybody when absent. */
+  admission?: Admission;
+  /** Inbound connections are refused, and idle ones closed, above this many. 200 when absent. */
+  maxConnections?: number;
+  /** What all connections together may send, and likewise receive, in a second. */
+  bytesPerSecond?: number;
 }
