@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../src/errors.ts";
 import { createLogger, type Level } from "../src/log.ts";
-import { openPeer, type Peer, readInvite } from "../src/peer.ts";
+import { openPeer, type Peer } from "../src/peer.ts";
 import { decodeInvite, type Invite } from "../src/run/invite.ts";
+import { readInvite } from "../src/store/invite-file.ts";
 
 export interface ObserveFlags {
   /** An invite; else the one in the folder `data`. */

@@ -8,7 +8,7 @@
  * ...
  * await peer.stop();
  */
-import { mkdir, readFile, statfs } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
@@ -33,15 +33,15 @@ import { Manifest, type ShardReference } from "./objects/manifest.ts";
 import type { TensorDescription } from "./objects/tensor-pack.ts";
 import { createRouter } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
-import { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
+import { encodeInvite, type Invite } from "./run/invite.ts";
 import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
 import type { Topology } from "./run/types.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
-import { writeAtomically } from "./store/atomic-file.ts";
 import { openNode } from "./store/helia.ts";
+import { readInvite, writeInvite } from "./store/invite-file.ts";
 import { createPacks } from "./store/pack.ts";
-import { hasCode, storageError } from "./store/storage-error.ts";
+import { storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
 import { discover } from "./swarm/discovery.ts";
 import { createEvidenceLog } from "./swarm/evidence.ts";
@@ -135,26 +135,6 @@ export async function openDirectory(
 async function makeDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true });
-  } catch (error) {
-    throw storageError(error, directory);
-  }
-}
-
-/** Reads the invite that a directory's run was made or joined with. */
-export async function readInvite(directory: string): Promise<Invite | undefined> {
-  let text: string;
-  try {
-    text = await readFile(join(directory, "invite"), "utf8");
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return undefined;
-    throw storageError(error, directory);
-  }
-  return decodeInvite(text);
-}
-
-export async function writeInvite(directory: string, invite: string): Promise<void> {
-  try {
-    await writeAtomically(join(directory, "invite"), Buffer.from(`${invite}\n`));
   } catch (error) {
     throw storageError(error, directory);
   }

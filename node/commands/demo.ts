@@ -12,9 +12,10 @@ import { evaluateRun, pathParameters, perplexity, type RunEvaluation } from "../
 import { generate } from "../../src/generate.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { modelShape } from "../../src/model/parameters.ts";
-import { openDirectory, type Peer, writeInvite } from "../../src/peer.ts";
+import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
+import { writeInvite } from "../../src/store/invite-file.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
