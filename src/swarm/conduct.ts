@@ -12,17 +12,17 @@ export const BLOCK_SCORE = 80;
  */
 export const OFFENCES = {
   /** Gossip over the size cap, of the wrong schema or run, or with a bad signature inside. Charged to its author. */
-  "malformed-message": 40,
+  "malformed-message": 50,
   /** A version or contribution that breaks the rules of its lineage. Whoever has taken it in knows, so to its sender. */
-  "invalid-record": 40,
+  "invalid-record": 50,
   /** A contribution whose tensors are unusable: of the wrong shape, not finite, huge or zero. Charged to its signer. */
-  "invalid-contribution": 40,
+  "invalid-contribution": 50,
   /** A version that does not follow when it is folded again. Charged to those who published it as their own fold. */
   "invalid-version": BLOCK_SCORE,
   /** Two versions of one fold. A fold has one outcome, so one of them is false. Charged to who published both. */
   contradiction: BLOCK_SCORE,
   /** A request or an answer that does not decode, or a request about another run. Charged to its sender. */
-  "bad-exchange": 20,
+  "bad-exchange": 30,
 } as const;
 
 export type Offence = keyof typeof OFFENCES;

@@ -17,11 +17,11 @@ describe("conduct", () => {
     assert.ok(!conduct.blocked("ann", 1));
   });
 
-  it("blocks for lesser offences when they add up, and forgives them with time", () => {
+  it("blocks for the second lesser offence, and forgives with time", () => {
     const conduct = createConduct();
     assert.equal(conduct.charge("eve", "malformed-message", 0), 0);
-    assert.equal(conduct.score("eve", 0), 40);
-    assert.equal(conduct.score("eve", 10 * MINUTE), 20);
+    assert.equal(conduct.score("eve", 0), 50);
+    assert.equal(conduct.score("eve", 10 * MINUTE), 25);
     assert.equal(conduct.charge("eve", "malformed-message", 10 * MINUTE), 0);
     assert.ok(conduct.charge("eve", "malformed-message", 10 * MINUTE + 1) > 0);
   });
