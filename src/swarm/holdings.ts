@@ -2,13 +2,13 @@
  * The tensors that this peer holds: it folds, verifies or fetches versions, fetches outer gradients, knows who else
  * should have them, and lets go of what is old.
  */
-import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf, UnavailableError } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import { hash64 } from "../random.ts";
 import type { Store } from "../store/types.ts";
+import type { Announcers } from "./announcers.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
 import { deltaOwner } from "./round.ts";
 import type { Packs, SwarmEvent } from "./types.ts";
@@ -19,8 +19,6 @@ const FETCH_MS = 120_000;
 const BACKOFF_MS = 3_000;
 /** With `verify: sample`, a peer folds one in so many versions again. */
 const SAMPLE = 4n;
-/** Versions whose announcers are remembered. */
-const MAX_ANNOUNCED = 4096;
 
 export interface HoldingsInit {
   self: string;
@@ -28,6 +26,8 @@ export interface HoldingsInit {
   store: Store;
   packs: Packs;
   states: ModuleStates;
+  /** Peers that announced a version hold its tensors. */
+  announcers: Announcers;
   /** Keep all tensors of all generations. */
   archive: boolean;
   lineage(module: string): Lineage;
@@ -48,8 +48,6 @@ export interface HoldingsInit {
 
 export class Holdings {
   readonly #init: HoldingsInit;
-  /** Peers that announced a version, by CID: they hold its tensors; true for those that published it as their own fold. */
-  readonly #announcers = new Map<string, Map<string, boolean>>();
   /** Versions whose tensors are on this disk, and work on others that is under way. */
   readonly #versions = new Map<string, Promise<void>>();
   /** Fetches of outer gradients that are under way. */
@@ -59,22 +57,6 @@ export class Holdings {
 
   constructor(init: HoldingsInit) {
     this.#init = init;
-  }
-
-  announced(version: CID, by: string, published = false): void {
-    const key = version.toString();
-    const peers = this.#announcers.get(key) ?? new Map<string, boolean>();
-    this.#announcers.set(key, peers.set(by, published || peers.get(by) === true));
-    if (this.#announcers.size > MAX_ANNOUNCED) this.#announcers.delete(this.#announcers.keys().next().value!);
-  }
-
-  /** Peers that announced a version, and of these who published it. */
-  announcers(version: CID): { all: string[]; publishers: string[] } {
-    const peers = [...(this.#announcers.get(version.toString()) ?? [])];
-    return {
-      all: peers.map(([peer]) => peer),
-      publishers: peers.filter(([, published]) => published).map(([peer]) => peer),
-    };
   }
 
   /** Whether work on the version has not begun and is not to wait after a failure. */
@@ -132,6 +114,7 @@ export class Holdings {
     const folded = await this.#fold(parent, contributions);
     this.#versions.set(folded.version.cid.toString(), Promise.resolve());
     await this.#retainVersion(folded.version);
+    this.#init.announcers.heard(folded.version.cid, this.#init.self, true);
     this.#emitVersion(folded.version, "folded", began);
     return folded;
   }
@@ -187,7 +170,6 @@ export class Holdings {
       }
     if (fold) await this.#verify(lineage, parent!, version);
     await this.#retainVersion(version);
-    this.announced(version.cid, this.#init.self);
     this.#emitVersion(version, fold ? "verified" : "fetched", began);
   }
 
@@ -252,7 +234,7 @@ export class Holdings {
 
   /** Peers that should have a version's tensors: those that announced it, owners, then anybody of the run. */
   #holders(version: KnownVersion): string[] {
-    return this.#others([...this.announcers(version.cid).all, ...this.#init.owners(version.module)]);
+    return this.#others([...this.#init.announcers.of(version.cid).all, ...this.#init.owners(version.module)]);
   }
 
   #deltaHolders(contribution: KnownContribution): string[] {

@@ -17,6 +17,7 @@ import { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
+import { createAnnouncers } from "./announcers.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
 import type { Offence } from "./conduct.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
@@ -84,6 +85,7 @@ export class Swarm {
   readonly #holdings: Holdings;
   readonly #records;
   readonly #pathStates: PathStates;
+  readonly #announcers;
   readonly #antiEntropy;
   readonly #discipline: Discipline;
   readonly #published = createPublications();
@@ -133,6 +135,7 @@ export class Swarm {
       forget: (peer) => this.#forget(peer),
       emit: (event) => init.emit(event),
     });
+    this.#announcers = createAnnouncers(init.store);
     this.#holdings = new Holdings({
       self: network.peerId,
       config: manifest.config,
@@ -144,6 +147,7 @@ export class Swarm {
         tensors: init.tensors,
         shardTokens: (path) => manifest.shards[path]!.tokens,
       }),
+      announcers: this.#announcers,
       archive: init.archive,
       lineage: (module) => this.lineage(module),
       owners: (module) => this.coordinator.owners(module, performance.now()),
@@ -153,7 +157,7 @@ export class Swarm {
       signal: (milliseconds) => this.#signal(milliseconds),
       blocked: (peer) => this.#discipline.blocked(peer),
       refused: (version, reason) => {
-        const { publishers } = this.#holdings.announcers(version.cid);
+        const { publishers } = this.#announcers.of(version.cid);
         for (const peer of publishers) this.#charge(peer, "invalid-version", reason, { cid: version.cid });
       },
       emit: (event) => init.emit(event),
@@ -196,7 +200,7 @@ export class Swarm {
     this.#every(this.#config.swarm.heartbeatSeconds * 1000, () => this.#beat());
     this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => {
       this.#reconcile();
-      this.#run("writing the lineage", () => this.#records.flush());
+      this.#run("writing the lineage", () => this.#flush());
     });
     this.#every(DISCOVERY_MS, () => this.#find());
     this.#find();
@@ -220,7 +224,7 @@ export class Swarm {
     this.#init.network.unsubscribe(this.#topic());
     for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
     try {
-      await this.#records.flush();
+      await this.#flush();
     } finally {
       await this.#init.trainer?.close();
     }
@@ -309,14 +313,15 @@ export class Swarm {
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
     if (opened.type === "version") {
-      this.#holdings.announced(cid, from, published);
+      // What comes from this peer is its own fold, which is noted there, or was heard of before a restart.
+      if (from !== this.#init.network.peerId) this.#announcers.heard(cid, from, published);
       if (published) this.#checkPublication(opened.record, from);
     }
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
     const { missing, refused } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
     for (const { cid: parked, reason } of refused)
-      for (const peer of this.#holdings.announcers(parked).all)
+      for (const peer of this.#announcers.of(parked).all)
         this.#charge(peer, "invalid-record", reason, { cid: parked });
     await this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
@@ -669,6 +674,11 @@ export class Swarm {
 
   // ---------------------------------------------------------------- disk
 
+  async #flush(): Promise<void> {
+    await this.#records.flush();
+    await this.#announcers.flush();
+  }
+
   async #restore(): Promise<void> {
     const { manifest, store, topology, run } = this.#init;
     for (const { name: module } of topology.modules) {
@@ -679,6 +689,7 @@ export class Swarm {
         new Lineage({ module, genesis: { ...genesis, cid }, topology, config: manifest.config, runId: run }),
       );
     }
+    await this.#announcers.restore();
     let records = 0;
     for await (const bytes of this.#records.restore()) {
       await this.#ingest(bytes, this.#init.network.peerId);

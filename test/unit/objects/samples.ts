@@ -1,6 +1,7 @@
 /** One fixed value of every kind of object; their bytes are kept in `test/golden/objects`. */
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { CID } from "multiformats/cid";
+import { Announcers } from "../../../src/objects/announcers.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import type { Contribution } from "../../../src/objects/contribution.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "../../../src/objects/data.ts";
@@ -117,6 +118,17 @@ export const samples: Sample[] = [
     replica: 1,
     step: 75,
     tensors: node("tensors"),
+  }),
+  sample("announcers", Announcers, {
+    versions: [
+      {
+        version: node("version"),
+        by: [
+          { peer: "12D3KooWEve", published: true },
+          { peer: "12D3KooWAnn", published: false },
+        ],
+      },
+    ],
   }),
 ];
 
