@@ -30,7 +30,7 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/eval.ts"),
   },
   {
-    usage: "audit [invite]",
+    usage: "audit [where..]",
     describe: "Fold the lineage again and compare every version",
     load: () => import("./commands/audit.ts"),
   },

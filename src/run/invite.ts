@@ -67,6 +67,11 @@ export function encodeInvite(invite: Invite): string {
   return PREFIX + FORMAT + base32.baseEncode(Buffer.concat([payload, checksum(payload)]));
 }
 
+/** Whether a word is meant as an invite of this format rather than as a name; it may still be mistyped. */
+export function isInvite(text: string): boolean {
+  return text.trim().startsWith(PREFIX + FORMAT);
+}
+
 /**
  * Reads an invite; white space, which terminals and mail insert, does not count. Throws InviteError, which
  * tells a truncated or mistyped invite from one of a later format and from something else altogether.
