@@ -242,7 +242,10 @@ function badVersions(audits: readonly ModuleAudit[], disks: readonly Disk[], evi
     const report = (version: RecordedVersion, kind: Fault, reason: string, count = 1): void => {
       const cid = version.cid.toString();
       if (evidence.refusals.has(cid)) return;
-      const announcedBy = [...new Set(disks.flatMap((disk) => disk.announcers.get(cid) ?? []))];
+      const announcers = disks.flatMap((disk) => disk.announcers.get(cid) ?? []);
+      const publishers = announcers.filter(({ published }) => published);
+      const guilty = publishers.length > 0 ? publishers : announcers;
+      const announcedBy = [...new Set(guilty.map(({ peer }) => peer))];
       bad.push({ module, generation: version.generation, cid, reason, announcedBy, kind, count });
     };
     for (const { version, fault } of history.nodes.values())

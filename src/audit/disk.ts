@@ -12,7 +12,7 @@ import { Contribution } from "../objects/contribution.ts";
 import { Manifest } from "../objects/manifest.ts";
 import { dagCborCid, kindOf, matches } from "../objects/object.ts";
 import { Version } from "../objects/version.ts";
-import type { Blocks, Disk, RecordedContribution, RecordedVersion } from "./types.ts";
+import type { Announcer, Blocks, Disk, RecordedContribution, RecordedVersion } from "./types.ts";
 
 /** Block files are named by multihash in upper-case base32, in folders named by its last two characters. */
 const EXTENSION = ".data";
@@ -104,7 +104,7 @@ export async function readDisk(directory: string): Promise<Disk> {
   };
 }
 
-async function readAnnouncers(directory: string): Promise<Map<string, string[]>> {
+async function readAnnouncers(directory: string): Promise<Map<string, Announcer[]>> {
   const bytes = await readIfThere(join(directory, "state", "announcers.bin"));
   if (bytes === undefined) return new Map();
   return new Map(Announcers.decode(bytes).versions.map(({ version, by }) => [version.toString(), by]));

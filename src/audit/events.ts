@@ -16,6 +16,13 @@ const eventSchema = z.union([
   }),
   z.object({ type: z.literal("head"), module: z.string(), cid: z.string() }),
   z.object({ type: z.literal("rejected"), cid: z.string(), reason: z.string() }),
+  z.object({
+    type: z.literal("offence"),
+    // Of the two versions of a contradiction one may be true.
+    offence: z.enum(["invalid-record", "invalid-version", "invalid-contribution"]),
+    cid: z.string(),
+    reason: z.string(),
+  }),
 ]);
 const lineSchema = z.union([
   z.object({ at: z.number(), peer: z.string(), event: z.looseObject({ type: z.string() }) }),
@@ -104,7 +111,7 @@ export async function gatherEvidence(
     if (event.type === "started") {
       identities.set(peer, (identities.get(peer) ?? new Set<string>()).add(event.peer));
       takeovers.back(at, peer);
-    } else if (event.type === "rejected") refusals.set(event.cid, event.reason);
+    } else if (event.type === "rejected" || event.type === "offence") refusals.set(event.cid, event.reason);
     else if (event.type === "head")
       heads.set(peer, (heads.get(peer) ?? new Map<string, string>()).set(event.module, event.cid));
     else takeovers.lease(at, peer, event);

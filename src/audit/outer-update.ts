@@ -5,6 +5,7 @@
  */
 import { InvalidObjectError } from "../errors.ts";
 import type { OuterConfig } from "../objects/config.ts";
+import { averageOf } from "./average.ts";
 
 export interface State {
   parameters: Float32Array;
@@ -36,17 +37,11 @@ export async function outerUpdate(
   }
   const rescale = outer.rescale === "sqrt" ? f32(total / Math.sqrt(squares)) : 1;
 
-  const average = new Float32Array(parent.parameters.length);
-  for (const gradient of gradients) {
+  const shareOf = (gradient: Gradient): number => {
     const copies = gradients.filter(({ path }) => path === gradient.path).length;
-    const share = f32(weight(gradient.path) / (copies * total));
-    const values = await gradient.values();
-    const clip = clipping(values, outer.clipNorm);
-    for (let i = 0; i < average.length; i++) {
-      const clipped = f32(clip * values[i]!);
-      average[i] = f32(average[i]! + f32(share * clipped));
-    }
-  }
+    return f32(weight(gradient.path) / (copies * total));
+  };
+  const average = await averageOf(gradients, shareOf, parent.parameters.length, outer);
 
   const mu = f32(outer.momentum);
   const eta = f32(outer.learningRate);
@@ -64,13 +59,4 @@ export async function outerUpdate(
   if (!next.parameters.every(Number.isFinite) || !next.momentum.every(Number.isFinite))
     throw new InvalidObjectError("the outer update overflows");
   return next;
-}
-
-/** The factor that brings the L2 norm down to `limit`; 1 when it is within, or there is none. */
-function clipping(values: Float32Array, limit: number | null): number {
-  if (limit === null) return 1;
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  const norm = Math.sqrt(squares);
-  return norm > limit ? Math.fround(limit / norm) : 1;
 }

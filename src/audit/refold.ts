@@ -48,6 +48,7 @@ export async function readGradient(
     throw new InvalidObjectError("its tensors are not of the module's shapes and codec");
   if (values.some((value) => Math.abs(value) > LARGEST_CHANGE))
     throw new InvalidObjectError(`it changes a parameter by more than ${LARGEST_CHANGE}`);
+  if (values.every((value) => value === 0)) throw new InvalidObjectError("it changes nothing");
   return values;
 }
 

@@ -19,6 +19,12 @@ export interface Blocks {
   read(cid: CID): Promise<Uint8Array | undefined>;
 }
 
+/** A peer that announced a version; `published` says whether as its own fold. */
+export interface Announcer {
+  peer: string;
+  published: boolean;
+}
+
 /** What lies in the data folder of one peer. */
 export interface Disk extends Blocks {
   /** The folder's own name, such as `peer-3`; the peer's name in the event log. */
@@ -31,8 +37,8 @@ export interface Disk extends Blocks {
   readonly forged: number;
   /** Block files whose bytes are not what their name says. */
   readonly corrupt: readonly string[];
-  /** Who announced a version to this peer, in the order of hearing, by the version's CID. */
-  readonly announcers: ReadonlyMap<string, readonly string[]>;
+  /** Who announced a version to this peer, those that published it first, by the version's CID. */
+  readonly announcers: ReadonlyMap<string, readonly Announcer[]>;
 }
 
 export interface AuditOptions {
@@ -51,7 +57,7 @@ export interface BadVersion {
   generation: number;
   cid: string;
   reason: string;
-  /** Peer ids of those who announced it, as far as the disks remember. */
+  /** Peer ids of those who published it, else of those who passed it on, as far as the disks remember. */
   announcedBy: string[];
 }
 

@@ -200,13 +200,13 @@ export async function openWorld(
     },
     async fold(module) {
       const lineage = lineages.get(module)!;
-      const { block, version } = await states.fold(lineage.head(), lineage.pending(), () => [], signal);
+      const { block, version } = await states.fold(lineage.head(), [], lineage.pending(), () => [], signal);
       await put(block);
       add(version);
       return version;
     },
     async heard(version, by) {
-      announcers.heard(version, by);
+      announcers.heard(version, by, true);
       await announcers.flush();
     },
     close: () => opened.stop(),

@@ -16,6 +16,8 @@ const outer = fc.record({
   rescale: fc.constantFrom("sqrt" as const, "none" as const),
   reweigh: fc.boolean(),
   clipNorm: fc.option(fc.double({ min: 0.01, max: 100, noNaN: true })),
+  clipMedian: fc.option(fc.double({ min: 1, max: 4, noNaN: true }), { nil: undefined }),
+  robust: fc.constantFrom("none" as const, "trimmed-mean" as const, "centred-clipping" as const),
 });
 const work = fc.record({ path: fc.nat(3), round: fc.nat(9), replica: fc.nat(1), values: vector });
 
@@ -25,7 +27,7 @@ test("the auditor and the peer compute the same outer update, bit for bit", asyn
     fc.asyncProperty(
       vector,
       vector,
-      fc.array(work, { minLength: 1, maxLength: 6 }),
+      fc.array(work, { minLength: 1, maxLength: 9 }),
       outer,
       async (parameters, momentum, works, parts) => {
         const config = createConfig(parts).outer;
@@ -45,6 +47,7 @@ test("the auditor and the peer compute the same outer update, bit for bit", asyn
         assert.deepEqual(await outerUpdate(parent, gradients, shardTokens, config), fold.finish());
       },
     ),
+    { numRuns: 500 },
   );
 });
 
