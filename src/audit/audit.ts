@@ -179,6 +179,9 @@ function summary({ run, leaseMs, disks, evidence, audits, outcomes }: SummaryIni
   const disagreements = disagreeing(audits, disks, evidence);
   const problems = [
     ...corrupt.map((file) => `${file} is corrupt: its bytes are not what its name says.`),
+    ...disks.flatMap(({ name, forged }) =>
+      forged === 0 ? [] : `${name} keeps ${forged} contributions that are not signed by their authors.`,
+    ),
     ...bad.map(describe),
     ...disagreements,
     ...misled(audits, evidence),
@@ -216,6 +219,7 @@ function summary({ run, leaseMs, disks, evidence, audits, outcomes }: SummaryIni
     refolded: sum(({ refolded }) => refolded),
     unverifiable: sum(({ unverifiable }) => unverifiable),
     corruptBlocks: corrupt.length,
+    forged: disks.reduce((total, disk) => total + disk.forged, 0),
     ...(first === undefined ? {} : { firstBadVersion: plain(first) }),
     takeoverMs: summarise(evidence.takeovers.times()),
     leaseMs,

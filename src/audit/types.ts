@@ -98,6 +98,8 @@ export interface AuditReport {
   /** Versions with tensors missing on all disks, so that nothing can be compared. */
   unverifiable: number;
   corruptBlocks: number;
+  /** Contributions with a signature that is not their author's, over all disks; no peer may keep one. */
+  forged: number;
   /** The lowest of the versions that do not follow. */
   firstBadVersion?: BadVersion;
   /** See `takeovers.ts`. Null when none was needed, or there is no log. */

@@ -9,6 +9,7 @@ import { auditDisks } from "../../../src/audit/audit.ts";
 import type { AuditReport } from "../../../src/audit/types.ts";
 import { InvalidObjectError, StorageError } from "../../../src/errors.ts";
 import type { RunConfig } from "../../../src/objects/config.ts";
+import { dagCborCid } from "../../../src/objects/object.ts";
 import type { Version } from "../../../src/objects/version.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 import { temporaryDirectory } from "../net/support.ts";
@@ -375,6 +376,18 @@ test("a flipped bit in any kind of block is found", async (t) => {
     await flip(directories[0]!, cid);
   }
   assert.deepEqual((await auditDisks({ directories })).problems, []);
+});
+
+test("a contribution with a forged signature is found, and never counts", async (t) => {
+  const directories = await disksOf(t, async ({ lineages, store }) => {
+    const [{ cid }] = lineages.get(MODULE)!.contributions() as [KnownContribution];
+    const bytes = (await store.local(cid))!.slice();
+    bytes[bytes.length - 1]! ^= 1;
+    await store.put([{ cid: dagCborCid(bytes), bytes }]);
+  });
+  const { forged, contributions, problems } = await auditDisks({ directories });
+  assert.deepEqual([forged, contributions], [2, 24]);
+  assert.match(problems.join("\n"), /^peer-1 keeps 1 contributions that are not signed/);
 });
 
 test("only the newest generations are folded again where that is asked for", async (t) => {

@@ -20,6 +20,7 @@ import { createRandom } from "../../../src/random.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
 import { openNode } from "../../../src/store/helia.ts";
+import type { Store } from "../../../src/store/types.ts";
 import { readPack, writePack } from "../../../src/store/pack.ts";
 import { createAnnouncers } from "../../../src/swarm/announcers.ts";
 import { createModuleStates } from "../../../src/swarm/module-states.ts";
@@ -74,6 +75,7 @@ export interface OpenWorld extends World {
   /** Writes tensors of f32. */
   write(values: Float32Array): Promise<CID>;
   put(block: Block): Promise<void>;
+  store: Store;
   heard(version: CID, by: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -173,6 +175,7 @@ export async function openWorld(
     records,
     write,
     put,
+    store,
     async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true } = {}) {
       const key = await keyOf(by);
       const made: KnownContribution[] = [];
