@@ -187,6 +187,8 @@ export class Holdings {
       }
     if (fold) await this.#verify(lineage, parent!, version);
     await this.#retainVersion(version);
+    // Its record came over the network; what is said to be here has to survive a crash.
+    await this.#init.flush();
     this.announced(version.cid, this.#init.self);
     this.#emitVersion(version, fold ? "verified" : "fetched", began);
   }
