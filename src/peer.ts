@@ -36,6 +36,7 @@ import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
 import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
+import { keepObject, objectOwner } from "./run-objects.ts";
 import type { Topology } from "./run/types.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
@@ -225,7 +226,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   async function fetchShard(cid: CID): Promise<TokenizedShard> {
     const object = ShardObject.decode(await read(cid));
     const chunks = [...object.chunks, ...object.lengths];
-    await store.retain(`shard:${cid}`, [cid, ...chunks]);
+    await store.retain(objectOwner(cid), [cid, ...chunks]);
     await store.fetch(chunks, { holders: holders(), signal: signal() });
     return openShard(object, read, { vocabulary: config.model.vocabulary, endOfText: object.endOfText });
   }
@@ -264,6 +265,11 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     sources: () => [...providers],
     evidence: createEvidenceLog(join(directory, "evidence.ndjson")),
     trainer,
+    keep: (object, stopping) =>
+      keepObject(store, object, () => ({
+        holders: holders(),
+        signal: AbortSignal.any([signal(), stopping]),
+      })),
     archive: options.archive,
     memoryBytes: process.availableMemory(),
     logger,

@@ -36,7 +36,7 @@ export async function openDisk(directory: string, log: Logger = silentLogger): P
       const state = await openStateFiles(join(directory, "state"));
       // The database's lock is held, so no other process is writing these.
       for (const folder of [directory, blocks.path, state.path]) await removeUnfinished(folder);
-      const retention = await openRetention(database, blocks);
+      const retention = await openRetention(database, blocks, join(directory, "changes"));
       if (!retention.complete)
         log.warn(
           `the database in ${directory} is damaged or lost; what it held is read back from the blocks`,

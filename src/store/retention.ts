@@ -3,10 +3,11 @@
  * that share blocks loses the shared ones (helia 7.1.15), and successive checkpoints share blocks.
  */
 import { createHash } from "node:crypto";
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import * as dagCbor from "@ipld/dag-cbor";
 import type { LevelDatastore } from "datastore-level";
 import type { CID } from "multiformats/cid";
+import { writeAtomically } from "./atomic-file.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
 import { hasCode, storageError } from "./storage-error.ts";
 import type { RetentionChange } from "./types.ts";
@@ -24,6 +25,28 @@ const SUM_BYTES = 32;
 /** Blocks lie on disk by multihash; what codec the CID names is lost there. */
 function keyOf(cid: CID): string {
   return Buffer.from(cid.multihash.bytes).toString("base64");
+}
+
+/** What is written under SUM. */
+function seal(sum: Buffer, changes: number): Buffer {
+  const count = Buffer.alloc(8);
+  count.writeBigUInt64BE(BigInt(changes));
+  return Buffer.concat([sum, count]);
+}
+
+function countOf(sealed: Uint8Array | undefined): number {
+  return sealed?.byteLength === SUM_BYTES + 8 ? Number(Buffer.from(sealed).readBigUInt64BE(SUM_BYTES)) : 0;
+}
+
+/** 0 when there is no such file, or nothing in it that helps. */
+async function readCount(file: string): Promise<number> {
+  try {
+    const count = Number(await readFile(file, "utf8"));
+    return Number.isSafeInteger(count) ? count : 0;
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return 0;
+    throw error;
+  }
 }
 
 function hashOf(key: string, value: Uint8Array): Buffer {
@@ -52,10 +75,15 @@ export interface Retention {
 }
 
 /**
- * Reads back what is retained. LevelDB passes over what it cannot read and does not check what it can, so the sum of
- * the hashes of all entries is written with every change. Throws StorageError.
+ * Reads back what is retained. LevelDB passes over what it cannot read and does not check what it can, so with every
+ * change the sum of the hashes of all entries is written, and the number of changes: there, and then in the file
+ * `counter`, which a database that lost its last changes falls behind. Throws StorageError.
  */
-export async function openRetention(database: Level, blocks: CheckedBlockstore): Promise<Retention> {
+export async function openRetention(
+  database: Level,
+  blocks: CheckedBlockstore,
+  counter: string,
+): Promise<Retention> {
   const owned = new Map<string, CID[]>();
   const counts = new Map<string, number>();
   /** Of each entry as it is in the database, by key; `sum` is of them all. */
@@ -71,10 +99,12 @@ export async function openRetention(database: Level, blocks: CheckedBlockstore):
   }
   for (const hash of hashes.values()) add(sum, hash);
   const written = await database.get(SUM);
+  const counted = await readCount(counter);
+  let changeCount = Math.max(counted, countOf(written));
   let complete =
     written === undefined
       ? hashes.size === 0 && (await readdir(blocks.path)).length === 0
-      : sum.equals(written);
+      : sum.equals(written.subarray(0, SUM_BYTES)) && countOf(written) >= counted;
   // Blocks younger than the last sweep of an earlier process are left by the first sweep of this one: a
   // fetch or a contribution may have been under way when that process ended.
   let sweptAt: number | undefined = complete ? Number((await database.get(SWEPT_AT)) ?? 0) || 0 : 0;
@@ -112,7 +142,8 @@ export async function openRetention(database: Level, blocks: CheckedBlockstore):
       return { owner, cids, key, value, hash };
     });
     // While something is missing there is no sum, so that a crash does not make it forgotten.
-    const all = [...entries, { key: SUM, value: complete ? next : undefined }];
+    changeCount++;
+    const all = [...entries, { key: SUM, value: complete ? seal(next, changeCount) : undefined }];
     await database.batch(
       all.map(({ key, value }) =>
         value === undefined ? { type: "del" as const, key } : { type: "put" as const, key, value },
@@ -125,6 +156,8 @@ export async function openRetention(database: Level, blocks: CheckedBlockstore):
       else hashes.set(key, hash);
       replace(owner, [...cids]);
     }
+    // After a loss of power it may be an older one, or empty: only a newer one tells anything.
+    await writeAtomically(counter, Buffer.from(String(changeCount)), { flush: false });
   }
 
   async function sweepNow(): Promise<number> {

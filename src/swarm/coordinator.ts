@@ -182,6 +182,11 @@ export class Coordinator {
     return lineage;
   }
 
+  /** From when on this peer has heard the others out. */
+  get listensUntil(): number {
+    return this.#init.now + LISTEN_HEARTBEATS * this.#init.config.swarm.heartbeatSeconds * 1000;
+  }
+
   #contributionsTo(module: string, slot: Slot): CID[] {
     return [...(this.#contributions.get(`${module} ${slotKey(slot)}`)?.values() ?? [])];
   }
@@ -281,8 +286,7 @@ export class Coordinator {
     if (this.#init.role !== "worker") return undefined;
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
     // Who has just come hears the others out first; else all who start together claim the same slot.
-    if (now - this.#init.now < LISTEN_HEARTBEATS * this.#init.config.swarm.heartbeatSeconds * 1000)
-      return undefined;
+    if (now < this.listensUntil) return undefined;
     const slot = this.#choose(ready, now);
     if (slot === undefined) return undefined;
     this.#own = { slot, claimed: now, started: false, progress: 0 };
@@ -425,10 +429,10 @@ export class Coordinator {
 
   #waitOf(now: number, fetches: readonly FetchProgress[]): Wait | undefined {
     if (this.#own !== undefined) return this.#waitOfOwn(this.#own, fetches);
-    const { role, config } = this.#init;
+    const { role } = this.#init;
     const others = this.membership.live(now).length;
     if (role === "observer" && others === 0) return { for: "peers" };
-    const until = this.#init.now + LISTEN_HEARTBEATS * config.swarm.heartbeatSeconds * 1000;
+    const until = this.listensUntil;
     if (role === "worker" && now < until) return { for: "claims", until };
     const open = this.openSlots();
     for (const slot of open)

@@ -170,6 +170,8 @@ export class Holdings {
       }
     if (fold) await this.#verify(lineage, parent!, version);
     await this.#retainVersion(version);
+    // Its record came over the network; what is said to be here has to survive a crash.
+    await this.#init.flush();
     this.#emitVersion(version, fold ? "verified" : "fetched", began);
   }
 

@@ -21,6 +21,7 @@ import { createAnnouncers } from "./announcers.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
 import type { Offence } from "./conduct.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
+import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
 import { createDiscipline, type Discipline } from "./discipline.ts";
 import { discover, peersWithNewerHeads, publishHead } from "./discovery.ts";
 import type { EvidenceLog } from "./evidence.ts";
@@ -63,6 +64,8 @@ export interface SwarmInit {
   evidence?: EvidenceLog;
   /** Absent for an observer. */
   trainer: PathTrainer | undefined;
+  /** Gets an object of the manifest onto this disk, to stay. */
+  keep(object: CID, signal: AbortSignal): Promise<void>;
   /** Keep all tensors of all generations. */
   archive: boolean;
   memoryBytes: number;
@@ -86,6 +89,8 @@ export class Swarm {
   readonly #records;
   readonly #pathStates: PathStates;
   readonly #announcers;
+  readonly #custody: Custody;
+  #keeping = false;
   readonly #antiEntropy;
   readonly #discipline: Discipline;
   readonly #published = createPublications();
@@ -127,6 +132,7 @@ export class Swarm {
       now: performance.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
+    this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest));
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
@@ -203,6 +209,7 @@ export class Swarm {
       this.#run("writing the lineage", () => this.#flush());
     });
     this.#every(DISCOVERY_MS, () => this.#find());
+    this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => this.#keep());
     this.#find();
     this.#run("DHT heads", async () => {
       const heads = [...this.#lineages.values()].map((lineage) => lineage.head());
@@ -631,6 +638,28 @@ export class Swarm {
     if (this.#live.size >= FEW_PEERS || now - this.#searched < pause) return;
     this.#searched = now;
     this.#run("looking for peers", () => discover(network, run, this.#stopping.signal));
+  }
+
+  /** Fetches what is in this peer's custody, one object after the other. */
+  #keep(): void {
+    const now = performance.now();
+    const workers = this.coordinator.workers(now);
+    // Who hears nobody has nobody to ask either, and would take everything for its duty.
+    if (this.#init.trainer === undefined || this.#keeping || this.#stopping.signal.aborted) return;
+    if (now < this.coordinator.listensUntil) return;
+    const object = workers.length < 2 ? undefined : this.#custody.next(workers);
+    if (object === undefined) return;
+    this.#keeping = true;
+    this.#run(`keeping ${object.toString()}`, async () => {
+      try {
+        await this.#init.keep(object, this.#stopping.signal);
+        this.#custody.kept(object);
+        this.#init.emit({ type: "kept", cid: object.toString() });
+      } finally {
+        this.#keeping = false;
+      }
+      this.#keep();
+    });
   }
 
   // ---------------------------------------------------------------- anti-entropy

@@ -68,6 +68,8 @@ export type SwarmEvent =
       how: "folded" | "verified" | "fetched";
       milliseconds: number;
     }
+  /** An object of the manifest, such as a shard, is on this disk to stay. */
+  | { type: "kept"; cid: string }
   | { type: "head"; module: string; generation: number; cid: string }
   | { type: "rejected"; module: string; cid: string; reason: string }
   /** A peer did what no honest peer does; see `src/swarm/conduct.ts`. */

@@ -362,6 +362,7 @@ async function readRetained(bytes: Uint8Array): Promise<unknown> {
     const retention = await openRetention(
       database as unknown as Parameters<typeof openRetention>[0],
       undefined as unknown as Parameters<typeof openRetention>[1],
+      join(folder, "changes"),
     );
     return retention.retained("lineage:lower/1");
   } catch (error) {

@@ -38,7 +38,7 @@ test("what a killed process had not finished is removed when the directory is op
   const left = [".identity.key.1.unfinished", "blocks/.X.data.2.unfinished", "state/.a.bin.3.unfinished"];
   for (const name of [...left, "invite"]) await writeFile(join(folder, name), "");
   await (await openDisk(folder)).close();
-  assert.deepEqual((await readdir(folder)).toSorted(), ["blocks", "data", "invite", "state"]);
+  assert.deepEqual((await readdir(folder)).toSorted(), ["blocks", "changes", "data", "invite", "state"]);
   assert.deepEqual(await readdir(join(folder, "blocks")), []);
   assert.deepEqual(await readdir(join(folder, "state")), []);
   await removeUnfinished(folder);

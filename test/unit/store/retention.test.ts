@@ -15,6 +15,8 @@ import { openRetention, type Retention } from "../../../src/store/retention.ts";
 interface Opened {
   blocks: CheckedBlockstore;
   retention: Retention;
+  /** All that the database holds. */
+  entries(): Promise<[key: string, value: Uint8Array][]>;
   write(...list: Block[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -24,11 +26,12 @@ async function openIn(directory: string): Promise<Opened> {
   const datastore = new LevelDatastore(join(directory, "data"));
   await blocks.open();
   await datastore.open();
-  const retention = await openRetention(datastore.db, blocks);
+  const retention = await openRetention(datastore.db, blocks, join(directory, "changes"));
   return {
     blocks,
     retention,
     close: () => datastore.close(),
+    entries: () => datastore.db.iterator().all(),
     async write(...list) {
       for (const { cid, bytes } of list) {
         retention.touch(cid);
@@ -190,7 +193,8 @@ async function damage(directory: string, change: (database: LevelDatastore["db"]
 }
 
 const KEY_OF_A = "/pathweave/retained/a";
-const damages: [string, (database: LevelDatastore["db"]) => Promise<unknown>][] = [
+type Entries = [key: string, value: Uint8Array][];
+const damages: [string, (database: LevelDatastore["db"], before: Entries) => Promise<unknown>][] = [
   ["an entry is lost", (database) => database.del(KEY_OF_A)],
   ["an older entry comes back", (database) => database.put(KEY_OF_A, dagCbor.encode([blocks[3]!.cid]))],
   [
@@ -203,6 +207,13 @@ const damages: [string, (database: LevelDatastore["db"]) => Promise<unknown>][] 
   ],
   ["an entry is cut", (database) => database.put(KEY_OF_A, Uint8Array.of(0x82))],
   ["everything is lost", (database) => database.clear()],
+  [
+    "the last change is lost, and what is left is as it was before it",
+    async (database, before) => {
+      await database.clear();
+      await database.batch(before.map(([key, value]) => ({ type: "put", key, value })));
+    },
+  ],
 ];
 for (const [what, change] of damages)
   test(`it is noticed that ${what}, until what was missing is retained again`, async (t) => {
@@ -210,12 +221,14 @@ for (const [what, change] of damages)
     const first = await openIn(directory);
     assert.ok(first.retention.complete, "a new directory lacks nothing");
     await first.write(...blocks);
+    await first.retention.retain([["a", [blocks[5]!.cid]]]);
+    const before = await first.entries();
     await first.retention.retain([
       ["a", [blocks[0]!.cid, blocks[1]!.cid]],
       ["b", [blocks[2]!.cid]],
     ]);
     await first.close();
-    await damage(directory, change);
+    await damage(directory, (database) => change(database, before));
 
     const second = await openIn(directory);
     assert.equal(second.retention.complete, false);
