@@ -51,7 +51,7 @@ export class PeerProcess {
   readonly name: string;
   readonly heads = new Map<string, string>();
   readonly generations = new Map<string, number>();
-  /** Versions, by CID, whose tensors this process folded, checked or fetched; they outlive it on its disk. */
+  /** Versions and objects of the manifest, by CID, that this process brought to its disk, where they outlive it. */
   readonly holds = new Set<string>();
   done = false;
   bytesUp = 0;
@@ -128,7 +128,7 @@ export class PeerProcess {
     const event = readEvent(line);
     if (event === undefined) return;
     if (event.type === "started") this.#ready.resolve();
-    else if (event.type === "version") this.holds.add(event.cid);
+    else if (event.type === "version" || event.type === "kept") this.holds.add(event.cid);
     else if (event.type === "head") {
       this.heads.set(event.module, event.cid);
       this.generations.set(event.module, event.generation);

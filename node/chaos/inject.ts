@@ -1,6 +1,8 @@
 /** Carries a schedule of faults out on a local swarm, with real signals, real cuts and real losses of disks. */
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Manifest } from "../../src/objects/manifest.ts";
+import { objectsInCustody } from "../../src/swarm/custody.ts";
 import type { LocalSwarm } from "../local-swarm.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ChaosNetwork, Link } from "./network.ts";
@@ -15,6 +17,8 @@ export interface InjectInit {
   log: EventLog;
   /** Folder of a peer by its name. */
   directory(name: string): string;
+  /** The run's; `peer-1` has all that it names from the start. */
+  manifest: Manifest;
   plan: Iterator<Fault>;
   /** Faults end when it aborts; those under way are healed first. */
   signal: AbortSignal;
@@ -24,7 +28,7 @@ export interface InjectInit {
 /** Resolves to how many faults there were, when all of them are healed and all peers are up again. */
 export async function injectFaults(init: InjectInit): Promise<number> {
   const { swarm, plan, signal } = init;
-  const held = followHoldings(swarm);
+  const held = followHoldings(swarm, init.manifest);
   const struck = new Set<string>();
   const underWay = new Map<Promise<void>, FaultKind>();
   const healed = (kind?: FaultKind): Promise<unknown> =>
@@ -61,20 +65,26 @@ export async function injectFaults(init: InjectInit): Promise<number> {
   return faults;
 }
 
-/** By peer, the versions whose tensors are on its disk. */
-type Holdings = Map<string, Set<string>>;
-
-function followHoldings(swarm: LocalSwarm): Holdings {
-  const held: Holdings = new Map(swarm.peers.map(({ name, holds }) => [name, new Set(holds)]));
-  swarm.onEvent((peer, event) => {
-    if (event.type === "version") held.get(peer.name)!.add(event.cid);
-    // Whoever trains a path has its text.
-    if (event.type === "step") held.get(peer.name)!.add(`path ${event.path}`);
-  });
-  return held;
+/** What only disks can bring back: versions by their CIDs, and the objects of the manifest. */
+interface Holdings {
+  /** By peer. */
+  disks: ReadonlyMap<string, Set<string>>;
+  objects: readonly string[];
 }
 
-/** The victims, or undefined when the fault cannot happen now. A disk is only lost when the heads are elsewhere too. */
+function followHoldings(swarm: LocalSwarm, manifest: Manifest): Holdings {
+  const objects = objectsInCustody(manifest).map(String);
+  const made = [...objects, ...Object.values(manifest.genesis).map(String)];
+  const disks = new Map(
+    swarm.peers.map(({ name, holds }) => [name, new Set([...holds, ...(name === "peer-1" ? made : [])])]),
+  );
+  swarm.onEvent((peer, event) => {
+    if (event.type === "version" || event.type === "kept") disks.get(peer.name)!.add(event.cid);
+  });
+  return { disks, objects };
+}
+
+/** The victims, or undefined when the fault cannot happen now. A disk is only lost when what it holds is elsewhere too. */
 function choose(
   { kind, order }: Fault,
   swarm: LocalSwarm,
@@ -85,15 +95,14 @@ function choose(
   if (kind === "blackout") return { kind, peers: order };
   const up = order.filter((name) => !struck.has(name));
   if (up.length === 0) return undefined;
-  const spare = kind === "wipe" ? up.find((name) => headsElsewhere(swarm, name, held)) : up[0];
+  const spare = kind === "wipe" ? up.find((name) => isElsewhere(swarm, name, held)) : up[0];
   return spare === undefined ? { kind: "kill", peers: [up[0]!] } : { kind, peers: [spare] };
 }
 
-function headsElsewhere(swarm: LocalSwarm, name: string, held: Holdings): boolean {
-  const others = swarm.peers.filter((peer) => peer.name !== name);
+function isElsewhere(swarm: LocalSwarm, name: string, { disks, objects }: Holdings): boolean {
+  const others = [...disks].filter(([other]) => other !== name).map(([, disk]) => disk);
   const heads = swarm.peers.flatMap((peer) => [...peer.heads.values()]);
-  const paths = [...held.get(name)!].filter((what) => what.startsWith("path "));
-  return name !== "peer-1" && [...heads, ...paths].every((head) => others.some((peer) => held.get(peer.name)!.has(head)));
+  return [...heads, ...objects].every((cid) => others.some((disk) => disk.has(cid)));
 }
 
 async function strike(init: InjectInit, fault: Fault, names: string[], held: Holdings): Promise<void> {
@@ -128,7 +137,7 @@ async function strike(init: InjectInit, fault: Fault, names: string[], held: Hol
       await Promise.all(peers.map((peer) => (kind === "stop" ? peer.stop() : peer.kill())));
       if (kind === "wipe") {
         await Promise.all(names.map((name) => rm(init.directory(name), { recursive: true })));
-        for (const name of names) held.get(name)!.clear();
+        for (const name of names) held.disks.get(name)!.clear();
       }
       await wait();
       await Promise.all(names.map((name) => swarm.start(name).ready));

@@ -1,5 +1,6 @@
 /** A local swarm to which faults can happen, with a record of everything. */
 import path from "node:path";
+import type { Manifest } from "../../src/objects/manifest.ts";
 import { type LocalSwarm, type LocalSwarmInit, startLocalSwarm } from "../local-swarm.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
 import { injectFaults } from "./inject.ts";
@@ -25,6 +26,7 @@ export interface ChaosSession {
 }
 
 export interface ChaosInit extends Omit<LocalSwarmInit, "launch"> {
+  manifest: Manifest;
   /** Through a proxy on loopback when absent. Closed with the session. */
   network?: ChaosNetwork;
 }
@@ -51,6 +53,7 @@ export async function startChaos(init: ChaosInit): Promise<ChaosSession> {
       swarm,
       network,
       log,
+      manifest: init.manifest,
       directory: (name) => path.join(directory, name),
       plan,
       signal,

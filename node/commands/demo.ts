@@ -137,7 +137,8 @@ async function runDemo(
   const dense = await stage("dense", () => trainBaseline(created, progress, signal));
 
   const init = { directory, peers: flags.peers, run: created.run, logLevel: flags["log-level"], signal };
-  const session = flags.chaos === undefined ? undefined : await startChaos(init);
+  const session =
+    flags.chaos === undefined ? undefined : await startChaos({ ...init, manifest: created.manifest });
   const swarm = session?.swarm ?? (await startLocalSwarm(init));
   const stop = (): Promise<void> => (session ?? swarm).stop();
   try {

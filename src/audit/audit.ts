@@ -221,6 +221,7 @@ function summary({ run, leaseMs, disks, evidence, audits, outcomes }: SummaryIni
     corruptBlocks: corrupt.length,
     forged: disks.reduce((total, disk) => total + disk.forged, 0),
     ...(first === undefined ? {} : { firstBadVersion: plain(first) }),
+    takeovers: evidence.takeovers.times(),
     takeoverMs: summarise(evidence.takeovers.times()),
     leaseMs,
     problems,

@@ -102,7 +102,9 @@ export interface AuditReport {
   forged: number;
   /** The lowest of the versions that do not follow. */
   firstBadVersion?: BadVersion;
-  /** See `takeovers.ts`. Null when none was needed, or there is no log. */
+  /** Times of all takeovers, ms; see `takeovers.ts`. */
+  takeovers: number[];
+  /** Of these. Null when none was needed, or there is no log. */
   takeoverMs: { median: number; max: number } | null;
   /** Lease time of the run; a takeover is due within twice of it. */
   leaseMs: number;

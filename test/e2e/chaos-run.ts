@@ -2,6 +2,8 @@
 import path from "node:path";
 import { mkdir } from "node:fs/promises";
 import type { CID } from "multiformats/cid";
+import { readDisk } from "../../src/audit/disk.ts";
+import type { Manifest } from "../../src/objects/manifest.ts";
 import { createTinyRun } from "./tiny-run.ts";
 
 const swarm = {
@@ -9,20 +11,17 @@ const swarm = {
   leaseSeconds: 4,
   settleSeconds: 0.3,
   graceSeconds: 10,
-  antiEntropySeconds: 2,
-};
-
-export const chaosSwarm = {
-  antiEntropyMs: 1000 * swarm.antiEntropySeconds,
-  leaseMs: 1000 * swarm.leaseSeconds,
+  antiEntropySeconds: 3,
 };
 
 /** Makes the run; `prepared` is the folder of a peer that holds it. */
 export async function createChaosFolder(
   directory: string,
   training: Record<string, unknown> = {},
-): Promise<{ prepared: string; run: CID }> {
+): Promise<{ prepared: string; run: CID; manifest: Manifest }> {
   await mkdir(directory, { recursive: true });
   const prepared = path.join(directory, "data");
-  return { prepared, run: await createTinyRun(directory, prepared, { swarm, training }) };
+  const run = await createTinyRun(directory, prepared, { swarm, training });
+  const { manifests } = await readDisk(prepared);
+  return { prepared, run, manifest: manifests.get(run.toString())! };
 }
