@@ -7,7 +7,7 @@ import type { MessageStream } from "@libp2p/interface";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** How much may be saved up while nothing is sent, in time: also what a late timer may catch up. */
-const BURST_SECONDS = 0.1;
+const BURST_SECONDS = 0.25;
 /** A piece takes at most this long, so that several connections and small messages take turns. */
 const PIECE_SECONDS = 0.05;
 const SMALLEST_PIECE = 4 << 10;

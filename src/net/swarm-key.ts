@@ -39,7 +39,8 @@ export async function readSwarmKey(path: string): Promise<Uint8Array> {
       `The swarm key cannot be read: ${messageOf(error)}. Give a swarm key file or an invite to a private swarm.`,
     );
   }
-  const key = text.startsWith("/key/") ? Buffer.from(text.trim()) : decodeInvite(text).swarmKey;
+  const given = text.trim();
+  const key = given.startsWith("pathweave") ? decodeInvite(given).swarmKey : Buffer.from(given);
   if (key === undefined) throw new UsageError(`The invite in ${path} is to an open swarm and holds no key.`);
   swarmKeyProtector(key);
   return key;

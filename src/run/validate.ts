@@ -11,7 +11,7 @@ const MAX_CONTRIBUTIONS = 8192;
 
 /** Everything that is wrong with a configuration whose keys are each valid, in no order. */
 export function configProblems(config: RunConfig): Problem[] {
-  const { grid, levels, model, training, outer, swarm, routing, data } = config;
+  const { grid, levels, model, training, outer, swarm, routing, data, admission } = config;
   const problems: Problem[] = [];
   const check = (right: boolean, path: Problem["path"], text: string): void => {
     if (!right) problems.push({ path, message: `${keyName(path)} ${text}.` });
@@ -64,6 +64,12 @@ export function configProblems(config: RunConfig): Problem[] {
     ["swarm", "settleSeconds"],
     `is ${swarm.settleSeconds}; expected less than swarm.leaseSeconds (${swarm.leaseSeconds})`,
   );
+  for (const [index, peer] of admission?.peers?.entries() ?? [])
+    check(
+      admission!.peers!.indexOf(peer) === index,
+      ["admission", "peers", index],
+      `repeats ${peer}; list every peer once`,
+    );
   return problems;
 }
 

@@ -9,9 +9,12 @@ import { InvalidObjectError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
 import { writeAtomically } from "./atomic-file.ts";
+import { type Quota, sizeOfFile } from "./quota.ts";
 import { hasCode, storageError } from "./storage-error.ts";
 
 export class CheckedBlockstore extends FsBlockstore {
+  /** Room for blocks; without one only the disk sets a limit. */
+  quota: Quota | undefined;
   readonly #sharding = new NextToLast();
   readonly #log: Logger;
   #bytesServed = 0;
@@ -54,8 +57,10 @@ export class CheckedBlockstore extends FsBlockstore {
   }
 
   override async delete(cid: CID): Promise<void> {
+    const size = this.quota === undefined ? 0 : await sizeOfFile(this.fileOf(cid));
     try {
       await super.delete(cid);
+      this.quota?.free(size);
     } catch (error) {
       throw storageError(error, this.path);
     }
@@ -67,12 +72,15 @@ export class CheckedBlockstore extends FsBlockstore {
         `The block ${cid.toString()} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`,
       );
     const file = this.fileOf(cid);
+    const size = this.quota === undefined || (await this.has(cid)) ? 0 : bytes.byteLength;
+    await this.quota?.reserve(size);
     try {
       await mkdir(dirname(file), { recursive: true });
       // Not super.put(): two of it for one block write into the same unfinished file.
       await writeAtomically(file, bytes, { flush: false, temporary: this.path });
       return cid;
     } catch (error) {
+      this.quota?.free(size);
       throw storageError(error, this.path);
     }
   }

@@ -5,6 +5,7 @@ import { LevelDatastore } from "datastore-level";
 import { type Logger, silentLogger } from "../log.ts";
 import { removeUnfinished } from "./atomic-file.ts";
 import { CheckedBlockstore } from "./blockstore.ts";
+import { Quota, type QuotaOptions, sizeOfDirectory } from "./quota.ts";
 import { openRetention, type Retention } from "./retention.ts";
 import { openStateFiles, type StateFiles } from "./state.ts";
 import { storageError } from "./storage-error.ts";
@@ -22,7 +23,11 @@ export interface Disk {
  * Opens the directory, or makes it. One process at a time. Throws StorageError when it is locked, full, read-only,
  * damaged or otherwise refuses.
  */
-export async function openDisk(directory: string, log: Logger = silentLogger): Promise<Disk> {
+export async function openDisk(
+  directory: string,
+  log: Logger = silentLogger,
+  quota?: QuotaOptions,
+): Promise<Disk> {
   const blocks = new CheckedBlockstore(join(directory, "blocks"), log);
   const datastore = new LevelDatastore(join(directory, "data"));
   const database = datastore.db;
@@ -33,7 +38,7 @@ export async function openDisk(directory: string, log: Logger = silentLogger): P
     await database.open({ createIfMissing: true });
     try {
       await blocks.open();
-      const state = await openStateFiles(join(directory, "state"));
+      const state = await openStateFiles(join(directory, "state"), () => blocks.quota);
       // The database's lock is held, so no other process is writing these.
       for (const folder of [directory, blocks.path, state.path]) await removeUnfinished(folder);
       const retention = await openRetention(database, blocks, join(directory, "changes"));
@@ -41,6 +46,15 @@ export async function openDisk(directory: string, log: Logger = silentLogger): P
         log.warn(
           `the database in ${directory} is damaged or lost; what it held is read back from the blocks`,
         );
+      if (quota !== undefined) {
+        const sizes = await Promise.all([blocks.path, state.path].map(sizeOfDirectory));
+        blocks.quota = new Quota({
+          directory,
+          maxBytes: quota.maxBytes,
+          used: sizes.reduce((a, b) => a + b),
+          reclaim: quota.reclaim ? () => retention.sweep() : undefined,
+        });
+      }
       return { blocks, datastore, retention, state, close };
     } catch (error) {
       await close();

@@ -13,6 +13,7 @@ import { MAX_BLOCK_BYTES } from "../objects/object.ts";
 import { cancelWant } from "./cancel-want.ts";
 import { openDisk } from "./disk.ts";
 import type { BlockSource } from "./fetch-job.ts";
+import type { QuotaOptions } from "./quota.ts";
 import { createStore } from "./store.ts";
 import type { Store } from "./types.ts";
 
@@ -22,11 +23,15 @@ export interface NodeInit<S extends ServiceMap> {
   /** Constructs the libp2p node, not started, over the given datastore. */
   libp2p(datastore: LevelDatastore): Promise<Libp2p<S>>;
   log?: Logger;
+  /** How much may be stored; without it only the disk sets a limit. */
+  quota?: QuotaOptions;
 }
 
 export interface StoreNode<S extends ServiceMap> {
   libp2p: Libp2p<S>;
   store: Store;
+  /** Bytes that may still be stored. */
+  quotaLeft(): number;
   /** Starts libp2p, then block exchange. */
   start(): Promise<void>;
   /** Stops both and closes the directory. The node cannot be started again. */
@@ -59,7 +64,7 @@ const BITSWAP = {
  */
 export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise<StoreNode<S>> {
   const log = (init.log ?? silentLogger).component("store");
-  const disk = await openDisk(init.dir, log);
+  const disk = await openDisk(init.dir, log, init.quota);
   const { blocks, datastore } = disk;
   let libp2p: Libp2p<S>;
   try {
@@ -78,6 +83,7 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
 
   return {
     libp2p,
+    quotaLeft: () => blocks.quota?.left ?? Number.POSITIVE_INFINITY,
     store: createStore({ ...disk, source: blockSource(helia) }),
     async start() {
       await helia.start();

@@ -2,6 +2,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "./atomic-file.ts";
+import { type Quota, sizeOfFile } from "./quota.ts";
 import { hasCode, storageError } from "./storage-error.ts";
 
 export interface StateFiles {
@@ -11,7 +12,7 @@ export interface StateFiles {
   write(name: string, bytes: Uint8Array): Promise<void>;
 }
 
-export async function openStateFiles(path: string): Promise<StateFiles> {
+export async function openStateFiles(path: string, quota?: () => Quota | undefined): Promise<StateFiles> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   const fileOf = (name: string): string => join(path, `${encodeURIComponent(name)}.bin`);
   return {
@@ -25,9 +26,15 @@ export async function openStateFiles(path: string): Promise<StateFiles> {
       }
     },
     async write(name, bytes) {
+      const room = quota?.();
+      const before = room === undefined ? 0 : await sizeOfFile(fileOf(name));
+      // While it is written the old one is there, too.
+      await room?.reserve(bytes.byteLength);
       try {
         await writeAtomically(fileOf(name), bytes);
+        room?.free(before);
       } catch (error) {
+        room?.free(bytes.byteLength);
         throw storageError(error, path);
       }
     },

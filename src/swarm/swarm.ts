@@ -8,6 +8,7 @@ import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Network } from "../net/types.ts";
+import { isAdmitted } from "../objects/config.ts";
 import { Contribution } from "../objects/contribution.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
@@ -278,7 +279,9 @@ export class Swarm {
   async #validateRecord(module: string, data: Uint8Array): Promise<"accept"> {
     const { run, block } = LineageRecord.decode(data);
     this.#checkRun(run);
-    const { record } = await openRecord(block);
+    const { type, record } = await openRecord(block);
+    if (type === "contribution" && !isAdmitted(this.#config, record.signer))
+      throw new InvalidObjectError("Its signer is not on the list of peers that the run admits.");
     if (record.module !== module)
       throw new InvalidObjectError(`It is of ${record.module}, not of ${module}.`);
     return "accept";

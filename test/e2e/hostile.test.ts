@@ -49,7 +49,7 @@ before(async () => {
     outer: { clipMedian: CLIP_MEDIAN },
   });
   peers.push(await openHonestPeer({ directory: first }));
-  const invite = decodeInvite(peers[0]!.invite());
+  const invite = decodeInvite(peers[0]!.invite()!);
   assert.ok(invite.run.equals(run));
   for (const name of ["peer-2", "peer-3"])
     peers.push(await openHonestPeer({ directory: path.join(folder, name), invite }));
@@ -514,7 +514,7 @@ describe("no harm comes from", () => {
     });
     const newcomer = await openHonestPeer({
       directory: await mkdtemp(path.join(folder, "newcomer-")),
-      invite: decodeInvite(peers[0]!.invite()),
+      invite: decodeInvite(peers[0]!.invite()!),
       role: "observer",
     });
     t.after(() => newcomer.stop());

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { NetworkError, UsageError } from "../../../src/errors.ts";
@@ -11,7 +12,7 @@ import { libp2pOptions } from "../../../src/net/options.ts";
 import { createSwarmKey, readSwarmKey } from "../../../src/net/swarm-key.ts";
 import { dagCborCid } from "../../../src/objects/object.ts";
 import { encodeInvite } from "../../../src/run/invite.ts";
-import { nodeConfig, startPeer, temporaryDirectory } from "./support.ts";
+import { LOOPBACK, nodeConfig, startPeer, temporaryDirectory } from "./support.ts";
 
 const swarmKey = createSwarmKey();
 
@@ -61,6 +62,24 @@ test("the key is read from a swarm key file and from an invite", async (t) => {
   await writeFile(file, encodeInvite({ run, bootstrap: [] }));
   await assert.rejects(readSwarmKey(file), /is to an open swarm/);
   await assert.rejects(readSwarmKey(join(directory, "none")), /cannot be read/);
+});
+
+test("a bootstrap node serves a private swarm with the key from a file, and nobody else", async (t) => {
+  const data = await temporaryDirectory(t);
+  const file = join(data, "swarm.key");
+  await writeFile(file, swarmKey);
+  const program = new URL("../../../bootstrap/pathweave-bootstrap.ts", import.meta.url).pathname;
+  const child = spawn(process.execPath, [program, "--data", data, "--listen", LOOPBACK, "--json"], {
+    env: { ...process.env, PATHWEAVE_BOOTSTRAP_SWARM_KEY_FILE: file },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+  const { addresses } = JSON.parse(line) as { addresses: string[] };
+  const member = await startPeer(t, { swarmKey });
+  await member.network.dial(addresses[0]!);
+  const stranger = await startPeer(t);
+  await assert.rejects(stranger.network.dial(addresses[0]!), NetworkError);
 });
 
 test("nothing that libp2p logs at its most detailed level shows the key", async () => {
