@@ -20,6 +20,10 @@ const MAX_CONTRIBUTIONS = 8192;
 const LISTEN_HEARTBEATS = 3;
 /** Grace times after which an outer gradient that is not here, and whose signer is gone, is given up. */
 const LOST_GRACES = 2;
+/** The same when its signer still talks: it may have a slow link, or withhold it so that nobody trains the slot. */
+const WITHHELD_GRACES = 5;
+/** Peers after the owners that do their duty, one after another, when none of them does. */
+const STAND_INS = 4;
 
 export type Decision =
   /** Announce a lease, then let conflicts settle. */
@@ -262,23 +266,27 @@ export class Coordinator {
 
   /**
    * Notes which contributions can no longer be had: a peer may die after it announced one and before anybody fetched
-   * its tensors. Should it come back, its work is late like any other.
+   * its tensors. Should it come back, its work is late like any other. A live signer is waited for longer, and only
+   * owners, who have tried, can tell that it does not deliver.
    */
   #noteLost(now: number): void {
     // Not this peer itself: what it has is available, and what its disk lost nobody brings.
     const live = new Set(this.membership.live(now).map((member) => member.peer));
     const orphans = new Map<string, number>();
+    const graceMs = this.#init.config.swarm.graceSeconds * 1000;
+    let owned: Set<string> | undefined;
     this.#lost.clear();
-    for (const lineage of this.#init.lineages.values())
+    for (const [module, lineage] of this.#init.lineages)
       for (const { cid, signer } of lineage.pending()) {
-        if (this.isAvailable(cid) || live.has(signer)) continue;
+        if (this.isAvailable(cid)) continue;
         const since = this.#orphans.get(cid.toString()) ?? now;
         orphans.set(cid.toString(), since);
-        if (now - since >= LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000)
-          this.#lost.add(cid.toString());
+        if (now - since < (live.has(signer) ? WITHHELD_GRACES : LOST_GRACES) * graceMs) continue;
+        owned ??= new Set(this.owned(now));
+        if (owned.has(module) || !live.has(signer)) this.#lost.add(cid.toString());
       }
     this.#orphans = orphans;
-    this.#owned = new Set(this.#lost.size > 0 ? this.owned(now) : []);
+    this.#owned = owned ?? new Set();
   }
 
   #decideLease(open: Slot[], now: number): Decision | undefined {
@@ -368,16 +376,30 @@ export class Coordinator {
       const pending = known.filter((contribution) => this.isAvailable(contribution.cid));
       if (pending.length === 0 || this.#folding.has(module)) continue;
       const first = this.#since(this.#firstPending, module, head.cid, now);
+      const here = new Set(pending.map(slotKey));
       const absent = new Set(
-        known.filter((c) => !this.isAvailable(c.cid) && !this.#lost.has(c.cid.toString())).map(slotKey),
+        known
+          .filter((c) => !this.isAvailable(c.cid) && !this.#lost.has(c.cid.toString()))
+          .map(slotKey)
+          .filter((slot) => !here.has(slot)),
       );
       if (!this.#isClosable(module, lineage, head, absent, first, now)) continue;
       const closable = this.#since(this.#closable, module, head.cid, now);
-      const duty = this.owners(module, now).indexOf(this.#init.self);
-      if (this.#init.role !== "worker" || duty < 0 || now - closable < duty * this.ownerDelayMs) continue;
+      const turn = this.#turn(module, now);
+      if (this.#init.role !== "worker" || now - closable < turn * this.ownerDelayMs) continue;
       this.#folding.add(module);
       yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
     }
+  }
+
+  /**
+   * How many others come before this peer in folding a module. The owners could all be strangers that never do it,
+   * so any worker that has the outer gradients stands in for them; folds of one set are one version, whoever makes it.
+   */
+  #turn(module: string, now: number): number {
+    const workers = this.workers(now);
+    const order = ownersOf(this.#runId, module, workers, workers.length).indexOf(this.#init.self);
+    return Math.min(order, this.#init.config.swarm.owners + STAND_INS);
   }
 
   /** How long the next owner waits before it does the duty of the one before. */
@@ -394,7 +416,7 @@ export class Coordinator {
     module: string,
     lineage: Lineage,
     head: KnownVersion,
-    /** Slots with a contribution that is known but not on this disk yet. */
+    /** Slots of whose contributions some are known but none is on this disk yet. */
     absent: ReadonlySet<string>,
     firstPending: number,
     now: number,
