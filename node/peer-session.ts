@@ -155,6 +155,11 @@ function textView(): View {
         case "rejected":
           progress.line(`rejected ${event.cid} of ${event.module}: ${event.reason}`);
           break;
+        case "split":
+          progress.line(
+            `found another half of the run: ${event.peers.map(short).join(", ")} with other heads of ${event.heads} modules; merging`,
+          );
+          break;
         case "waiting":
           progress.update(event.reason);
           break;

@@ -20,12 +20,14 @@ import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
-import { discover, peersWithNewerHeads, publishHead } from "./discovery.ts";
+import { peersWithNewerHeads, publishHead } from "./discovery.ts";
 import type { Slot } from "./leases.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
 import { concatenate, createModuleStates, elementsOf } from "./module-states.ts";
+import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
+import { createSplitDetector } from "./split.ts";
 import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 
@@ -35,12 +37,8 @@ const FETCH_MS = 120_000;
 const DHT_MS = 20_000;
 const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
-/** Between two searches of a peer that knows somebody, but few. */
-const DISCOVERY_PAUSE_MS = 60_000;
 /** Failing tasks that are remembered, so that each is warned of once. */
 const MAX_WARNED = 256;
-/** Below this many live peers this one looks for more in the DHT. */
-const FEW_PEERS = 4;
 
 export interface SwarmInit {
   network: Network;
@@ -58,6 +56,8 @@ export interface SwarmInit {
   /** Keep all tensors of all generations. */
   archive: boolean;
   memoryBytes: number;
+  /** Time between two looks for a half of the run that this one does not know. @default 20 s */
+  searchMs?: number;
   logger: Logger;
   emit(event: SwarmEvent): void;
 }
@@ -95,8 +95,9 @@ export class Swarm {
   #provided = false;
   /** Tasks whose failure has been said, the latest of them. */
   readonly #warned = new Set<string>();
-  /** When the DHT was last searched for peers. */
-  #searched = Number.NEGATIVE_INFINITY;
+  #nextSearch = Number.NEGATIVE_INFINITY;
+  readonly #outside;
+  readonly #splits;
 
   constructor(init: SwarmInit) {
     this.#init = init;
@@ -135,6 +136,12 @@ export class Swarm {
       signal: (milliseconds) => this.#signal(milliseconds),
       emit: (event) => init.emit(event),
     });
+    this.#outside = createOutsideSearch({ network, store: init.store, run });
+    this.#splits = createSplitDetector({
+      lineages: this.#lineages,
+      heartbeatMs: manifest.config.swarm.heartbeatSeconds * 1000,
+      now: performance.now(),
+    });
     this.#antiEntropy = createAntiEntropy({
       network,
       run,
@@ -172,13 +179,9 @@ export class Swarm {
       this.#reconcile();
       this.#run("writing the lineage", () => this.#records.flush());
     });
-    this.#every(DISCOVERY_MS, () => this.#find());
+    this.#every(Math.min(DISCOVERY_MS, this.#init.searchMs ?? DISCOVERY_MS), () => this.#find());
     this.#find();
-    this.#run("DHT heads", async () => {
-      const heads = [...this.#lineages.values()].map((lineage) => lineage.head());
-      const peers = await peersWithNewerHeads(network, this.#init.run, heads, this.#signal(DHT_MS));
-      for (const peer of peers) await this.#ask(peer);
-    });
+    this.#run("DHT heads", () => this.#askForNewer([...this.#lineages.keys()]));
     this.#beat();
     this.#tick();
   }
@@ -252,6 +255,7 @@ export class Swarm {
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
       this.#live.add(from);
+      this.#splits.joined(from, now);
       this.#init.emit({ type: "member", peer: from, state: "joined", live: this.#live.size });
       // The newcomer learns of us and our leases at once, and we of its lineage.
       this.#beat();
@@ -270,6 +274,7 @@ export class Swarm {
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
     const { missing } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
+    if (opened.type === "version") this.#splits.brought(from, opened.record);
     await this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
       const { round, path, replica, signer } = opened.record;
@@ -316,6 +321,7 @@ export class Swarm {
     for (const peer of this.#live)
       if (!live.has(peer)) {
         this.#live.delete(peer);
+        this.#splits.left(peer, now);
         this.#init.emit({ type: "member", peer, state: "left", live: this.#live.size });
       }
   }
@@ -532,7 +538,7 @@ export class Swarm {
 
   // ---------------------------------------------------------------- discovery
 
-  /** Announces this peer in the DHT until that has worked, and looks for others while it knows few. */
+  /** Announces this peer in the DHT until that has worked, and looks for others that nobody told of. */
   #find(): void {
     const { network, run } = this.#init;
     if (!this.#provided)
@@ -543,10 +549,29 @@ export class Swarm {
         this.#provided = true;
       });
     const now = performance.now();
-    const pause = this.#live.size === 0 ? DISCOVERY_MS : DISCOVERY_PAUSE_MS;
-    if (this.#live.size >= FEW_PEERS || now - this.#searched < pause) return;
-    this.#searched = now;
-    this.#run("looking for peers", () => discover(network, run, this.#stopping.signal));
+    if (now < this.#nextSearch) return;
+    this.#nextSearch = Infinity;
+    this.#run("looking for peers", () => this.#lookOutside(now));
+  }
+
+  async #lookOutside(now: number): Promise<void> {
+    const { searchMs = SEARCH_MS, topology } = this.#init;
+    try {
+      await this.#outside.run(this.#live, now, this.#stopping.signal);
+      await this.#askForNewer([topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name]);
+    } finally {
+      const pause =
+        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
+      this.#nextSearch = performance.now() + pause;
+    }
+  }
+
+  /** Asks strangers whose heads in the DHT are better. So no half is missed for the many providers of this one. */
+  async #askForNewer(modules: string[]): Promise<void> {
+    const { network, run } = this.#init;
+    const heads = modules.map((module) => this.lineage(module).head());
+    for (const peer of await peersWithNewerHeads(network, run, heads, this.#signal(DHT_MS)))
+      if (!this.#live.has(peer)) await this.#ask(peer);
   }
 
   // ---------------------------------------------------------------- anti-entropy
@@ -558,7 +583,10 @@ export class Swarm {
   }
 
   async #ask(peer: string): Promise<void> {
-    await this.#antiEntropy.ask(peer, this.#stopping.signal);
+    const split = await this.#splits.during(peer, performance.now(), () =>
+      this.#antiEntropy.ask(peer, this.#stopping.signal),
+    );
+    if (split !== undefined) this.#init.emit({ type: "split", ...split });
     this.#synchronised.resolve();
     this.#tick();
   }

@@ -70,5 +70,7 @@ export type SwarmEvent =
     }
   | { type: "head"; module: string; generation: number; cid: string }
   | { type: "rejected"; module: string; cid: string; reason: string }
+  /** Peers that this one did not know have trained on from other versions: two halves of the run have met. */
+  | { type: "split"; peers: string[]; heads: number }
   | { type: "waiting"; reason: string }
   | { type: "done" };
