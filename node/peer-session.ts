@@ -183,6 +183,11 @@ function textView(data: string): View {
             `blocked peer ${short(event.peer)} for ${formatDuration(1000 * event.seconds)}, ${event.offence}: ${event.reason}`,
           );
           break;
+        case "split":
+          progress.line(
+            `found another half of the run: ${event.peers.map(short).join(", ")} with other heads of ${event.heads} modules; merging`,
+          );
+          break;
         case "waiting":
           progress.update(event.reason);
           break;

@@ -47,6 +47,8 @@ export interface Network {
   /** Own multiaddrs including /p2p/… */
   addresses(): string[];
   connections(): Connection[];
+  /** Addresses at which a peer said it can be reached; empty when it is not known. */
+  addressesOf(peer: string): Promise<string[]>;
   /** Resolves when connected to the peer or an address; throws NetworkError. */
   dial(target: string, signal?: AbortSignal): Promise<void>;
   subscribe(topic: string, handler: GossipHandler): void;

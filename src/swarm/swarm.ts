@@ -24,8 +24,8 @@ import type { Offence } from "./conduct.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
 import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
 import { createDiscipline, type Discipline } from "./discipline.ts";
-import { discover, peersWithNewerHeads, publishHead } from "./discovery.ts";
 import type { EvidenceLog } from "./evidence.ts";
+import { peersWithNewerHeads, publishHead } from "./discovery.ts";
 import type { Slot } from "./leases.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
@@ -34,6 +34,8 @@ import { concatenate, createModuleStates } from "./module-states.ts";
 import { createPathStates, type PathStates } from "./path-states.ts";
 import { type FinishedRound, writeRound } from "./round.ts";
 import { createPublications } from "./publications.ts";
+import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
+import { createSplitDetector } from "./split.ts";
 import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 
@@ -43,12 +45,8 @@ const FETCH_MS = 120_000;
 const DHT_MS = 20_000;
 const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
-/** Between two searches of a peer that knows somebody, but few. */
-const DISCOVERY_PAUSE_MS = 60_000;
 /** Failing tasks that are remembered, so that each is warned of once. */
 const MAX_WARNED = 256;
-/** Below this many live peers this one looks for more in the DHT. */
-const FEW_PEERS = 4;
 
 export interface SwarmInit {
   network: Network;
@@ -70,6 +68,8 @@ export interface SwarmInit {
   /** Keep all tensors of all generations. */
   archive: boolean;
   memoryBytes: number;
+  /** Time between two looks for a half of the run that this one does not know. @default 20 s */
+  searchMs?: number;
   logger: Logger;
   emit(event: SwarmEvent): void;
 }
@@ -113,8 +113,9 @@ export class Swarm {
   #provided = false;
   /** Tasks whose failure has been said, the latest of them. */
   readonly #warned = new Set<string>();
-  /** When the DHT was last searched for peers. */
-  #searched = Number.NEGATIVE_INFINITY;
+  #nextSearch = Number.NEGATIVE_INFINITY;
+  readonly #outside;
+  readonly #splits;
 
   constructor(init: SwarmInit) {
     this.#init = init;
@@ -169,6 +170,12 @@ export class Swarm {
       },
       emit: (event) => init.emit(event),
     });
+    this.#outside = createOutsideSearch({ network, store: init.store, run });
+    this.#splits = createSplitDetector({
+      lineages: this.#lineages,
+      heartbeatMs: manifest.config.swarm.heartbeatSeconds * 1000,
+      now: performance.now(),
+    });
     this.#antiEntropy = createAntiEntropy({
       network,
       run,
@@ -209,14 +216,10 @@ export class Swarm {
       this.#reconcile();
       this.#run("writing the lineage", () => this.#flush());
     });
-    this.#every(DISCOVERY_MS, () => this.#find());
     this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => this.#keep());
+    this.#every(Math.min(DISCOVERY_MS, this.#init.searchMs ?? DISCOVERY_MS), () => this.#find());
     this.#find();
-    this.#run("DHT heads", async () => {
-      const heads = [...this.#lineages.values()].map((lineage) => lineage.head());
-      const peers = await peersWithNewerHeads(network, this.#init.run, heads, this.#signal(DHT_MS));
-      for (const peer of peers) await this.#ask(peer);
-    });
+    this.#run("DHT heads", () => this.#askForNewer([...this.#lineages.keys()]));
     this.#beat();
     this.#tick();
   }
@@ -308,6 +311,7 @@ export class Swarm {
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
       this.#live.add(from);
+      this.#splits.joined(from, now);
       this.#init.emit({ type: "member", peer: from, state: "joined", live: this.#live.size });
       // The newcomer learns of us and our leases at once, and we of its lineage.
       this.#beat();
@@ -333,6 +337,7 @@ export class Swarm {
     for (const { cid: parked, reason } of refused)
       for (const peer of this.#announcers.of(parked).all)
         this.#charge(peer, "invalid-record", reason, { cid: parked });
+    if (opened.type === "version") this.#splits.brought(from, opened.record);
     await this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
       const { round, path, replica, signer } = opened.record;
@@ -415,6 +420,7 @@ export class Swarm {
     for (const peer of this.#live)
       if (!live.has(peer)) {
         this.#live.delete(peer);
+        this.#splits.left(peer, now);
         this.#init.emit({ type: "member", peer, state: "left", live: this.#live.size });
       }
   }
@@ -626,7 +632,7 @@ export class Swarm {
 
   // ---------------------------------------------------------------- discovery
 
-  /** Announces this peer in the DHT until that has worked, and looks for others while it knows few. */
+  /** Announces this peer in the DHT until that has worked, and looks for others that nobody told of. */
   #find(): void {
     const { network, run } = this.#init;
     if (!this.#provided)
@@ -637,10 +643,29 @@ export class Swarm {
         this.#provided = true;
       });
     const now = performance.now();
-    const pause = this.#live.size === 0 ? DISCOVERY_MS : DISCOVERY_PAUSE_MS;
-    if (this.#live.size >= FEW_PEERS || now - this.#searched < pause) return;
-    this.#searched = now;
-    this.#run("looking for peers", () => discover(network, run, this.#stopping.signal));
+    if (now < this.#nextSearch) return;
+    this.#nextSearch = Infinity;
+    this.#run("looking for peers", () => this.#lookOutside(now));
+  }
+
+  async #lookOutside(now: number): Promise<void> {
+    const { searchMs = SEARCH_MS, topology } = this.#init;
+    try {
+      await this.#outside.run(this.#live, now, this.#stopping.signal);
+      await this.#askForNewer([topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name]);
+    } finally {
+      const pause =
+        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
+      this.#nextSearch = performance.now() + pause;
+    }
+  }
+
+  /** Asks strangers whose heads in the DHT are better. So no half is missed for the many providers of this one. */
+  async #askForNewer(modules: string[]): Promise<void> {
+    const { network, run } = this.#init;
+    const heads = modules.map((module) => this.lineage(module).head());
+    for (const peer of await peersWithNewerHeads(network, run, heads, this.#signal(DHT_MS)))
+      if (!this.#live.has(peer)) await this.#ask(peer);
   }
 
   /** Fetches what is in this peer's custody, one object after the other. */
@@ -674,7 +699,10 @@ export class Swarm {
   }
 
   async #ask(peer: string): Promise<void> {
-    await this.#antiEntropy.ask(peer, this.#stopping.signal);
+    const split = await this.#splits.during(peer, performance.now(), () =>
+      this.#antiEntropy.ask(peer, this.#stopping.signal),
+    );
+    if (split !== undefined) this.#init.emit({ type: "split", ...split });
     this.#synchronised.resolve();
     this.#tick();
   }

@@ -76,5 +76,7 @@ export type SwarmEvent =
   | { type: "offence"; peer: string; offence: Offence; reason: string; score: number; cid?: string }
   /** A peer is shut out for a time. */
   | { type: "blocked"; peer: string; offence: Offence; reason: string; seconds: number }
+  /** Peers that this one did not know have trained on from other versions: two halves of the run have met. */
+  | { type: "split"; peers: string[]; heads: number }
   | { type: "waiting"; reason: string }
   | { type: "done" };

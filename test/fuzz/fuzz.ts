@@ -18,7 +18,7 @@ export interface Outcome {
   inputs: number;
   /** Inputs that were as good as a valid one. */
   accepted: number;
-  /** Of the input that took longest. */
+  /** Processor time of the input that took longest. */
   milliseconds: number;
   /** Bytes of memory that the largest input took until it was decoded. */
   growth: number;
@@ -47,19 +47,29 @@ export async function tryInput(
   }
 }
 
-/** Tries the inputs `from` to `to` (exclusive). */
-export async function fuzz(target: Target, seed: number, from: number, to: number): Promise<Outcome> {
+/** Tries the inputs `from` to `to` (exclusive); one that takes the processor longer than `maxMs` is a finding, too. */
+export async function fuzz(
+  target: Target,
+  seed: number,
+  from: number,
+  to: number,
+  maxMs = Infinity,
+): Promise<Outcome> {
   const outcome: Outcome = { inputs: to - from, accepted: 0, milliseconds: 0, growth: 0, findings: [] };
   for (let index = from; index < to; index++) {
     const input = inputOf(target, seed, index);
     const memory = memoryInUse();
-    const began = performance.now();
+    const began = process.cpuUsage();
     const { accepted, problem } = await tryInput(target, input);
-    outcome.milliseconds = Math.max(outcome.milliseconds, performance.now() - began);
+    const { user, system } = process.cpuUsage(began);
+    const milliseconds = (user + system) / 1000;
+    outcome.milliseconds = Math.max(outcome.milliseconds, milliseconds);
     const growth = memoryInUse() - memory;
     outcome.growth = Math.max(outcome.growth, growth);
     if (accepted) outcome.accepted++;
-    const found = growth > MAX_GROWTH_BYTES ? `it took ${growth} bytes of memory` : problem;
+    let found = problem;
+    if (growth > MAX_GROWTH_BYTES) found ??= `it took ${growth} bytes of memory`;
+    if (milliseconds > maxMs) found ??= `it took ${milliseconds} ms`;
     if (found !== undefined) outcome.findings.push({ index, problem: found });
   }
   return outcome;

@@ -51,6 +51,7 @@ import type { Store } from "../../src/store/types.ts";
 import { createAntiEntropy } from "../../src/swarm/anti-entropy.ts";
 import { HeadRecord, headKey, headRecords } from "../../src/swarm/head-record.ts";
 import { Answer, Ask, Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
+import { Remembered } from "../../src/swarm/outside-search.ts";
 import { readEvent } from "../../node/session-events.ts";
 import { createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP, cidOf } from "../unit/outer/history.ts";
 import { key, version } from "../unit/objects/samples.ts";
@@ -540,6 +541,9 @@ export const TARGETS: readonly Target[] = [
     decode: (bytes) => readEvent(textOf(bytes)),
   },
   // Files of a peer.
+  objectTarget(Remembered, [
+    Remembered.encode({ peers: [{ peer: "12D3", addresses: ["/ip4/1.2.3.4/tcp/1"] }] }).bytes,
+  ]),
   {
     name: "lineage list",
     corpus: [dagCbor.encode([]), dagCbor.encode([RUN, GENESIS.cid, cidOf("a")])],
