@@ -13,7 +13,7 @@ import type { NodeConfig } from "../src/net/types.ts";
 const MAX_CONNECTIONS = 2_000;
 const MAX_RESERVATIONS = 500;
 
-export interface BootstrapConfig extends Pick<NodeConfig, "privateKey" | "listen" | "announce"> {
+export interface BootstrapConfig extends Pick<NodeConfig, "privateKey" | "listen" | "announce" | "swarmKey"> {
   /** Validators of DHT records by namespace; by default only sizes are checked. */
   records?: NodeConfig["records"];
 }

@@ -27,6 +27,10 @@ const FLAGS = {
   },
   data: { type: "string", default: DEFAULT_DATA, describe: "Directory of this node" },
   identity: { type: "string", describe: "File of this node's key  [default: identity.key in --data]" },
+  "swarm-key-file": {
+    type: "string",
+    describe: "Serve a private swarm: file with its swarm key, or with an invite to it",
+  },
   json: { type: "boolean", default: false, describe: "Print events as JSON lines" },
 } as const;
 
@@ -34,6 +38,7 @@ export interface Flags {
   listen: string[];
   announce: string[];
   identity: string;
+  swarmKeyFile: string | undefined;
   json: boolean;
 }
 
@@ -56,6 +61,7 @@ export async function parseFlags(arguments_: string[], environment: NodeJS.Proce
       "$0 --listen /ip4/127.0.0.1/tcp/0 --json",
       "For tests and scripts: any free port, JSON on stdout",
     )
+    .example("$0 --swarm-key-file lab.invite", "For a private swarm, with what pathweave invite prints")
     .epilogue(
       `Every flag can be set in the environment, e.g. ${ENV_PREFIX}LISTEN; several values are separated by commas.`,
     )
@@ -69,13 +75,16 @@ export async function parseFlags(arguments_: string[], environment: NodeJS.Proce
     listen: flags.listen,
     announce: flags.announce,
     identity: flags.identity ?? join(flags.data, "identity.key"),
+    swarmKeyFile: flags["swarm-key-file"],
     json: flags.json,
   };
 }
 
 function fromEnvironment(environment: NodeJS.ProcessEnv): Record<string, string | string[] | boolean> {
   const values: Record<string, string | string[] | boolean> = {};
-  const names = new Map(Object.keys(FLAGS).map((flag) => [ENV_PREFIX + flag.toUpperCase(), flag]));
+  const names = new Map(
+    Object.keys(FLAGS).map((flag) => [ENV_PREFIX + flag.toUpperCase().replaceAll("-", "_"), flag]),
+  );
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith(ENV_PREFIX) || value === undefined) continue;
     const flag = names.get(name);

@@ -7,6 +7,7 @@
 import { PathweaveError } from "../src/errors.ts";
 import { createLogger } from "../src/log.ts";
 import { loadIdentity } from "../src/net/identity.ts";
+import { readSwarmKey } from "../src/net/swarm-key.ts";
 import { HEAD_NAMESPACE, headRecords } from "../src/swarm/head-record.ts";
 import { startBootstrapNode } from "./bootstrap-node.ts";
 import { parseFlags } from "./options.ts";
@@ -19,12 +20,14 @@ async function main(): Promise<void> {
     else log.info(text);
   };
 
+  const swarmKey = flags.swarmKeyFile === undefined ? undefined : await readSwarmKey(flags.swarmKeyFile);
   const privateKey = await loadIdentity(flags.identity, log);
   const node = await startBootstrapNode({
     privateKey,
     listen: flags.listen,
     announce: flags.announce,
     records: { [HEAD_NAMESPACE]: headRecords() },
+    ...(swarmKey === undefined ? {} : { swarmKey }),
   });
   let stopping = false;
   const stop = (): void => {

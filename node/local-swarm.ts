@@ -11,14 +11,29 @@ import type { CID } from "multiformats/cid";
 import { NetworkError } from "../src/errors.ts";
 import type { Level } from "../src/log.ts";
 import { encodeInvite } from "../src/run/invite.ts";
-import type { ChaosProxy } from "./chaos/proxy.ts";
 import type { SessionEvent } from "./peer-session.ts";
+import { readEvent } from "./session-events.ts";
 
 const PEER = fileURLToPath(new URL("./pathweave.ts", import.meta.url));
 const BOOTSTRAP = fileURLToPath(new URL("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
-const LOOPBACK = "/ip4/127.0.0.1/tcp/0";
 const START_MS = 60_000;
 const STOP_MS = 20_000;
+
+/** How a process of a local swarm is started. */
+export interface Launch {
+  /** Runs Node.js: what comes before the script on its command line. */
+  command: string[];
+  /** Added to the environment. */
+  environment: Record<string, string>;
+  /** Multiaddr. */
+  listen: string;
+}
+
+export const directly = (): Launch => ({
+  command: [process.execPath],
+  environment: {},
+  listen: "/ip4/127.0.0.1/tcp/0",
+});
 
 export interface LocalSwarmInit {
   /** Peers live in `peer-1`, `peer-2`, … below it; `peer-1` already holds the run. */
@@ -26,8 +41,8 @@ export interface LocalSwarmInit {
   peers: number;
   run: CID;
   logLevel: Level;
-  /** Where all connections go through; directly when absent. */
-  proxy?: Pick<ChaosProxy, "process">;
+  /** How its processes are started; on loopback, each with this Node.js, when absent. */
+  launch?: (name: string) => Launch;
   signal: AbortSignal;
 }
 
@@ -36,7 +51,7 @@ export class PeerProcess {
   readonly name: string;
   readonly heads = new Map<string, string>();
   readonly generations = new Map<string, number>();
-  /** Versions, by CID, whose tensors this process folded, checked or fetched; they outlive it on its disk. */
+  /** Versions and objects of the manifest, by CID, that this process brought to its disk, where they outlive it. */
   readonly holds = new Set<string>();
   done = false;
   bytesUp = 0;
@@ -47,10 +62,10 @@ export class PeerProcess {
   readonly #ready = Promise.withResolvers<void>();
   #stopping = false;
 
-  constructor(name: string, args: string[], events: PeerProcess["events"], through?: Through) {
+  constructor(name: string, launch: Launch, args: string[], events: PeerProcess["events"]) {
     this.name = name;
     this.#events = events;
-    this.#child = spawnNode([PEER, ...args], through);
+    this.#child = spawnNode(launch, [PEER, ...args, "--listen", launch.listen]);
     this.#exited = once(this.#child, "exit").then(() => {
       this.#ready.reject(new NetworkError(`${name} ended before it was ready, with ${this.exit}.`));
       events.emit("exit", this);
@@ -110,10 +125,10 @@ export class PeerProcess {
   }
 
   #read(line: string): void {
-    if (!line.startsWith("{")) return;
-    const event = JSON.parse(line) as SessionEvent;
+    const event = readEvent(line);
+    if (event === undefined) return;
     if (event.type === "started") this.#ready.resolve();
-    else if (event.type === "version") this.holds.add(event.cid);
+    else if (event.type === "version" || event.type === "kept") this.holds.add(event.cid);
     else if (event.type === "head") {
       this.heads.set(event.module, event.cid);
       this.generations.set(event.module, event.generation);
@@ -140,17 +155,19 @@ export interface LocalSwarm {
   complete(signal: AbortSignal): Promise<void>;
   /** Starts a peer, anew or again after it was killed. */
   start(name: string, args?: string[]): PeerProcess;
-  stop(): Promise<{ bytesUp: number; bytesDown: number }>;
+  stop(): Promise<void>;
+  /** Bytes of blocks that the peers exchanged, as they said when they stopped in order. */
+  transferred(): { bytesUp: number; bytesDown: number };
 }
 
 export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm> {
   const { directory, signal } = init;
   const events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> =
     new EventEmitter();
-  const bootstrap = spawnNode(
-    [BOOTSTRAP, "--listen", LOOPBACK, "--data", path.join(directory, "bootstrap"), "--json"],
-    init.proxy?.process("bootstrap"),
-  );
+  const launch = init.launch ?? directly;
+  const gate = launch("bootstrap");
+  const data = path.join(directory, "bootstrap");
+  const bootstrap = spawnNode(gate, [BOOTSTRAP, "--listen", gate.listen, "--data", data, "--json"]);
   const stopBootstrap = async (): Promise<void> => {
     if (bootstrap.exitCode !== null || bootstrap.signalCode !== null) return;
     bootstrap.kill("SIGINT");
@@ -179,21 +196,12 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   const peers: PeerProcess[] = [];
   const start = (name: string, args: string[] = []): PeerProcess => {
     const threads = ["--threads", "1"];
-    const own = [
-      "join",
-      invite,
-      "--data",
-      path.join(directory, name),
-      "--listen",
-      LOOPBACK,
-      "--no-mdns",
-      "--archive",
-    ];
+    const own = ["join", invite, "--data", path.join(directory, name), "--no-mdns", "--archive"];
     const peer = new PeerProcess(
       name,
+      launch(name),
       [...own, ...threads, "--json", "--log-level", init.logLevel, ...args],
       events,
-      init.proxy?.process(name),
     );
     const again = peers.findIndex((known) => known.name === name);
     if (again >= 0) peers[again] = peer;
@@ -202,13 +210,9 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   };
   for (let index = 1; index <= init.peers; index++) start(`peer-${index}`);
 
-  const stop = async (): Promise<{ bytesUp: number; bytesDown: number }> => {
+  const stop = async (): Promise<void> => {
     await Promise.all(peers.map((peer) => peer.stop()));
     await stopBootstrap();
-    return {
-      bytesUp: peers.reduce((sum, peer) => sum + peer.bytesUp, 0),
-      bytesDown: peers.reduce((sum, peer) => sum + peer.bytesDown, 0),
-    };
   };
 
   return {
@@ -226,6 +230,10 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
     complete: (end) => completion(peers, events, AbortSignal.any([end, signal])),
     start,
     stop,
+    transferred: () => ({
+      bytesUp: peers.reduce((sum, peer) => sum + peer.bytesUp, 0),
+      bytesDown: peers.reduce((sum, peer) => sum + peer.bytesDown, 0),
+    }),
   };
 }
 
@@ -258,13 +266,11 @@ function completion(
   });
 }
 
-type Through = ReturnType<ChaosProxy["process"]>;
-
-function spawnNode(args: string[], through: Through = { execArgv: [], env: {} }): ChildProcess {
-  return spawn(process.execPath, [...through.execArgv, ...args], {
+function spawnNode({ command, environment }: Launch, args: string[]): ChildProcess {
+  return spawn(command[0]!, [...command.slice(1), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,
-    env: { ...process.env, ...through.env },
+    env: { ...process.env, ...environment },
   });
 }
 

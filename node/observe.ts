@@ -1,15 +1,14 @@
 /** Opens a run as an observer: reads and asks, neither trains nor owns. For `status`, `eval`, `audit` and the demo. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { UsageError } from "../src/errors.ts";
 import { createLogger, type Level } from "../src/log.ts";
-import { openPeer, type Peer, readInvite } from "../src/peer.ts";
-import { decodeInvite, type Invite } from "../src/run/invite.ts";
+import { IDENTITY_FILE, OBSERVER_FILE } from "../src/net/identity.ts";
+import { openPeer, type Peer } from "../src/peer.ts";
+import { type InviteFlags, inviteOf } from "./invite.ts";
 
-export interface ObserveFlags {
-  /** An invite; else the one in the folder `data`. */
-  invite?: string | undefined;
+/** An invite; else the one in the folder `data`. */
+export interface ObserveFlags extends InviteFlags {
   data: string;
   bootstrap: string[];
   mdns: boolean;
@@ -20,15 +19,6 @@ export interface ObserveFlags {
 export interface ObserveCommandFlags extends ObserveFlags {
   invite: string | undefined;
   json: boolean;
-}
-
-export async function inviteOf(flags: Pick<ObserveFlags, "invite" | "data">): Promise<Invite> {
-  const invite = flags.invite === undefined ? await readInvite(flags.data) : decodeInvite(flags.invite);
-  if (invite === undefined)
-    throw new UsageError(
-      `There is no run in ${flags.data}. Give an invite, or the folder of a peer with --data.`,
-    );
-  return invite;
 }
 
 /**
@@ -42,6 +32,7 @@ export async function observe<T>(
   const invite = await inviteOf(flags);
   const directory = await mkdtemp(join(tmpdir(), "pathweave-observer-"));
   try {
+    await useObserverKey(flags.data, directory);
     const peer = await openPeer({
       directory,
       invite,
@@ -66,5 +57,14 @@ export async function observe<T>(
     }
   } finally {
     await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** A run with an allow-list admits an observer only under an id that it lists: `pathweave id --observer`. */
+async function useObserverKey(data: string, directory: string): Promise<void> {
+  try {
+    await copyFile(join(data, OBSERVER_FILE), join(directory, IDENTITY_FILE));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
   }
 }

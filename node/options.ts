@@ -39,6 +39,17 @@ export const networkOptions = {
     default: true,
     describe: "Find peers on the local network",
   },
+  "max-connections": {
+    type: "number",
+    default: 200,
+    requiresArg: true,
+    describe: "Connections with others; further ones are refused",
+  },
+  "max-mbps": {
+    type: "number",
+    requiresArg: true,
+    describe: "Mbit/s that this peer sends at most, and likewise receives; no limit when absent",
+  },
 } as const satisfies Record<string, Options>;
 
 /** What a peer computes with. */
@@ -70,6 +81,20 @@ export const workOptions = {
     default: false,
     describe: "Keep the tensors of all generations, so that history can be audited from here",
   },
+  "max-disk": {
+    type: "string",
+    requiresArg: true,
+    describe: "What this peer stores at most, such as 20GB; it ends in order rather than store more",
+  },
+} as const satisfies Record<string, Options>;
+
+/** Where a command may find its invite instead of among its arguments. */
+export const inviteFileOption = {
+  "invite-file": {
+    type: "string",
+    requiresArg: true,
+    describe: "File that holds the invite, or - for standard input; arguments are seen by all users",
+  },
 } as const satisfies Record<string, Options>;
 
 /** What a command says. */
@@ -93,6 +118,7 @@ export const observeOptions = {
   ...dataOptions,
   bootstrap: networkOptions.bootstrap,
   mdns: networkOptions.mdns,
+  ...inviteFileOption,
   ...outputOptions,
 } as const satisfies Record<string, Options>;
 

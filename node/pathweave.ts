@@ -20,6 +20,16 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/join.ts"),
   },
   {
+    usage: "invite",
+    describe: "Print the invite to the run of this machine",
+    load: () => import("./commands/invite.ts"),
+  },
+  {
+    usage: "id",
+    describe: "Print the peer id of this machine",
+    load: () => import("./commands/id.ts"),
+  },
+  {
     usage: "status [invite]",
     describe: "Show the run that this machine is part of",
     load: () => import("./commands/status.ts"),
@@ -30,7 +40,7 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/eval.ts"),
   },
   {
-    usage: "audit [invite]",
+    usage: "audit [where..]",
     describe: "Fold the lineage again and compare every version",
     load: () => import("./commands/audit.ts"),
   },

@@ -1,7 +1,9 @@
 /** Runs a peer until it is told to stop, and tells people or programs what happens. */
+import { UsageError } from "../src/errors.ts";
 import { createLogger, type Level } from "../src/log.ts";
 import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
 import { describeRun } from "../src/run/describe.ts";
+import { parseBytes } from "../src/run/format.ts";
 import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import {
@@ -25,6 +27,9 @@ export interface PeerFlags {
   device: string;
   threads: number | undefined;
   archive: boolean;
+  "max-connections": number;
+  "max-mbps": number | undefined;
+  "max-disk": string | undefined;
   "log-level": Level;
   json: boolean;
 }
@@ -32,15 +37,27 @@ export interface PeerFlags {
 /** What `join --json` prints, one object a line; the swarm's own events and these two. */
 export type SessionEvent =
   | SwarmEvent
-  | { type: "started"; peer: string; run: string; addresses: string[]; invite: string }
+  | { type: "started"; peer: string; run: string; addresses: string[]; invite: string | undefined }
   | { type: "stopped"; bytesUp: number; bytesDown: number; seconds: number };
 
+/** The limit of --max-disk, if there is one. Throws UsageError. */
+export function maxDiskBytes({ "max-disk": text }: Pick<PeerFlags, "max-disk">): number | undefined {
+  return text === undefined ? undefined : parseBytes(text, "max-disk");
+}
+
+/** Throws UsageError when a limit is none. */
 export function peerOptions(
   flags: PeerFlags,
   invite: Invite | undefined,
   emit: (event: SwarmEvent) => void,
   signal: AbortSignal,
 ): PeerOptions {
+  const { "max-connections": maxConnections, "max-mbps": mbps } = flags;
+  const maxBytes = maxDiskBytes(flags);
+  if (!(Number.isInteger(maxConnections) && maxConnections > 0))
+    throw new UsageError("--max-connections takes a whole number above 0, such as 200.");
+  if (mbps !== undefined && !(mbps > 0))
+    throw new UsageError("--max-mbps takes a number above 0, such as 50.");
   return {
     directory: flags.data,
     ...(invite === undefined ? {} : { invite }),
@@ -55,6 +72,9 @@ export function peerOptions(
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     },
     archive: flags.archive,
+    maxConnections,
+    ...(mbps === undefined ? {} : { bytesPerSecond: (mbps * 1_000_000) / 8 }),
+    ...(maxBytes === undefined ? {} : { maxDiskBytes: maxBytes }),
     logger: createLogger(flags["log-level"]),
     emit,
     signal,
@@ -68,7 +88,7 @@ export async function runPeer(
   shutdown: Shutdown,
 ): Promise<void> {
   const began = performance.now();
-  const view = flags.json ? jsonView() : textView();
+  const view = flags.json ? jsonView() : textView(flags.data);
   const peer = await openPeer(peerOptions(flags, invite, view.event, shutdown.signal));
   let failure: unknown;
   try {
@@ -112,7 +132,7 @@ function jsonView(): View {
   };
 }
 
-function textView(): View {
+function textView(data: string): View {
   const progress = createProgress(process.stdout);
   const short = (peer: string): string => `…${peer.slice(-6)}`;
   let live = 0;
@@ -122,8 +142,11 @@ function textView(): View {
       for (const line of lines) progress.line(line);
       progress.line(`peer ${peer.network.peerId}`);
       for (const address of peer.network.addresses()) progress.line(`  listening on ${address}`);
+      const invite = peer.invite();
       progress.line("To add another machine, run there:");
-      progress.line(`  pathweave join ${peer.invite()}`);
+      progress.line(`  pathweave join ${invite ?? "--invite-file lab.invite"}`);
+      if (invite === undefined)
+        progress.line(`with the file that this makes: pathweave invite --data ${data} > lab.invite`);
       progress.update("looking for peers of the run");
     },
     event(event) {
@@ -154,6 +177,16 @@ function textView(): View {
           break;
         case "rejected":
           progress.line(`rejected ${event.cid} of ${event.module}: ${event.reason}`);
+          break;
+        case "blocked":
+          progress.line(
+            `blocked peer ${short(event.peer)} for ${formatDuration(1000 * event.seconds)}, ${event.offence}: ${event.reason}`,
+          );
+          break;
+        case "split":
+          progress.line(
+            `found another half of the run: ${event.peers.map(short).join(", ")} with other heads of ${event.heads} modules; merging`,
+          );
           break;
         case "waiting":
           progress.update(event.reason);

@@ -30,6 +30,7 @@ import { fitRouter } from "./routing/kmeans.ts";
 import { createRouter, decodeRouter, encodeRouter } from "./routing/router.ts";
 import { createTopology } from "./run/topology.ts";
 import type { RunFile, Topology } from "./run/types.ts";
+import { objectOwner } from "./run-objects.ts";
 import type { Store } from "./store/types.ts";
 import { optimizerOf } from "./swarm/path-trainer.ts";
 import type { Packs } from "./swarm/types.ts";
@@ -263,7 +264,7 @@ async function writeShard(store: Store, writer: ShardWriter): Promise<ShardRefer
   const { object, blocks } = writer.finish();
   const block = ShardObject.encode(object);
   await store.put([...blocks, block]);
-  await store.retain(`shard:${block.cid}`, [block.cid, ...object.chunks, ...object.lengths]);
+  await store.retain(objectOwner(block.cid), [block.cid, ...object.chunks, ...object.lengths]);
   return { shard: block.cid, documents: object.documents, tokens: object.tokens };
 }
 

@@ -8,11 +8,10 @@
  * ...
  * await peer.stop();
  */
-import { mkdir, readFile, statfs } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
-import writeFileAtomic from "write-file-atomic";
 import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
@@ -25,25 +24,31 @@ import { elementsOfParts, modelShape, parameterSpecs } from "./model/parameters.
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
 import { peerOfAddress } from "./net/addresses.ts";
-import { loadIdentity } from "./net/identity.ts";
+import { Admission } from "./net/admission.ts";
+import { IDENTITY_FILE, loadIdentity } from "./net/identity.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "./net/network.ts";
 import { libp2pOptions } from "./net/options.ts";
 import type { NodeConfig } from "./net/types.ts";
+import { isAdmitted, type RunConfig } from "./objects/config.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
 import { Manifest, type ShardReference } from "./objects/manifest.ts";
-import { type TensorDescription, TensorPack } from "./objects/tensor-pack.ts";
+import type { TensorDescription } from "./objects/tensor-pack.ts";
 import { createRouter } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
-import { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
+import { encodeInvite, type Invite } from "./run/invite.ts";
 import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
+import { keepObject, objectOwner } from "./run-objects.ts";
 import type { Topology } from "./run/types.ts";
-import { validateConfig } from "./run/validate.ts";
+import { checkManifest, validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
-import { readPack, writePack } from "./store/pack.ts";
-import { hasCode, storageError } from "./store/storage-error.ts";
+import { readInvite, writeInvite } from "./store/invite-file.ts";
+import { createPacks } from "./store/pack.ts";
+import type { QuotaOptions } from "./store/quota.ts";
+import { storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
 import { discover } from "./swarm/discovery.ts";
+import { createEvidenceLog } from "./swarm/evidence.ts";
 import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
 import { createPathTrainer } from "./swarm/path-trainer.ts";
 import { Swarm } from "./swarm/swarm.ts";
@@ -74,6 +79,11 @@ export interface PeerOptions {
   role: "worker" | "observer";
   device: DeviceOptions;
   archive: boolean;
+  /** How much may be stored; without it only the disk sets a limit. */
+  maxDiskBytes?: number;
+  /** See NodeConfig. */
+  maxConnections?: number;
+  bytesPerSecond?: number;
   logger: Logger;
   emit(event: SwarmEvent): void;
   signal?: AbortSignal;
@@ -88,8 +98,11 @@ export interface Peer {
   readonly network: SwarmNetwork;
   readonly store: Store;
   readonly swarm: Swarm;
-  /** An invite to this run through this peer and the bootstraps it knows. */
-  invite(): string;
+  /**
+   * An invite to this run through this peer and the bootstraps it knows. Undefined in a private swarm, where it would
+   * show the key to whoever reads a log: there it is only in the file `invite` of the directory.
+   */
+  invite(): string | undefined;
   tokenizer(): Promise<Tokenizer>;
   router(): Promise<Router>;
   shard(reference: ShardReference): Promise<TokenizedShard>;
@@ -101,51 +114,66 @@ export interface OpenNode {
   network: SwarmNetwork;
   store: Store;
   packs: Packs;
+  /** Bytes that may still be stored. */
+  quotaLeft(): number;
   stop(): Promise<void>;
+}
+
+export interface DirectoryOptions {
+  quota?: QuotaOptions;
+  /** The run of the directory: if its manifest is there, its allow-list holds before the first connection. */
+  run?: CID;
 }
 
 /** Opens the identity, the store and the network of a directory. Throws StorageError and NetworkError. */
 export async function openDirectory(
   directory: string,
-  net: Omit<NodeConfig, "privateKey" | "records">,
+  net: Omit<NodeConfig, "privateKey" | "records" | "admission">,
   logger: Logger,
+  { quota, run }: DirectoryOptions = {},
 ): Promise<OpenNode> {
   await makeDirectory(directory);
-  const privateKey = await loadIdentity(join(directory, "identity.key"), logger);
+  const privateKey = await loadIdentity(join(directory, IDENTITY_FILE), logger);
   // An invite that this peer wrote names itself, with addresses of earlier days.
   const self = peerIdFromPrivateKey(privateKey).toString();
   const bootstrap = net.bootstrap.filter((address) => peerOfAddress(address) !== self);
-  const config: NodeConfig = { ...net, bootstrap, privateKey, records: { [HEAD_NAMESPACE]: headRecords() } };
+  const bootstraps = bootstrap.flatMap((address) => peerOfAddress(address) ?? []);
+  const config: NodeConfig = {
+    ...net,
+    bootstrap,
+    privateKey,
+    records: { [HEAD_NAMESPACE]: headRecords() },
+    admission: new Admission(bootstraps, logger.component("net")),
+  };
   const node = await openNode({
     dir: directory,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
     log: logger,
+    ...(quota === undefined ? {} : { quota }),
   });
   const network = createNetwork(node.libp2p, config, logger);
   try {
+    const manifest = run === undefined ? undefined : await node.store.local(run);
+    if (manifest !== undefined) restrict(network, Manifest.decode(manifest).config);
     await node.start();
   } catch (error) {
     await node.stop();
     throw error;
   }
-  return { network, store: node.store, packs: packsOf(node.store), stop: () => node.stop() };
+  const { store, quotaLeft, stop } = node;
+  return { network, store, packs: createPacks(store), quotaLeft, stop };
 }
 
-function packsOf(store: Store): Packs {
-  const blocks = async (cid: CID): Promise<CID[] | undefined> => {
-    const bytes = await store.local(cid);
-    return bytes === undefined ? undefined : [cid, ...TensorPack.decode(bytes).chunks];
-  };
-  return {
-    write: (pack) => writePack(store, pack),
-    read: (cid, options) => readPack(store, cid, options),
-    blocks: async (cid) => (await blocks(cid)) ?? [cid],
-    async complete(cid) {
-      const cids = await blocks(cid);
-      if (cids === undefined) return false;
-      return (await Promise.all(cids.map((chunk) => store.has(chunk)))).every(Boolean);
-    },
-  };
+/** Admits the peers of the run's allow-list only, if it has one. Throws UsageError when this peer is not on it. */
+function restrict(network: SwarmNetwork, config: RunConfig): void {
+  const peers = config.admission?.peers;
+  if (peers === undefined) return;
+  if (!isAdmitted(config, network.peerId))
+    throw new UsageError(
+      `The run ${config.name} admits ${peers.length} listed peers only, and this one, ${network.peerId}, is not among them. ` +
+        "The list is part of the run, so ask its owner for a new run with this peer on the list.",
+    );
+  network.restrict(peers);
 }
 
 async function makeDirectory(directory: string): Promise<void> {
@@ -156,29 +184,9 @@ async function makeDirectory(directory: string): Promise<void> {
   }
 }
 
-/** Reads the invite that a directory's run was made or joined with. */
-export async function readInvite(directory: string): Promise<Invite | undefined> {
-  let text: string;
-  try {
-    text = await readFile(join(directory, "invite"), "utf8");
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return undefined;
-    throw storageError(error, directory);
-  }
-  return decodeInvite(text);
-}
-
-export async function writeInvite(directory: string, invite: string): Promise<void> {
-  try {
-    await writeFileAtomic(join(directory, "invite"), Buffer.from(`${invite}\n`), { mode: 0o600 });
-  } catch (error) {
-    throw storageError(error, directory);
-  }
-}
-
 /** Joins a run, or goes on with the run of the directory. The swarm is not started yet. */
 export async function openPeer(options: PeerOptions): Promise<Peer> {
-  const { directory, logger } = options;
+  const { directory, logger, maxDiskBytes, maxConnections, bytesPerSecond } = options;
   await makeDirectory(directory);
   const known = await readInvite(directory);
   const invite = options.invite ?? known;
@@ -191,6 +199,7 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
       `${directory} belongs to another run, ${known.run}. Choose another --dir for this invite.`,
     );
   const bootstrap = [...new Set([...options.bootstrap, ...invite.bootstrap, ...(known?.bootstrap ?? [])])];
+  const swarmKey = invite.swarmKey ?? known?.swarmKey;
   const node = await openDirectory(
     directory,
     {
@@ -198,12 +207,19 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
       announce: options.announce,
       bootstrap,
       mdns: options.mdns,
-      ...(invite.swarmKey === undefined ? {} : { swarmKey: invite.swarmKey }),
+      ...(swarmKey === undefined ? {} : { swarmKey }),
+      ...(maxConnections === undefined ? {} : { maxConnections }),
+      ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
     },
     logger,
+    {
+      run: invite.run,
+      ...(maxDiskBytes === undefined ? {} : { quota: { maxBytes: maxDiskBytes, reclaim: !options.archive } }),
+    },
   );
   try {
-    return await composePeer(options, { ...invite, bootstrap }, node);
+    const own: Invite = { run: invite.run, bootstrap, ...(swarmKey === undefined ? {} : { swarmKey }) };
+    return await composePeer(options, own, node);
   } catch (error) {
     await node.stop();
     throw error;
@@ -218,13 +234,18 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const manifest = Manifest.decode(await findManifest(run, node, providers, options.signal));
   const { config } = manifest;
   validateConfig(config);
+  restrict(network, config);
   const topology = createTopology(config);
+  checkManifest(manifest, topology);
   const shape = modelShape(config.model);
   const specs = parameterSpecs(shape);
   const sizes = runSizes(config, topology, elementsOfParts(shape));
   if (options.role === "worker") {
     const disk = await statfs(directory);
-    checkCapacity(sizes, { memoryBytes: process.availableMemory(), diskBytes: disk.bavail * disk.bsize });
+    checkCapacity(sizes, {
+      memoryBytes: process.availableMemory(),
+      diskBytes: Math.min(disk.bavail * disk.bsize, node.quotaLeft()),
+    });
   }
 
   const holders = (): string[] => [
@@ -260,7 +281,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   async function fetchShard(cid: CID): Promise<TokenizedShard> {
     const object = ShardObject.decode(await read(cid));
     const chunks = [...object.chunks, ...object.lengths];
-    await store.retain(`shard:${cid}`, [cid, ...chunks]);
+    await store.retain(objectOwner(cid), [cid, ...chunks]);
     await store.fetch(chunks, { holders: holders(), signal: signal() });
     return openShard(object, read, { vocabulary: config.model.vocabulary, endOfText: object.endOfText });
   }
@@ -271,7 +292,6 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
       ? undefined
       : createPathTrainer({
           engine: await createEngine({ shape, batchSize: config.training.batchSize, ...options.device }),
-          store,
           training: config.training,
           learningRate: learningRateSchedule(config.training, totalSteps),
           batches: async (path, replica) => {
@@ -298,7 +318,13 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     topology,
     tensors: (module) => tensorsOf.get(module)!,
     sources: () => [...providers],
+    evidence: createEvidenceLog(join(directory, "evidence.ndjson")),
     trainer,
+    keep: (object, stopping) =>
+      keepObject(store, object, () => ({
+        holders: holders(),
+        signal: AbortSignal.any([signal(), stopping]),
+      })),
     archive: options.archive,
     memoryBytes: process.availableMemory(),
     logger,
@@ -321,7 +347,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     network,
     store,
     swarm,
-    invite: ownInvite,
+    invite: () => (invite.swarmKey === undefined ? ownInvite() : undefined),
     async tokenizer() {
       const object = TokenizerObject.decode(await read(manifest.tokenizer));
       return loadTokenizer(Buffer.concat(await readAll(object.chunks)));
@@ -381,11 +407,11 @@ async function findManifest(
   if (network.connections().length === 0)
     throw new NetworkError(
       `No bootstrap is reachable: ${failures.map(({ address, error }) => `${address} (${error})`).join("; ") || "the invite names none"}. ` +
-        "Check that one of them is running, or ask for a new invite.",
+        "Check that one of them is running and that the invite is right: a private swarm answers nobody without its key, and a run with a list of peers nobody else.",
     );
   throw new NetworkError(
     `Connected to ${network.connections().length} peers, but none of them has the run ${run}: ${last}. ` +
-      "The invite may be of another swarm, or all its peers are offline.",
+      `The invite may be of another swarm, all its peers may be offline, or the run admits listed peers only and this one, ${network.peerId}, is not among them.`,
   );
 }
 

@@ -14,6 +14,8 @@ export type LoggedEvent =
 
 export interface EventLog {
   readonly events: readonly LoggedEvent[];
+  /** Milliseconds since the log began. */
+  now(): number;
   follow(swarm: LocalSwarm): void;
   fault(kind: LoggedFault, peers: string[]): void;
   close(): Promise<void>;
@@ -23,15 +25,16 @@ export function createEventLog(file: string): EventLog {
   const stream = createWriteStream(file);
   const events: LoggedEvent[] = [];
   const began = performance.now();
-  const at = (): number => Math.round(performance.now() - began);
+  const now = (): number => Math.round(performance.now() - began);
   const add = (event: LoggedEvent): void => {
     events.push(event);
     stream.write(`${JSON.stringify(event)}\n`);
   };
   return {
     events,
-    follow: (swarm) => swarm.onEvent((peer, event) => add({ at: at(), peer: peer.name, event })),
-    fault: (kind, peers) => add({ at: at(), fault: { kind, peers } }),
+    now,
+    follow: (swarm) => swarm.onEvent((peer, event) => add({ at: now(), peer: peer.name, event })),
+    fault: (kind, peers) => add({ at: now(), fault: { kind, peers } }),
     async close() {
       stream.end();
       await finished(stream);

@@ -1,9 +1,11 @@
 /** Carries a schedule of faults out on a local swarm, with real signals, real cuts and real losses of disks. */
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Manifest } from "../../src/objects/manifest.ts";
+import { objectsInCustody } from "../../src/swarm/custody.ts";
 import type { LocalSwarm } from "../local-swarm.ts";
 import type { EventLog } from "./event-log.ts";
-import type { ChaosProxy, Link } from "./proxy.ts";
+import type { ChaosNetwork, Link } from "./network.ts";
 import type { Fault, FaultKind } from "./schedule.ts";
 
 /** A poor link of somebody at home. */
@@ -11,94 +13,100 @@ const SLOW_LINK: Link = { bytesPerSecond: 128 * 1024, latencyMs: 100 };
 
 export interface InjectInit {
   swarm: LocalSwarm;
-  proxy: ChaosProxy;
+  network: ChaosNetwork;
   log: EventLog;
   /** Folder of a peer by its name. */
   directory(name: string): string;
-  plan: Iterable<Fault>;
+  /** The run's; `peer-1` has all that it names from the start. */
+  manifest: Manifest;
+  plan: Iterator<Fault>;
   /** Faults end when it aborts; those under way are healed first. */
   signal: AbortSignal;
-  onFault?(kind: FaultKind, peers: string[]): void;
+  onFault(kind: FaultKind, peers: string[]): void;
 }
 
 /** Resolves to how many faults there were, when all of them are healed and all peers are up again. */
 export async function injectFaults(init: InjectInit): Promise<number> {
   const { swarm, plan, signal } = init;
-  const held = followHoldings(swarm);
+  const held = followHoldings(swarm, init.manifest);
   const struck = new Set<string>();
-  const underWay = new Set<Promise<void>>();
+  const underWay = new Map<Promise<void>, FaultKind>();
+  const healed = (kind?: FaultKind): Promise<unknown> =>
+    Promise.all([...underWay].filter(([, of]) => kind === undefined || of === kind).map(([work]) => work));
   let faults = 0;
-  let failure: unknown;
-  for (const fault of plan) {
-    try {
-      await delay(fault.after, undefined, { signal });
-    } catch {
-      break;
-    }
+  let failure: Error | undefined;
+  for (let next = plan.next(); next.done !== true; next = plan.next()) {
+    const fault = next.value;
+    await delay(fault.after, undefined, { signal }).catch(() => {});
+    // These strike all at once, and wait their turn.
+    if (fault.kind === "blackout") await healed();
+    if (fault.kind === "partition") await healed("partition");
+    if (signal.aborted) break;
     const victims = choose(fault, swarm, struck, held);
     if (victims === undefined) continue;
     faults++;
-    for (const name of victims.peers) struck.add(name);
-    init.onFault?.(victims.kind, victims.peers);
-    const work = strike(init, { ...fault, kind: victims.kind }, victims.peers, held)
-      .catch((error: unknown) => {
+    const { kind, peers } = victims;
+    init.onFault(kind, peers);
+    // The two sides of a partition are up, and may be struck.
+    const down = kind === "partition" ? [] : peers;
+    for (const name of down) struck.add(name);
+    const work = strike(init, { ...fault, kind }, peers, held)
+      .catch((error: Error) => {
         failure ??= error;
       })
       .finally(() => {
-        for (const name of victims.peers) struck.delete(name);
+        for (const name of down) struck.delete(name);
         underWay.delete(work);
       });
-    underWay.add(work);
+    underWay.set(work, kind);
   }
-  await Promise.all(underWay);
+  await healed();
   if (failure !== undefined) throw failure;
   return faults;
 }
 
-/** By peer, the versions whose tensors are on its disk. */
-type Holdings = Map<string, Set<string>>;
-
-function followHoldings(swarm: LocalSwarm): Holdings {
-  const held: Holdings = new Map(swarm.peers.map(({ name, holds }) => [name, new Set(holds)]));
-  swarm.onEvent((peer, event) => {
-    if (event.type === "version") held.get(peer.name)!.add(event.cid);
-  });
-  return held;
+/** What only disks can bring back: versions by their CIDs, and the objects of the manifest. */
+interface Holdings {
+  /** By peer. */
+  disks: ReadonlyMap<string, Set<string>>;
+  objects: readonly string[];
 }
 
-/** The victims, or undefined when the fault cannot happen now. A disk is only lost when the heads are elsewhere too. */
+function followHoldings(swarm: LocalSwarm, manifest: Manifest): Holdings {
+  const objects = objectsInCustody(manifest).map(String);
+  const made = [...objects, ...Object.values(manifest.genesis).map(String)];
+  const disks = new Map(
+    swarm.peers.map(({ name, holds }) => [name, new Set([...holds, ...(name === "peer-1" ? made : [])])]),
+  );
+  swarm.onEvent((peer, event) => {
+    if (event.type === "version" || event.type === "kept") disks.get(peer.name)!.add(event.cid);
+  });
+  return { disks, objects };
+}
+
+/** The victims, or undefined when the fault cannot happen now. A disk is only lost when what it holds is elsewhere too. */
 function choose(
   { kind, order }: Fault,
   swarm: LocalSwarm,
   struck: ReadonlySet<string>,
   held: Holdings,
 ): { kind: FaultKind; peers: string[] } | undefined {
+  if (kind === "partition") return { kind, peers: order.slice(0, Math.ceil(order.length / 2)) };
+  if (kind === "blackout") return { kind, peers: order };
   const up = order.filter((name) => !struck.has(name));
-  const first = up[0];
-  if (first === undefined) return undefined;
-  // These strike many at once, so nobody else may be struck at that time.
-  if (kind === "partition" || kind === "blackout") {
-    if (struck.size > 0) return undefined;
-    return { kind, peers: kind === "blackout" ? up : up.slice(0, Math.ceil(up.length / 2)) };
-  }
-  if (kind !== "wipe") return { kind, peers: [first] };
-  const spare = up.find((name) => headsElsewhere(swarm, name, struck, held));
-  return spare === undefined ? { kind: "kill", peers: [first] } : { kind, peers: [spare] };
+  if (up.length === 0) return undefined;
+  const spare = kind === "wipe" ? up.find((name) => isElsewhere(swarm, name, held)) : up[0];
+  return spare === undefined ? { kind: "kill", peers: [up[0]!] } : { kind, peers: [spare] };
 }
 
-function headsElsewhere(
-  swarm: LocalSwarm,
-  name: string,
-  struck: ReadonlySet<string>,
-  held: Holdings,
-): boolean {
-  const others = swarm.peers.filter((peer) => peer.name !== name && !struck.has(peer.name));
-  const heads = new Set(swarm.peers.flatMap((peer) => [...peer.heads.values()]));
-  return [...heads].every((head) => others.some((peer) => held.get(peer.name)!.has(head)));
+function isElsewhere(swarm: LocalSwarm, name: string, { disks, objects }: Holdings): boolean {
+  const others = [...disks].filter(([other]) => other !== name).map(([, disk]) => disk);
+  const heads = swarm.peers.flatMap((peer) => [...peer.heads.values()]);
+  return [...heads, ...objects].every((cid) => others.some((disk) => disk.has(cid)));
 }
 
 async function strike(init: InjectInit, fault: Fault, names: string[], held: Holdings): Promise<void> {
-  const { swarm, proxy, log } = init;
+  const { swarm, network, log } = init;
   const peers = names.map((name) => swarm.peers.find((peer) => peer.name === name)!);
   const wait = (): Promise<void> => pause(fault.lasts, init.signal);
   const { kind } = fault;
@@ -111,15 +119,15 @@ async function strike(init: InjectInit, fault: Fault, names: string[], held: Hol
       log.fault("resume", names);
       return;
     case "partition":
-      proxy.partition({ side: new Set(names), mode: fault.mode });
+      await network.partition({ side: new Set(names), mode: fault.mode });
       await wait();
-      proxy.partition(undefined);
+      await network.partition(undefined);
       log.fault("heal", names);
       return;
     case "slow":
-      for (const name of names) proxy.slow(name, SLOW_LINK);
+      for (const name of names) await network.slow(name, SLOW_LINK);
       await wait();
-      for (const name of names) proxy.slow(name, undefined);
+      for (const name of names) await network.slow(name, undefined);
       log.fault("fast", names);
       return;
     case "stop":
@@ -129,7 +137,7 @@ async function strike(init: InjectInit, fault: Fault, names: string[], held: Hol
       await Promise.all(peers.map((peer) => (kind === "stop" ? peer.stop() : peer.kill())));
       if (kind === "wipe") {
         await Promise.all(names.map((name) => rm(init.directory(name), { recursive: true })));
-        for (const name of names) held.get(name)!.clear();
+        for (const name of names) held.disks.get(name)!.clear();
       }
       await wait();
       await Promise.all(names.map((name) => swarm.start(name).ready));

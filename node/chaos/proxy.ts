@@ -4,39 +4,18 @@
  */
 import { EventEmitter, once } from "node:events";
 import net from "node:net";
-import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { directly } from "../local-swarm.ts";
+import type { ChaosNetwork, Link, Partition } from "./network.ts";
 
 const OUTBOUND = fileURLToPath(new URL("./outbound.ts", import.meta.url));
 const HEADER_BYTES = 256;
 /** A process may be dialled a moment before it has said that it listens. */
 const LISTEN_MS = 1_000;
 
-export interface Link {
-  bytesPerSecond: number;
-  latencyMs: number;
-}
-
-export interface Partition {
-  /** Names of one side; all others are the other side. */
-  side: ReadonlySet<string>;
-  /** drop: bytes wait, as on a cable that is cut and mended; reset: connections break. */
-  mode: "drop" | "reset";
-}
-
-export interface ChaosProxy {
-  /** How to start a process whose connections go through the proxy. */
-  process(name: string): { execArgv: string[]; env: Record<string, string> };
-  /** Parts the processes into two sides until it is called with undefined. */
-  partition(partition: Partition | undefined): void;
-  /** Slows all links of a process, both ways. */
-  slow(name: string, link: Link | undefined): void;
-  close(): Promise<void>;
-}
-
-export async function createChaosProxy(): Promise<ChaosProxy> {
+export async function createChaosProxy(): Promise<ChaosNetwork> {
   const listeners = new Map<number, string>();
   const connections = new Set<{ from: string; to: string; abort: AbortController }>();
   const slowed = new Map<string, Link>();
@@ -78,10 +57,9 @@ export async function createChaosProxy(): Promise<ChaosProxy> {
     try {
       await passable(from, to, signal);
       const target = net.connect({ host: "127.0.0.1", port, noDelay: true });
-      await Promise.all([
-        pipeline(source, (chunks: AsyncIterable<Buffer>) => paced(chunks, from, to, signal), target),
-        pipeline(target, (chunks: AsyncIterable<Buffer>) => paced(chunks, to, from, signal), source),
-      ]);
+      const pass = (of: net.Socket, by: string, into: net.Socket, to: string): Promise<void> =>
+        pipeline(of, (chunks: AsyncIterable<Buffer>) => paced(chunks, by, to, signal), into, { signal });
+      await Promise.all([pass(source, from, target, to), pass(target, to, source, from)]);
     } finally {
       connections.delete(connection);
     }
@@ -109,17 +87,18 @@ export async function createChaosProxy(): Promise<ChaosProxy> {
   const { port } = server.address() as net.AddressInfo;
 
   return {
-    process: (name) => ({
-      execArgv: ["--import", path.resolve(OUTBOUND)],
-      env: { CHAOS_PROXY: String(port), CHAOS_NAME: name },
+    launch: (name) => ({
+      ...directly(),
+      command: [process.execPath, "--import", OUTBOUND],
+      environment: { CHAOS_PROXY: String(port), CHAOS_NAME: name },
     }),
-    partition(next) {
+    async partition(next) {
       partition = next;
       if (next?.mode === "reset")
         for (const { from, to, abort } of connections) if (parted(from, to)) abort.abort();
       changes.emit("change");
     },
-    slow(name, link) {
+    async slow(name, link) {
       if (link === undefined) slowed.delete(name);
       else slowed.set(name, link);
     },

@@ -20,12 +20,12 @@ export interface Fault {
 
 /** How often a kind comes among all faults. */
 const WEIGHTS: Record<FaultKind, number> = {
-  kill: 6,
+  kill: 5,
   pause: 4,
-  partition: 4,
+  partition: 5,
   slow: 3,
   stop: 2,
-  wipe: 2,
+  wipe: 3,
   blackout: 1,
 };
 
@@ -39,13 +39,16 @@ export interface ScheduleInit extends Chaos {
   peers: string[];
   /** Mean length of a fault, ms. */
   meanMs: number;
+  /** How many faults; without end when absent. */
+  count?: number;
 }
 
-/** Endless: faults come as a Poisson process, and last an exponential time between a fifth and three times the mean. */
-export function* schedule({ seed, rate, peers, meanMs }: ScheduleInit): Generator<Fault> {
+/** Faults come as a Poisson process, and last an exponential time between a fifth and three times the mean. */
+export function* schedule(init: ScheduleInit): Generator<Fault, void> {
+  const { seed, rate, peers, meanMs, count = Number.POSITIVE_INFINITY } = init;
   const random = createRandom(seed, "chaos");
   const exponential = (mean: number): number => -mean * Math.log(1 - random.uniform());
-  for (;;)
+  for (let made = 0; made < count; made++)
     yield {
       kind: pick(random),
       after: exponential(3_600_000 / rate),

@@ -1,38 +1,122 @@
 import type { CommandModule } from "yargs";
-import { InvalidObjectError } from "../../src/errors.ts";
-import { observe, type ObserveCommandFlags } from "../observe.ts";
-import { inviteArgument, observeOptions } from "../options.ts";
-import { createProgress, formatJson } from "../output.ts";
+import { auditDisks } from "../../src/audit/audit.ts";
+import { readEventLog } from "../../src/audit/events.ts";
+import type { AuditReport } from "../../src/audit/types.ts";
+import { InvalidObjectError, UsageError } from "../../src/errors.ts";
+import { isInvite } from "../../src/run/invite.ts";
+import type { ObserveFlags } from "../observe.ts";
+import { observeOptions } from "../options.ts";
+import { createProgress, formatJson, type Progress } from "../output.ts";
 import { onInterrupt } from "../shutdown.ts";
 
-export const command: CommandModule<object, ObserveCommandFlags> = {
+interface AuditFlags extends ObserveFlags {
+  where: string[];
+  from: string;
+  events: string | undefined;
+  json: boolean;
+}
+
+export const command: CommandModule<object, AuditFlags> = {
   describe: "Fold every generation of every module again and compare CIDs",
   builder: (yargs) =>
     yargs
-      .positional("invite", inviteArgument)
-      .options(observeOptions)
-      .example("$0 audit", "needs a peer that keeps all tensors: join --archive"),
+      .positional("where", {
+        type: "string",
+        array: true,
+        default: [] as string[],
+        describe: "Folders of peers of one run, read without a network; or an invite; --data when absent",
+      })
+      .options({
+        ...observeOptions,
+        from: {
+          type: "string",
+          default: "genesis",
+          requiresArg: true,
+          describe: "Where to begin in folders: genesis, or head~N for the newest N generations",
+        },
+        events: {
+          type: "string",
+          requiresArg: true,
+          describe: "Log of what peers said and of faults, as demo --chaos writes it",
+        },
+      })
+      .example("$0 audit", "everything that is in .pathweave")
+      .example("$0 audit --from head~10 peer-1 peer-2", "the newest generations, out of two folders")
+      .example("$0 audit pathweave1…", "needs a peer that keeps all tensors: join --archive"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const [first] = flags.where;
     const progress = createProgress(process.stderr);
-    progress.update("fetching the lineage");
-    const result = await observe(flags, shutdown.signal, async ({ swarm, topology, run }) => {
-      let versions = 0;
-      for (const { name } of topology.modules) {
-        const wrong = await swarm.audit(name, ({ generation }) => {
-          versions++;
-          progress.update(`${name} generation ${generation} follows`);
-        });
-        if (wrong !== undefined)
-          throw new InvalidObjectError(
-            `${name} generation ${wrong.generation} (${wrong.cid}) does not follow from its contributions.`,
-          );
-      }
-      const heads = Object.fromEntries(swarm.heads().map(({ module, cid }) => [module, cid]));
-      return { run, versions, verified: true, heads };
-    });
-    progress[Symbol.dispose]();
-    if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
-    else process.stdout.write(`All ${result.versions} versions follow from their contributions.\n`);
+    try {
+      if (first !== undefined && isInvite(first)) await auditSwarm(flags, first, progress);
+      else await auditFolders(flags, progress);
+    } finally {
+      progress[Symbol.dispose]();
+    }
   },
 };
+
+/** How many generations `genesis` or `head~N` leaves to fold again; undefined for all. Throws UsageError. */
+export function newestOf(from: string): number | undefined {
+  if (from === "genesis") return undefined;
+  const generations = /^head~(\d{1,9})$/.exec(from)?.[1];
+  if (generations === undefined)
+    throw new UsageError(`--from is "${from}"; give genesis, or head~N such as head~10.`);
+  return Number(generations);
+}
+
+async function auditFolders(flags: AuditFlags, progress: Progress): Promise<void> {
+  const newest = newestOf(flags.from);
+  progress.update("reading the blocks");
+  const report = await auditDisks({
+    directories: flags.where.length === 0 ? [flags.data] : flags.where,
+    ...(newest === undefined ? {} : { newest }),
+    ...(flags.events === undefined ? {} : { events: readEventLog(flags.events) }),
+    onVersion: ({ module, generation }) => progress.update(`folded ${module} generation ${generation} again`),
+  });
+  progress.update(`folded ${report.refolded} versions again`);
+  process.stdout.write(flags.json ? `${formatJson(report)}\n` : describe(report));
+  if (report.problems.length > 0) throw new InvalidObjectError(report.problems.join("\n"));
+}
+
+function describe(report: AuditReport): string {
+  const { modules, generations, contributions, folded, rejected, waiting, diedWithDisk, lost } = report;
+  const lines = [
+    `run ${report.run}: ${generations} outer updates of ${modules.length} modules`,
+    `${report.refolded} versions folded again, ${report.unverifiable} not: some of their tensors are on none of these disks`,
+    `${contributions} contributions: ${folded} folded, ${rejected} rejected, ${waiting} waiting, ${diedWithDisk} died with their disk, ${lost} lost`,
+  ];
+  if (report.firstBadVersion === undefined) lines.push("Every version that was folded again follows.");
+  else {
+    const { module, generation, cid, announcedBy } = report.firstBadVersion;
+    const who =
+      announcedBy.length === 0 ? "nobody knows who announced it" : `announced by ${announcedBy.join(", ")}`;
+    lines.push(`The first that does not follow is ${module} generation ${generation} (${cid}), ${who}.`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress): Promise<void> {
+  if (flags.where.length > 1 || flags.from !== "genesis" || flags.events !== undefined)
+    throw new UsageError("An invite stands alone: folders, --from and --events are for an audit of folders.");
+  // Folders are read without the network and the engine, which are slow to load.
+  const { observe } = await import("../observe.ts");
+  const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+  progress.update("fetching the lineage");
+  const result = await observe({ ...flags, invite }, shutdown.signal, async ({ swarm, topology, run }) => {
+    let versions = 0;
+    for (const { name } of topology.modules) {
+      const wrong = await swarm.audit(name, ({ generation }) => {
+        versions++;
+        progress.update(`${name} generation ${generation} follows`);
+      });
+      if (wrong !== undefined)
+        throw new InvalidObjectError(
+          `${name} generation ${wrong.generation} (${wrong.cid}) does not follow from its contributions.`,
+        );
+    }
+    const heads = Object.fromEntries(swarm.heads().map(({ module, cid }) => [module, cid]));
+    return { run, versions, verified: true, heads };
+  });
+  if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
+  else process.stdout.write(`All ${result.versions} versions follow from their contributions.\n`);
+}

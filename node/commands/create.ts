@@ -1,24 +1,32 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
 import { createRun, type CreateProgress } from "../../src/create.ts";
 import { UsageError } from "../../src/errors.ts";
 import { createLogger } from "../../src/log.ts";
+import { IDENTITY_FILE, loadIdentity } from "../../src/net/identity.ts";
+import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
+import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
-import { openDirectory, readInvite, writeInvite } from "../../src/peer.ts";
+import { openDirectory } from "../../src/peer.ts";
 import { describeRun } from "../../src/run/describe.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { runSizes } from "../../src/run/sizes.ts";
 import { createTopology } from "../../src/run/topology.ts";
+import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
 import { createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
-import { type PeerFlags, runPeer } from "../peer-session.ts";
+import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
 import { onInterrupt } from "../shutdown.ts";
 
 interface CreateFlags extends PeerFlags {
   file: string;
   start: boolean;
+  private: boolean;
+  "swarm-key-file": string | undefined;
 }
 
 export const command: CommandModule<object, CreateFlags> = {
@@ -32,11 +40,22 @@ export const command: CommandModule<object, CreateFlags> = {
         default: true,
         describe: "Start the first peer; --no-start only makes the run",
       })
+      .option("private", {
+        type: "boolean",
+        default: false,
+        describe: "Make a key without which nobody can connect; the invite holds it",
+      })
+      .option("swarm-key-file", {
+        type: "string",
+        requiresArg: true,
+        describe: "Use the key in this file, which a bootstrap node may share; implies --private",
+      })
       .example("$0 create run.yaml", "tokenize, warm-start and shard the corpus, then train")
       .example(
         "$0 create run.yaml --no-start --data ./lab",
         "make the run; start it later: pathweave join --data ./lab",
-      ),
+      )
+      .example("$0 create run.yaml --private", "for a lab: only who has the invite can connect"),
   async handler(flags) {
     const shutdown = onInterrupt((line) => flags.json || process.stderr.write(`${line}\n`));
     const file = await readRunFile(flags.file);
@@ -44,6 +63,9 @@ export const command: CommandModule<object, CreateFlags> = {
       throw new UsageError(
         `${flags.data} holds a run already. Choose another --data, or go on with it: pathweave join --data ${flags.data}`,
       );
+    if (file.config.admission?.peers !== undefined) await requireListed(flags, file.config);
+    const swarmKey = await swarmKeyOf(flags);
+    const maxBytes = maxDiskBytes(flags);
     const isNew = !existsSync(flags.data);
     const topology = createTopology(file.config);
     const sizes = runSizes(file.config, topology, elementsOfParts(modelShape(file.config.model)));
@@ -53,6 +75,7 @@ export const command: CommandModule<object, CreateFlags> = {
       flags.data,
       { listen: [], announce: [], bootstrap: [], mdns: false },
       createLogger(flags["log-level"]),
+      maxBytes === undefined ? {} : { quota: { maxBytes, reclaim: false } },
     );
     try {
       const created = await createRun({
@@ -74,7 +97,11 @@ export const command: CommandModule<object, CreateFlags> = {
       );
       for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
       if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
-      await writeInvite(flags.data, encodeInvite({ run: created.run, bootstrap: flags.bootstrap }));
+      const invite = { run: created.run, bootstrap: flags.bootstrap };
+      await writeInvite(
+        flags.data,
+        encodeInvite({ ...invite, ...(swarmKey === undefined ? {} : { swarmKey }) }),
+      );
       progress[Symbol.dispose]();
       const result = { run: created.run, shards: manifest.shards, skipped: skipped.length, data: flags.data };
       if (flags.json)
@@ -91,6 +118,21 @@ export const command: CommandModule<object, CreateFlags> = {
     else if (!flags.json) process.stdout.write(`Start its first peer: pathweave join --data ${flags.data}\n`);
   },
 };
+
+/** A run whose first peer is refused by all others could never start. */
+async function requireListed(flags: CreateFlags, config: RunConfig): Promise<void> {
+  const key = await loadIdentity(join(flags.data, IDENTITY_FILE), createLogger(flags["log-level"]));
+  const self = peerIdFromPrivateKey(key).toString();
+  if (!isAdmitted(config, self))
+    throw new UsageError(
+      `${flags.file} does not admit the peer in ${flags.data} itself. Add ${self} to admission.peers.`,
+    );
+}
+
+async function swarmKeyOf(flags: CreateFlags): Promise<Uint8Array | undefined> {
+  if (flags["swarm-key-file"] !== undefined) return readSwarmKey(flags["swarm-key-file"]);
+  return flags.private ? createSwarmKey() : undefined;
+}
 
 /** One line of progress of making a run. */
 export function describeProgress(progress: CreateProgress): string {

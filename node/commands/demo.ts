@@ -12,11 +12,14 @@ import { evaluateRun, pathParameters, perplexity, type RunEvaluation } from "../
 import { generate } from "../../src/generate.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { modelShape } from "../../src/model/parameters.ts";
-import { openDirectory, type Peer, writeInvite } from "../../src/peer.ts";
+import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
+import { writeInvite } from "../../src/store/invite-file.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
+import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
+import { type ChaosSession, startChaos } from "../chaos/session.ts";
 import { type LocalSwarm, startLocalSwarm } from "../local-swarm.ts";
 import { observe } from "../observe.ts";
 import { outputOptions } from "../options.ts";
@@ -37,11 +40,14 @@ interface DemoFlags {
   peers: number;
   seed: number;
   data: string | undefined;
+  chaos: Chaos | undefined;
   "log-level": Level;
   json: boolean;
 }
 
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+/** How long a fault of `--chaos` lasts on average. */
+const MEAN_FAULT_MS = 10_000;
 const DEVICE = { kind: "compiled", device: "cpu" } as const;
 
 export const command: CommandModule<object, DemoFlags> = {
@@ -61,8 +67,18 @@ export const command: CommandModule<object, DemoFlags> = {
           requiresArg: true,
           describe: "Keep all peers' folders here; a temporary folder otherwise",
         },
+        chaos: {
+          type: "string",
+          requiresArg: true,
+          coerce: (text: string | undefined) => (text === undefined ? undefined : parseChaos(text)),
+          describe: "Kill, pause, part, slow and wipe peers meanwhile, as in seed=7,rate=60/h",
+        },
         ...outputOptions,
       })
+      .example(
+        "$0 demo --chaos seed=7,rate=240/h",
+        "the same while a fault strikes every quarter of a minute",
+      )
       .example("$0 demo", "a 2×2 DiPaCo on four kinds of text, in a few minutes")
       .example("$0 demo --seed 1 --json", "end with one line of JSON"),
   async handler(flags) {
@@ -88,6 +104,8 @@ interface DemoResult {
   rounds: number;
   /** Generation of every module's head. */
   generations: Record<string, number>;
+  /** Faults that `--chaos` made. */
+  faults: number;
   /** Whether all peers and an observer have the same heads. */
   headsAgree: boolean;
   /** Whether folding every generation of every module again, from blocks, gives the same CIDs. */
@@ -118,15 +136,18 @@ async function runDemo(
   const created = await stage("create", () => createDemoRun(flags, directory, first, progress, signal));
   const dense = await stage("dense", () => trainBaseline(created, progress, signal));
 
-  const swarm = await startLocalSwarm({
-    directory,
-    peers: flags.peers,
-    run: created.run,
-    logLevel: flags["log-level"],
-    signal,
-  });
+  const init = { directory, peers: flags.peers, run: created.run, logLevel: flags["log-level"], signal };
+  const session =
+    flags.chaos === undefined ? undefined : await startChaos({ ...init, manifest: created.manifest });
+  const swarm = session?.swarm ?? (await startLocalSwarm(init));
+  const stop = (): Promise<void> => (session ?? swarm).stop();
   try {
-    await stage("swarm", () => followSwarm(swarm, created, progress, signal));
+    const faults = await stage("swarm", async () => {
+      showSwarm(swarm, created, progress);
+      if (session !== undefined) return strikeSwarm(session, flags.chaos!, progress, signal);
+      await swarm.complete(signal);
+      return 0;
+    });
     progress.update("joining as an observer, with nothing but the invite");
     const invite = {
       invite: swarm.invite,
@@ -152,7 +173,8 @@ async function runDemo(
       };
     });
     progress.update("stopping the peers");
-    const { bytesUp, bytesDown } = await swarm.stop();
+    await stop();
+    const { bytesUp, bytesDown } = swarm.transferred();
 
     const { heads, headsAgree, lineageVerified, evaluation, samples } = seen;
     const scores = {
@@ -174,6 +196,7 @@ async function runDemo(
       paths: created.manifest.shards.length,
       rounds: created.manifest.config.training.rounds,
       generations: Object.fromEntries(heads.map(({ module, generation }) => [module, generation])),
+      faults,
       headsAgree,
       lineageVerified,
       perplexity: scores,
@@ -182,7 +205,7 @@ async function runDemo(
       stages,
     };
   } finally {
-    await swarm.stop();
+    await stop();
   }
 }
 
@@ -265,13 +288,8 @@ async function trainBaseline(
   return state;
 }
 
-/** Shows the swarm at work until every peer says that the run is complete. */
-async function followSwarm(
-  swarm: LocalSwarm,
-  created: CreatedRun,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
+/** Shows the swarm at work whenever something happens. */
+function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): void {
   const { config } = created.manifest;
   const { rounds, innerSteps } = config.training;
   const paths = created.manifest.shards.length;
@@ -293,7 +311,22 @@ async function followSwarm(
   };
   swarm.onEvent(show);
   show();
-  await swarm.complete(signal);
+}
+
+/** Lets faults happen until the run is complete; resolves to how many there were. */
+async function strikeSwarm(
+  session: ChaosSession,
+  chaos: Chaos,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<number> {
+  const { swarm } = session;
+  await Promise.all(swarm.peers.map((peer) => peer.ready));
+  const peers = swarm.peers.map(({ name }) => name);
+  const plan = schedule({ ...chaos, peers, meanMs: MEAN_FAULT_MS });
+  return session.injectUntilComplete(plan, signal, (kind, struck) =>
+    progress.line(`fault: ${kind} of ${struck.join(", ")}`),
+  );
 }
 
 async function auditAll(peer: Peer, progress: Progress): Promise<boolean> {

@@ -1,12 +1,17 @@
 import type { CommandModule } from "yargs";
-import { decodeInvite } from "../../src/run/invite.ts";
-import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
+import { givenInvite, type InviteFlags } from "../invite.ts";
+import {
+  dataOptions,
+  engineOptions,
+  inviteFileOption,
+  networkOptions,
+  outputOptions,
+  workOptions,
+} from "../options.ts";
 import { type PeerFlags, runPeer } from "../peer-session.ts";
 import { onInterrupt } from "../shutdown.ts";
 
-interface JoinFlags extends PeerFlags {
-  invite: string | undefined;
-}
+type JoinFlags = PeerFlags & InviteFlags;
 
 export const command: CommandModule<object, JoinFlags> = {
   describe: "Join a run and train",
@@ -16,13 +21,25 @@ export const command: CommandModule<object, JoinFlags> = {
         type: "string",
         describe: "The invite; without one, go on with the run in --data",
       })
-      .options({ ...dataOptions, ...networkOptions, ...engineOptions, ...workOptions, ...outputOptions })
+      .options({
+        ...dataOptions,
+        ...networkOptions,
+        ...engineOptions,
+        ...workOptions,
+        ...inviteFileOption,
+        ...outputOptions,
+      })
       .example("$0 join pathweave1…", "join with nothing but an invite")
       .example("$0 join --data ./lab", "go on with a run after a restart")
       .example("$0 join pathweave1… --device webgpu", "train on any vendor's GPU")
+      .example(
+        "$0 join --invite-file lab.invite",
+        "a private swarm: its invite holds a key and is no argument",
+      )
+      .example("$0 join pathweave1… --max-disk 20GB --max-mbps 50", "be a guest on this machine")
       .example("$0 join pathweave1… --json", "print events as NDJSON for programs"),
   async handler(flags) {
     const shutdown = onInterrupt((line) => flags.json || process.stderr.write(`${line}\n`));
-    await runPeer(flags, flags.invite === undefined ? undefined : decodeInvite(flags.invite), shutdown);
+    await runPeer(flags, await givenInvite(flags), shutdown);
   },
 };

@@ -63,6 +63,7 @@ function statusOf(peer: Peer) {
       };
     }),
     done: coordinator.done(),
+    waiting: coordinator.waitingFor(now, peer.store.fetches()),
   };
 }
 
@@ -74,6 +75,7 @@ function describe(status: ReturnType<typeof statusOf>): string[] {
       .join(", ") || "-";
   return [
     `run ${status.name} ${status.run}${status.done ? ": complete" : ""}`,
+    ...(status.waiting === undefined ? [] : [status.waiting]),
     "",
     ...formatTable(
       ["peer", "role", "device", "tokens/s", "lease", "sent", "received"],

@@ -50,7 +50,7 @@ const plainByteLevelSchema = z.object({
 /**
  * Loads a Hugging Face `tokenizer.json` from its bytes or text. Encoding never yields special tokens: their names in
  * a document are ordinary text, so no document can end itself. Throws CorpusError when the file is not a tokenizer
- * that the library reads or has no end-of-text token.
+ * that the library reads or has no end-of-text token; so do `encode` and `decode` when the file proves to be faulty.
  */
 export function loadTokenizer(json: Uint8Array | string): Tokenizer {
   const { file, encoder, decoder } = open(json);
@@ -61,7 +61,14 @@ export function loadTokenizer(json: Uint8Array | string): Tokenizer {
       `The tokenizer has no end-of-text token; name one of ${END_OF_TEXT_NAMES.join(", ")}.`,
     );
 
-  const encodeWhole = (text: string): number[] => encoder.encode(text, { add_special_tokens: false }).ids;
+  const encodeWhole = (text: string): number[] => {
+    const { ids } = use("encode", () => encoder.encode(text, { add_special_tokens: false }));
+    if (!ids.every(Number.isInteger))
+      throw new CorpusError(
+        "The tokenizer has no token for a part of the text, and none for what is unknown.",
+      );
+    return ids;
+  };
   const cuts =
     file.normalizer === null &&
     plainByteLevelSchema.safeParse(file.pre_tokenizer).success &&
@@ -71,8 +78,21 @@ export function loadTokenizer(json: Uint8Array | string): Tokenizer {
     endOfText,
     encode: cuts ? cachedByPreToken(encodeWhole) : encodeWhole,
     decode: (ids) =>
-      ids.length === 0 ? "" : decoder.decode(Array.from(ids), { clean_up_tokenization_spaces: false }),
+      ids.length === 0
+        ? ""
+        : use("decode", () => decoder.decode(Array.from(ids), { clean_up_tokenization_spaces: false })),
   };
+}
+
+/** The library finds some faults of a file only when it is used. */
+function use<T>(what: string, task: () => T): T {
+  try {
+    return task();
+  } catch (error) {
+    throw new CorpusError(
+      `The tokenizer cannot ${what} a text: ${messageOf(error)}. Use another tokenizer.json.`,
+    );
+  }
 }
 
 interface OpenTokenizer {

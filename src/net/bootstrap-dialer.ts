@@ -8,7 +8,8 @@ import { withDeadline } from "./deadline.ts";
 
 const DIAL_DEADLINE_MS = 15_000;
 const FIRST_DELAY_MS = 500;
-const LAST_DELAY_MS = 60_000;
+/** A split swarm is to notice within a minute that a bootstrap node is back. */
+const LAST_DELAY_MS = 30_000;
 
 /** Why the last dial of a bootstrap address failed. */
 export interface BootstrapFailure {
@@ -25,7 +26,7 @@ export interface BootstrapDialer {
 
 /**
  * Dials every address that is not connected: at once when started and when the last connection is lost,
- * else after a delay that doubles from 0.5 s to 60 s. A bootstrap node that comes back must be
+ * else after a delay that doubles from 0.5 s to 30 s. A bootstrap node that comes back must be
  * found again by the running swarm, or it would have nobody to introduce a newcomer to.
  */
 export function createBootstrapDialer(libp2p: Libp2p, addresses: string[], log: Logger): BootstrapDialer {

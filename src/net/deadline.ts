@@ -47,3 +47,23 @@ function outcome(
   const timedOut = signal.reason instanceof DOMException && signal.reason.name === "TimeoutError";
   return timedOut ? "took longer than it was given" : "was given up";
 }
+
+/** What an iterable yields before the signal fires. Does not wait for one that ignores the signal; throws its reason. */
+export async function* beforeAbort<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = source[Symbol.asyncIterator]();
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => {});
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    signal.throwIfAborted();
+    for (;;) {
+      const { done, value } = await Promise.race([iterator.next(), aborted.promise]);
+      if (done === true) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener("abort", abort);
+    iterator.return?.().catch(() => {});
+  }
+}

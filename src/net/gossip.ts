@@ -6,8 +6,9 @@ import { type GossipSub, gossipsub, TopicValidatorResult } from "@libp2p/gossips
 import { createTopicScoreParams } from "@libp2p/gossipsub/score";
 import { InvalidObjectError, messageOf, NetworkError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { Admission } from "./admission.ts";
 import { reasonOf } from "./deadline.ts";
-import type { GossipHandler, Network } from "./types.ts";
+import type { GossipHandler, Network, PeerJudge } from "./types.ts";
 
 export type { GossipSub };
 
@@ -15,6 +16,9 @@ export type { GossipSub };
 export const MAX_GOSSIP_BYTES = 256 << 10;
 /** One frame may carry several messages that a peer asked for. */
 const MAX_FRAME_BYTES = 4 << 20;
+
+/** Far below every threshold: neither listened to nor told anything. */
+const STRANGER_SCORE = -1e6;
 
 export function gossipService(): ReturnType<typeof gossipsub> {
   return gossipsub({
@@ -25,7 +29,7 @@ export function gossipService(): ReturnType<typeof gossipsub> {
     runOnLimitedConnection: true,
     // A penalty for sharing an address: with the default, more than ten peers behind one address (a lab,
     // a home, one machine in tests) get no mesh at all.
-    scoreParams: { IPColocationFactorWeight: 0 },
+    scoreParams: { IPColocationFactorWeight: 0, appSpecificWeight: 1 },
   });
 }
 
@@ -45,7 +49,10 @@ const topicScore = createTopicScoreParams({
 
 /** A part of the implementation that its interface does not declare. */
 interface Scored {
-  score: { params: { topics: Record<string, typeof topicScore> }; score(peer: string): number };
+  score: {
+    params: { topics: Record<string, typeof topicScore>; appSpecificScore(peer: string): number };
+    score(peer: string): number;
+  };
 }
 
 function isScored(pubsub: GossipSub): pubsub is GossipSub & Scored {
@@ -64,19 +71,33 @@ export function gossipScore(pubsub: GossipSub, peer: string): number {
 
 export type Gossip = Pick<Network, "subscribe" | "unsubscribe" | "publish" | "subscribers">;
 
-export function createGossip(pubsub: GossipSub, log: Logger): Gossip {
+export function createGossip(
+  pubsub: GossipSub,
+  log: Logger,
+  judge: PeerJudge,
+  admission?: Admission,
+): Gossip {
   const handlers = new Map<string, GossipHandler>();
+  // P5, so that a peer that misbehaves elsewhere is not listened to here either.
+  scoring(pubsub).params.appSpecificScore = (peer) =>
+    admission?.admits(peer, "gossip of") === false ? STRANGER_SCORE : -judge.penalty(peer);
 
-  async function judge(from: string, topic: string, data: Uint8Array): Promise<TopicValidatorResult> {
+  async function validate(from: string, topic: string, data: Uint8Array): Promise<TopicValidatorResult> {
     const handler = handlers.get(topic);
-    if (handler === undefined) return TopicValidatorResult.Ignore;
-    if (data.byteLength > MAX_GOSSIP_BYTES) return TopicValidatorResult.Reject;
+    // Whoever passed on what a blocked peer said need not know that it is blocked here.
+    if (handler === undefined || judge.blocked(from)) return TopicValidatorResult.Ignore;
+    const reject = (reason: string): TopicValidatorResult => {
+      handler.rejected?.(from, data, reason);
+      return TopicValidatorResult.Reject;
+    };
+    if (data.byteLength > MAX_GOSSIP_BYTES) return reject(`It has ${data.byteLength} bytes.`);
+    if (admission?.admits(from, "a message of") === false) return TopicValidatorResult.Reject;
     try {
       const verdict = await handler.validate(from, data);
       if (verdict === "accept") return TopicValidatorResult.Accept;
-      return verdict === "reject" ? TopicValidatorResult.Reject : TopicValidatorResult.Ignore;
+      return verdict === "reject" ? reject("It is not valid.") : TopicValidatorResult.Ignore;
     } catch (error) {
-      if (error instanceof InvalidObjectError) return TopicValidatorResult.Reject;
+      if (error instanceof InvalidObjectError) return reject(messageOf(error));
       // Our fault, not the sender's.
       log.error(`validating a message on ${topic} failed: ${messageOf(error)}`);
       return TopicValidatorResult.Ignore;
@@ -99,7 +120,7 @@ export function createGossip(pubsub: GossipSub, log: Logger): Gossip {
       scoring(pubsub).params.topics[topic] = topicScore;
       pubsub.topicValidators.set(topic, async (_forwarder, message) =>
         message.type === "signed"
-          ? await judge(message.from.toString(), topic, message.data)
+          ? await validate(message.from.toString(), topic, message.data)
           : TopicValidatorResult.Reject,
       );
       pubsub.subscribe(topic);

@@ -7,6 +7,10 @@ import type { PrivateKey } from "@libp2p/interface";
 import { messageOf, StorageError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 
+/** A peer's key in its directory, and the one with which commands look at a run beside a running peer. */
+export const IDENTITY_FILE = "identity.key";
+export const OBSERVER_FILE = "observer.key";
+
 /**
  * Reads the key at `path`, or creates it (mode 0600, never seen half-written) when there is none. The
  * file holds the key as libp2p's protobuf in base64. Throws StorageError when it cannot be read, written
@@ -52,7 +56,8 @@ async function readIdentity(path: string, log: Logger): Promise<PrivateKey | und
 async function createIdentity(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const key = await generateKeyPair("Ed25519");
-  const temporary = `${path}.${randomUUID()}`;
+  // The ending by which the store knows what a killed process left.
+  const temporary = `${path}.${randomUUID()}.unfinished`;
   const file = await open(temporary, "wx", 0o600);
   try {
     await file.writeFile(`${Buffer.from(privateKeyToProtobuf(key)).toString("base64")}\n`);

@@ -12,6 +12,8 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { messageOf, NetworkError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
+import { createBlocking } from "./blocking.ts";
+import { dropStrangers, serveMembersOnly } from "./admission.ts";
 import { type BootstrapFailure, createBootstrapDialer } from "./bootstrap-dialer.ts";
 import { withDeadline } from "./deadline.ts";
 import { createGossip } from "./gossip.ts";
@@ -26,6 +28,8 @@ const DIAL_DEADLINE_MS = 30_000;
 export interface SwarmNetwork extends Network {
   /** Bootstrap addresses that are not connected, and why. */
   bootstrapReport(): BootstrapFailure[];
+  /** From now on only these peers take part; connections of others are closed. Needs `admission` in the configuration. */
+  restrict(members: Iterable<string>): void;
 }
 
 /**
@@ -76,14 +80,18 @@ export function createNetwork(
   log: Logger = silentLogger,
 ): SwarmNetwork {
   const own = log.component("net");
+  const { admission } = config;
+  if (admission !== undefined) serveMembersOnly(libp2p, admission);
   const bootstrap = createBootstrapDialer(libp2p, config.bootstrap, own);
+  const { judge, ...blocking } = createBlocking(libp2p);
   libp2p.addEventListener("start", () => bootstrap.start());
   libp2p.addEventListener("stop", () => bootstrap.stop());
   if (libp2p.status === "started") bootstrap.start();
 
   return {
-    ...createGossip(libp2p.services.pubsub, own),
-    ...createRequests(libp2p, own),
+    ...blocking,
+    ...createGossip(libp2p.services.pubsub, own, judge, admission),
+    ...createRequests(libp2p, own, judge),
     ...createRouting(libp2p, config.records),
     peerId: libp2p.peerId.toString(),
     privateKey: config.privateKey,
@@ -111,5 +119,10 @@ export function createNetwork(
       };
     },
     bootstrapReport: () => bootstrap.report(),
+    restrict(members) {
+      if (admission === undefined) throw new Error("the configuration of this node has no admission");
+      admission.restrict(members);
+      dropStrangers(libp2p, admission);
+    },
   };
 }

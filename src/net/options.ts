@@ -1,7 +1,7 @@
 /** How a Pathweave node is built from libp2p's parts, and why its settings differ from the defaults. */
 import { circuitRelayTransport } from "@libp2p/circuit-relay-v2";
 import { type Identify, identify, type IdentifyPush, identifyPush } from "@libp2p/identify";
-import type { PeerDiscovery } from "@libp2p/interface";
+import type { ConnectionProtector, MessageStream, PeerDiscovery } from "@libp2p/interface";
 import { type KadDHT, kadDHT, passthroughMapper } from "@libp2p/kad-dht";
 import { mdns } from "@libp2p/mdns";
 import { noise } from "@libp2p/noise";
@@ -11,23 +11,28 @@ import { webSockets } from "@libp2p/websockets";
 import { yamux } from "@libp2p/yamux";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Libp2pOptions } from "libp2p";
-import { UsageError } from "../errors.ts";
+import { connectionGater } from "./admission.ts";
+import { createBandwidthLimit } from "./bandwidth.ts";
 import { type GossipSub, gossipService } from "./gossip.ts";
 import { recordRules } from "./records.ts";
+import { swarmKeyProtector } from "./swarm-key.ts";
 import type { NodeConfig } from "./types.ts";
 
 /** Runs of every kind share one DHT; a run is a CID in it. */
 export const DHT_PROTOCOL = "/pathweave/kad/1.0.0";
+const MAX_CONNECTIONS = 200;
 
 // Types, not interfaces: libp2p wants an index signature.
 /** What every node runs, bootstrap nodes too. */
 export type BaseServices = { identify: Identify; identifyPush: IdentifyPush; ping: Ping; dht: KadDHT };
 export type Services = BaseServices & { pubsub: GossipSub };
 
-/** Everything but the services. Listen on `/p2p-circuit` too to be reachable through a relay. */
+/**
+ * Everything but the services. Listen on `/p2p-circuit` too to be reachable through a relay. Throws UsageError when
+ * the swarm key is malformed.
+ */
 export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services"> {
-  if (config.swarmKey !== undefined)
-    throw new UsageError("This build has no private networks; leave the swarm key out.");
+  const protector = connectionProtector(config);
   return {
     privateKey: config.privateKey,
     addresses: {
@@ -39,9 +44,11 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
     connectionEncrypters: [noise()],
     // A window above the 4 MiB read buffer would reset paused streams.
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 << 20 } })],
+    ...(protector === undefined ? {} : { connectionProtector: () => protector }),
+    ...(config.admission === undefined ? {} : { connectionGater: connectionGater(config.admission) }),
     ...(config.mdns ? { peerDiscovery: [localDiscovery] } : {}),
     connectionManager: {
-      maxConnections: 200,
+      maxConnections: config.maxConnections ?? MAX_CONNECTIONS,
       // New connections per second and address; several peers may share an address.
       inboundConnectionThreshold: 50,
       maxIncomingPendingConnections: 50,
@@ -75,6 +82,24 @@ export function libp2pOptions(config: NodeConfig): Libp2pOptions<Services> {
     ...baseOptions(config),
     services: { ...baseServices(config), pubsub: gossipService() },
   };
+}
+
+/** What is done to every raw connection: a cap on its bytes, and encryption with the key of a private swarm. */
+function connectionProtector({ swarmKey, bytesPerSecond }: NodeConfig): ConnectionProtector | undefined {
+  const privacy = swarmKey === undefined ? undefined : swarmKeyProtector(swarmKey);
+  if (bytesPerSecond === undefined) return privacy;
+  const limit = createBandwidthLimit(bytesPerSecond);
+  return {
+    async protect(connection, options) {
+      // Bytes of a relayed connection are counted where they travel, on the connection to the relay.
+      if (!isRelayed(connection)) limit(connection);
+      return privacy === undefined ? connection : privacy.protect(connection, options);
+    },
+  };
+}
+
+function isRelayed(connection: MessageStream): boolean {
+  return "remoteAddr" in connection && String(connection.remoteAddr).includes("/p2p-circuit");
 }
 
 /** mDNS only tells of peers; this also dials them. */

@@ -3,6 +3,7 @@
  * length-prefixed message whose first byte is 0 for an answer, which follows, or 1 for a refusal, whose
  * reason in UTF-8 follows. Both sides cap sizes and time.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Libp2p, Stream } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { decode, encode } from "it-length-prefixed";
@@ -10,22 +11,44 @@ import { pipe } from "it-pipe";
 import { messageOf, NetworkError, PathweaveError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { withDeadline } from "./deadline.ts";
-import type { Network } from "./types.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import type { Network, PeerJudge } from "./types.ts";
 
 export const MAX_REQUEST_BYTES = 4 << 20;
 /** For a whole exchange. 4 MiB take 17 s at 2 Mbit/s. */
 export const REQUEST_DEADLINE_MS = 60_000;
+/** Requests of one peer that are answered at once, and then in a second; more wait. A joiner catches up with dozens. */
+const REQUEST_BURST = 100;
+const REQUESTS_PER_SECOND = 20;
+/** Peers whose requests are counted; the longest known is forgotten first. */
+const MAX_COUNTED = 4096;
 const MAX_REASON_BYTES = 400;
 const PIECE_BYTES = 64 << 10;
+/** A message of 4 MiB in packets of 64 bytes. */
+const MAX_PIECES = 65_536;
 const ANSWER = 0;
 const REFUSAL = 1;
 
+/** What a stream yields. */
+export type Pieces = AsyncIterable<Parameters<Stream["send"]>[0]>;
 export type Requests = Pick<Network, "handle" | "request">;
 
-export function createRequests(libp2p: Libp2p, log: Logger): Requests {
+export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJudge): Requests {
+  const buckets = new Map<string, TokenBucket>();
+
+  /** Milliseconds that a request of the peer waits before it is read. */
+  function turn(peer: string): number {
+    const now = performance.now();
+    const bucket = buckets.get(peer) ?? new TokenBucket(REQUESTS_PER_SECOND, REQUEST_BURST, now);
+    buckets.set(peer, bucket);
+    if (buckets.size > MAX_COUNTED) buckets.delete(buckets.keys().next().value!);
+    return bucket.take(1, now);
+  }
+
   return {
     async handle(protocol, handler) {
       const serve = async (stream: Stream, from: string): Promise<void> => {
+        if (blocked(from)) return stream.abort(new Error("this peer is blocked"));
         // Nobody waits for the answer any more.
         const gone = new AbortController();
         const lost = (): void => gone.abort();
@@ -33,7 +56,9 @@ export function createRequests(libp2p: Libp2p, log: Logger): Requests {
         try {
           const what = `Answering ${protocol} to ${from}`;
           await withDeadline(what, REQUEST_DEADLINE_MS, gone.signal, async (signal) => {
-            const request = await receive(stream, MAX_REQUEST_BYTES);
+            const wait = turn(from);
+            if (wait > 0) await delay(wait, undefined, { signal });
+            const request = await firstMessage(stream, MAX_REQUEST_BYTES);
             await send(stream, await answer(() => handler(from, request), protocol, log), signal);
             stream.removeEventListener("close", lost);
             await stream.close({ signal });
@@ -66,7 +91,7 @@ export function createRequests(libp2p: Libp2p, log: Logger): Requests {
         either.addEventListener("abort", abort);
         try {
           // Listen first: the peer may refuse before it has read all.
-          const received = receive(stream, MAX_REQUEST_BYTES + 1);
+          const received = firstMessage(stream, MAX_REQUEST_BYTES + 1);
           received.catch(() => {});
           await send(stream, data, either);
           await stream.close({ signal: either });
@@ -115,11 +140,12 @@ function printable(text: string): string {
   return text.replaceAll(/\p{C}/gu, " ");
 }
 
-/** The first message on the stream. A stream that is cut ends without an error, so the length decides. */
-async function receive(stream: Stream, maxDataLength: number): Promise<Uint8Array> {
+/** The first message of a stream. A stream that is cut ends without an error, so the length decides. */
+export async function firstMessage(source: Pieces, maxDataLength: number): Promise<Uint8Array> {
   const message = await pipe(
-    stream,
-    (source) => decode(source, { maxDataLength }),
+    source,
+    countPieces,
+    (pieces) => decode(pieces, { maxDataLength }),
     async (messages) => {
       for await (const first of messages) return first.subarray();
       return undefined;
@@ -127,6 +153,15 @@ async function receive(stream: Stream, maxDataLength: number): Promise<Uint8Arra
   );
   if (message === undefined) throw new Error("the stream ended early");
   return message;
+}
+
+/** Refuses a stream of crumbs: each is kept with a hundred bytes of its own until the message is whole. */
+async function* countPieces(source: Pieces): Pieces {
+  let pieces = 0;
+  for await (const piece of source) {
+    if (++pieces > MAX_PIECES) throw new Error(`the message is cut into more than ${MAX_PIECES} pieces`);
+    yield piece;
+  }
 }
 
 /** Sends one message in pieces, each when the one before has left: more would pile up in memory. */

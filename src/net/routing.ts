@@ -1,14 +1,15 @@
 /** The DHT: who has a CID, and small signed records. */
 import type { Libp2p } from "@libp2p/interface";
 import type { KadDHT, QueryEvent, ValueEvent } from "@libp2p/kad-dht";
+import { peerIdFromString } from "@libp2p/peer-id";
 import { NetworkError } from "../errors.ts";
-import { reasonOf, withDeadline } from "./deadline.ts";
+import { beforeAbort, reasonOf, withDeadline } from "./deadline.ts";
 import { checkSize, namespaceOf } from "./records.ts";
 import type { Network, RecordHandler } from "./types.ts";
 
 export const DHT_DEADLINE_MS = 30_000;
 
-export type Routing = Pick<Network, "provide" | "findProviders" | "putRecord" | "getRecord">;
+export type Routing = Pick<Network, "provide" | "findProviders" | "putRecord" | "getRecord" | "addressesOf">;
 
 export function createRouting(
   libp2p: Libp2p<{ dht: KadDHT }>,
@@ -22,6 +23,15 @@ export function createRouting(
   };
 
   return {
+    async addressesOf(peer) {
+      const id = peerIdFromString(peer);
+      if (!(await libp2p.peerStore.has(id))) return [];
+      const { addresses } = await libp2p.peerStore.get(id);
+      return addresses.map(
+        ({ multiaddr }) => `${multiaddr.toString().replace(/\/p2p\/[^/]*$/, "")}/p2p/${peer}`,
+      );
+    },
+
     provide: (cid, signal) =>
       withDeadline(`Announcing ${cid.toString()}`, DHT_DEADLINE_MS, signal, (either) =>
         stored(dht.provide(cid, { signal: either })),
@@ -32,7 +42,7 @@ export function createRouting(
       const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
       const seen = new Set<string>([libp2p.peerId.toString()]);
       try {
-        for await (const event of dht.findProviders(cid, { signal: either })) {
+        for await (const event of beforeAbort(dht.findProviders(cid, { signal: either }), either)) {
           if (event.name !== "PROVIDER") continue;
           for (const { id, multiaddrs } of event.providers) {
             const peer = id.toString();

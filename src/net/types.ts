@@ -1,5 +1,6 @@
 import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
+import type { Admission } from "./admission.ts";
 
 /** What a validator says of a gossip message: reject counts against the sender, ignore does not. */
 export type Verdict = "accept" | "reject" | "ignore";
@@ -8,6 +9,8 @@ export interface GossipHandler {
   /** Runs before anything is forwarded or delivered. `from` is the verified author. */
   validate(from: string, data: Uint8Array): Verdict | Promise<Verdict>;
   deliver(from: string, data: Uint8Array): void;
+  /** Told of what was rejected, for its size too. */
+  rejected?(from: string, data: Uint8Array, reason: string): void;
 }
 
 /** A namespace of DHT records, such as module heads. */
@@ -29,6 +32,14 @@ export interface Connection {
   direction: "inbound" | "outbound";
 }
 
+/** What is thought of peers. */
+export interface PeerJudge {
+  /** How much a peer's gossip score is lowered; at 80 it is not listened to. */
+  penalty(peer: string): number;
+  /** Whether a peer is kept out: no connection, no answer. */
+  blocked(peer: string): boolean;
+}
+
 /** The network as the swarm sees it. Every await takes or has a deadline; failures name their reason. */
 export interface Network {
   readonly peerId: string;
@@ -36,6 +47,8 @@ export interface Network {
   /** Own multiaddrs including /p2p/… */
   addresses(): string[];
   connections(): Connection[];
+  /** Addresses at which a peer said it can be reached; empty when it is not known. */
+  addressesOf(peer: string): Promise<string[]>;
   /** Resolves when connected to the peer or an address; throws NetworkError. */
   dial(target: string, signal?: AbortSignal): Promise<void>;
   subscribe(topic: string, handler: GossipHandler): void;
@@ -51,6 +64,10 @@ export interface Network {
   getRecord(key: string, signal?: AbortSignal): Promise<Uint8Array | undefined>;
   handle(protocol: string, handler: RequestHandler): Promise<void>;
   request(peer: string, protocol: string, data: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Asks this judge from now on. */
+  judgeBy(judge: PeerJudge): void;
+  /** Closes all connections with a peer. */
+  disconnect(peer: string): void;
   onPeer(listener: (peer: string, event: "connect" | "disconnect") => void): () => void;
 }
 
@@ -66,4 +83,10 @@ export interface NodeConfig {
   records: Record<string, RecordHandler>;
   /** Contents of a libp2p swarm key, or undefined for an open swarm. */
   swarmKey?: Uint8Array;
+  /** Who may connect and take part; everybody when absent. */
+  admission?: Admission;
+  /** Inbound connections are refused, and idle ones closed, above this many. 200 when absent. */
+  maxConnections?: number;
+  /** What all connections together may send, and likewise receive, in a second. */
+  bytesPerSecond?: number;
 }

@@ -65,6 +65,10 @@ const outerSchema = z.strictObject({
   codec: z.enum(CODECS).default("bf16"),
   /** L2 norm at which one contribution is clipped; null does not clip. */
   clipNorm: z.number().positive().nullable().default(null),
+  /** Multiple of the median norm of a fold's contributions at which one is clipped; none when absent. */
+  clipMedian: z.number().min(1).optional(),
+  /** How contributions are averaged; `none`, the weighted mean, when absent. */
+  robust: z.enum(["none", "trimmed-mean", "centred-clipping"]).optional(),
   /** Generations after which a contribution is too old to fold. */
   maxStaleness: z.int().min(0).max(64).default(4),
   /** Share of the expected contributions with which a generation may close after the grace time. */
@@ -101,6 +105,19 @@ const dataSchema = z.strictObject({
   holdoutFraction: fraction.default(0.02),
 });
 
+const peerId = z
+  .string()
+  .regex(
+    /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/,
+    "expected peer ids such as 12D3KooW…, as pathweave id prints them",
+  );
+
+/** Absent in an open run, and so that the manifests of open runs have the bytes they always had. */
+const admissionSchema = z.strictObject({
+  /** The only peers that take part; everybody may when absent. */
+  peers: z.array(peerId).min(1).max(4096).optional(),
+});
+
 export const runConfigSchema = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "use letters, digits, dots, hyphens"),
   seed: z.int().min(0).max(0xffff_ffff).default(0),
@@ -115,6 +132,7 @@ export const runConfigSchema = z.strictObject({
   swarm: swarmSchema.prefault({}),
   routing: routingSchema.prefault({}),
   data: dataSchema.prefault({}),
+  admission: admissionSchema.optional(),
 });
 
 export type RunConfig = z.infer<typeof runConfigSchema>;
@@ -123,6 +141,11 @@ export type LevelConfig = z.infer<typeof levelSchema>;
 export type TrainingConfig = z.infer<typeof trainingSchema>;
 export type OuterConfig = z.infer<typeof outerSchema>;
 export type SwarmConfig = z.infer<typeof swarmSchema>;
+
+/** Whether a peer may take part in the run. */
+export function isAdmitted({ admission }: Pick<RunConfig, "admission">, peer: string): boolean {
+  return admission?.peers?.includes(peer) ?? true;
+}
 
 /** Width of the SwiGLU hidden layer: as given, or 8/3 of the model width, rounded up to a multiple of 32. */
 export function hiddenWidth(model: Pick<ModelConfig, "width" | "hidden">): number {

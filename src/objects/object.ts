@@ -81,6 +81,13 @@ export const bytesSchema = z.custom<Uint8Array>((value) => value instanceof Uint
 /** A non-negative integer that JavaScript holds exactly. */
 export const countSchema = z.int().min(0);
 
+/** A part of a hostile node for a message. Only texts and numbers: others may be too deep to convert, or refuse it. */
+function shown(value: unknown): string {
+  return typeof value === "string" || typeof value === "number"
+    ? String(value).slice(0, 40)
+    : `(${typeof value})`;
+}
+
 /** How one kind of object is written and read. */
 export interface ObjectKind<T> {
   readonly kind: string;
@@ -135,10 +142,10 @@ export function defineObject<T extends object>(
         throw new InvalidObjectError(`Not a ${kind}: the block has no kind.`);
       const { kind: actualKind, format: actualFormat, ...value } = node;
       if (actualKind !== kind)
-        throw new InvalidObjectError(`Expected a ${kind}, found a ${String(actualKind).slice(0, 40)}.`);
+        throw new InvalidObjectError(`Expected a ${kind}, found a ${shown(actualKind)}.`);
       if (actualFormat !== format)
         throw new InvalidObjectError(
-          `This ${kind} has format ${String(actualFormat).slice(0, 20)}; this Pathweave reads format ${format}. Update Pathweave.`,
+          `This ${kind} has format ${shown(actualFormat)}; this Pathweave reads format ${format}. Update Pathweave.`,
         );
       const checked = check(value);
       if (Buffer.compare(write(checked), bytes) !== 0)

@@ -57,11 +57,11 @@ export function decodeTensors(bytes: Uint8Array, codec: Codec, elements: number)
   return values;
 }
 
-/** Error feedback: values − decode(encode(values)), to be added to what is encoded next. */
-export function encodingResidual(values: Float32Array, codec: Codec): Float32Array {
-  const decoded = decodeTensors(encodeTensors(values, codec), codec, values.length);
-  for (let i = 0; i < decoded.length; i++) decoded[i] = values[i]! - decoded[i]!;
-  return decoded;
+/** Error feedback: values − decode(encoded), to be added to what is encoded next. */
+export function encodingResidual(values: Float32Array, encoded: Uint8Array, codec: Codec): Float32Array {
+  const residual = decodeTensors(encoded, codec, values.length);
+  for (let i = 0; i < residual.length; i++) residual[i] = values[i]! - residual[i]!;
+  return residual;
 }
 
 /** Whether no number is NaN or infinite. */

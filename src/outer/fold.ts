@@ -13,12 +13,15 @@
  *     ρ = f32(W / √(Σ w_p²)) with `sqrt`, which is √P for P equal paths ;  1 with `none`
  *
  *     A = 0 ; for every contribution in fold order:
- *       d = decode(c), and with clipNorm when ‖d‖ > clipNorm:  d = f32(clipNorm / ‖d‖) · d
+ *       d = decode(c), and when ‖d‖ > L:  d = f32(L / ‖d‖) · d
  *                                      where ‖d‖ = √(Σ d²) in binary64 from first to last element
- *       A = A + α · d
+ *       A = A + α · d, or what the run's robust average says (robust.ts)
  *     Δ = ρ · A
  *     b = μ · b + Δ
  *     θ = θ − η · (Δ + μ · b)
+ *
+ * The limit L is the least of clipNorm and, with three or more contributions, clipMedian times the lower median of
+ * their norms; infinite without either.
  *
  * The rescaling counts paths, not contributions: replicas of a path, and copies of a round that two
  * peers finished, are averaged without amplification. So grid [1] with replicas is plain DiLoCo.
@@ -27,6 +30,7 @@ import { InvalidObjectError } from "../errors.ts";
 import type { OuterConfig } from "../objects/config.ts";
 import { isFiniteTensor } from "./codec.ts";
 import { compareContributions } from "./order.ts";
+import { accumulate, averageOf, clipFactor, needsAll, normLimit, normOf } from "./robust.ts";
 import type { KnownContribution, ModuleState } from "./types.ts";
 
 export interface FoldInit {
@@ -39,7 +43,10 @@ export interface FoldInit {
   outer: OuterConfig;
 }
 
-/** A fold in progress. It holds one accumulator, so contributions may be fetched and decoded one at a time. */
+/**
+ * A fold in progress. It holds one accumulator, so contributions may be fetched and decoded one at a time; with
+ * `clipMedian` or `robust` it holds them all, and they must not be changed until it is finished.
+ */
 export interface Fold {
   /** The contributions in the order in which `add` takes their deltas. */
   readonly order: readonly KnownContribution[];
@@ -78,8 +85,17 @@ export function createFold(init: FoldInit): Fold {
   if (order.length === 0) throw new InvalidObjectError("An outer update needs at least one contribution.");
   const alphas = shares(order, init);
   const rescale = rescaleFactor(order, init);
-  const accumulator = new Float32Array(parent.parameters.length);
+  const elements = parent.parameters.length;
+  const accumulator = new Float32Array(elements);
+  const deltas: Float32Array[] = [];
   let added = 0;
+  const average = (): Float32Array => {
+    if (!needsAll(outer)) return accumulator;
+    const norms = deltas.map(normOf);
+    const limit = normLimit(norms, outer);
+    const all = deltas.map((delta, i) => ({ delta, share: alphas[i]!, clip: clipFactor(norms[i]!, limit) }));
+    return averageOf(all, outer.robust);
+  };
   return {
     order,
     shares: alphas,
@@ -88,17 +104,19 @@ export function createFold(init: FoldInit): Fold {
       const contribution = order[added];
       if (contribution === undefined) throw new Error("The fold already has all of its contributions.");
       const name = `Contribution ${contribution.cid.toString()}`;
-      if (delta.length !== accumulator.length)
-        throw new InvalidObjectError(
-          `${name} has ${delta.length} numbers; the module has ${accumulator.length}.`,
-        );
+      if (delta.length !== elements)
+        throw new InvalidObjectError(`${name} has ${delta.length} numbers; the module has ${elements}.`);
       if (!isFiniteTensor(delta)) throw new InvalidObjectError(`${name} holds NaN or infinite numbers.`);
-      accumulate(accumulator, delta, alphas[added]!, clipFactor(delta, outer.clipNorm));
+      if (needsAll(outer)) deltas.push(delta);
+      else {
+        const clip = outer.clipNorm === null ? 1 : clipFactor(normOf(delta), outer.clipNorm);
+        accumulate(accumulator, { delta, share: alphas[added]!, clip });
+      }
       added += 1;
     },
     finish() {
       if (added < order.length) throw new Error(`The fold has ${added} of ${order.length} contributions.`);
-      return step(parent, accumulator, rescale, outer);
+      return step(parent, average(), rescale, outer);
     },
   };
 }
@@ -118,21 +136,6 @@ function sum(numbers: Iterable<number>): number {
   let total = 0;
   for (const number of numbers) total += number;
   return total;
-}
-
-/** f32(clipNorm / ‖delta‖), or 1 when the norm is within the limit. */
-function clipFactor(delta: Float32Array, clipNorm: number | null): number {
-  if (clipNorm === null) return 1;
-  let squares = 0;
-  for (let i = 0; i < delta.length; i++) squares += delta[i]! * delta[i]!;
-  const norm = Math.sqrt(squares);
-  return norm > clipNorm ? Math.fround(clipNorm / norm) : 1;
-}
-
-function accumulate(accumulator: Float32Array, delta: Float32Array, alpha: number, clip: number): void {
-  // A factor of 1 is exact, so clipping needs no second loop.
-  for (let i = 0; i < accumulator.length; i++)
-    accumulator[i] = accumulator[i]! + Math.fround(alpha * Math.fround(clip * delta[i]!));
 }
 
 /** Δ = ρ·A and the Nesterov step. */

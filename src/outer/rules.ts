@@ -4,7 +4,7 @@
  */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
-import type { RunConfig } from "../objects/config.ts";
+import { isAdmitted, type RunConfig } from "../objects/config.ts";
 import { compareContributions } from "./order.ts";
 import type { KnownContribution, KnownVersion, LineageInit } from "./types.ts";
 
@@ -27,10 +27,11 @@ export function checkContribution(
   contribution: KnownContribution,
   { module, topology, config, runId }: LineageInit,
 ): void {
-  const { cid, run, round, path, replica, steps, tokens } = contribution;
+  const { cid, run, round, path, replica, steps, tokens, signer } = contribution;
   const { rounds, innerSteps } = config.training;
   const no = (reason: string): never => refuse("contribution", cid, reason);
   if (!run.equals(runId)) no(`it is of run ${run.toString()}`);
+  if (!isAdmitted(config, signer)) no(`its signer ${signer} is not on the list of peers that the run admits`);
   if (contribution.module !== module) no(`it is of module ${contribution.module}, not ${module}`);
   if (!topology.pathsOfModule(module).includes(path)) no(`path ${path} does not pass through ${module}`);
   if (replica >= config.replicas) no(`replica ${replica} is not below ${config.replicas}`);

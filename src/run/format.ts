@@ -1,4 +1,5 @@
 /** Numbers for people: three significant digits and a unit. */
+import { UsageError } from "../errors.ts";
 
 function scaled(value: number, step: number, units: readonly string[], separator: string): string {
   let at = 0;
@@ -20,4 +21,24 @@ export function formatBytes(bytes: number): string {
 /** `987`, `1.23 k`, `5.80 M`. */
 export function formatCount(count: number): string {
   return scaled(count, 1000, ["", "k", "M", "G", "T"], " ");
+}
+
+const SIZE_UNITS: Record<string, number> = {
+  "": 1,
+  ...Object.fromEntries(
+    ["k", "m", "g", "t"].flatMap((letter, index) => [
+      [letter, 1000 ** (index + 1)],
+      [`${letter}i`, 1024 ** (index + 1)],
+    ]),
+  ),
+};
+
+/** Bytes of a size that people write: `20GB` and `500 MB` count in thousands, `20GiB` in 1024. Throws UsageError. */
+export function parseBytes(text: string, flag: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]i?|)b?$/i.exec(text.trim()) ?? [];
+  const factor = SIZE_UNITS[unit?.toLowerCase() ?? "none"];
+  const bytes = Math.floor(Number(number) * (factor ?? Number.NaN));
+  if (!(bytes > 0))
+    throw new UsageError(`--${flag} is "${text.slice(0, 20)}"; expected a size such as 20GB or 500MiB.`);
+  return bytes;
 }

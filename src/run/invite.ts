@@ -27,6 +27,7 @@ const MAX_ADDRESSES = 32;
 const MAX_ADDRESS_BYTES = 512;
 const MAX_KEY_BYTES = 1024;
 const MAX_CHARACTERS = 32_768;
+const MAX_SHOWN = 24;
 
 const sized = (max: number): z.ZodType<Uint8Array> =>
   bytesSchema.refine(
@@ -67,6 +68,11 @@ export function encodeInvite(invite: Invite): string {
   return PREFIX + FORMAT + base32.baseEncode(Buffer.concat([payload, checksum(payload)]));
 }
 
+/** Whether a word is meant as an invite of this format rather than as a name; it may still be mistyped. */
+export function isInvite(text: string): boolean {
+  return text.trim().startsWith(PREFIX + FORMAT);
+}
+
 /**
  * Reads an invite; white space, which terminals and mail insert, does not count. Throws InviteError, which
  * tells a truncated or mistyped invite from one of a later format and from something else altogether.
@@ -77,8 +83,10 @@ export function decodeInvite(text: string): Invite {
   const [, format, data] = /^pathweave(\d{1,4})([a-z2-7]*)$/.exec(text.replaceAll(/\s+/g, "")) ?? [];
   if (format === undefined || data === undefined) {
     if (text.trim().startsWith(PREFIX)) throw mistyped("it has characters that no invite has");
+    // What is longer may be a part of an invite, with a part of its key.
+    const shown = text.trim().length > MAX_SHOWN ? "" : `: "${printable(text)}"`;
     throw new InviteError(
-      `Not an invite: "${printable(text)}". An invite starts with ${PREFIX}${FORMAT}; ask for one from a peer of the run.`,
+      `Not an invite${shown}. An invite starts with ${PREFIX}${FORMAT}; ask for one from a peer of the run.`,
     );
   }
   // A 2 to 7 right after the format is a base32 digit, hence no comparison of the whole number.
@@ -111,10 +119,7 @@ function mistyped(reason: string): InviteError {
 }
 
 function printable(text: string): string {
-  return text
-    .replaceAll(/[^\x20-\x7e]+/g, " ")
-    .trim()
-    .slice(0, 24);
+  return text.replaceAll(/[^\x20-\x7e]+/g, " ").trim();
 }
 
 function explain(error: unknown): string {

@@ -12,14 +12,13 @@ export function networkParts(blocks: number): string[] {
   return ["embedding", ...Array.from({ length: blocks }, (_, block) => `block ${block}`), "head"];
 }
 
-/** Expands `blocks 0-3` (inclusive); other names stand for themselves. */
-export function expandParts(parts: readonly string[]): string[] {
-  return parts.flatMap((part) => {
+/** Expands `blocks 0-3` (inclusive); other names stand for themselves. One by one: a short list can name millions. */
+export function* expandParts(parts: readonly string[]): Generator<string> {
+  for (const part of parts) {
     const range = /^blocks (\d{1,4})-(\d{1,4})$/.exec(part);
-    if (range === null) return [part];
-    const [first, last] = [Number(range[1]), Number(range[2])];
-    return Array.from({ length: Math.max(0, last - first + 1) }, (_, at) => `block ${first + at}`);
-  });
+    if (range === null) yield part;
+    else for (let block = Number(range[1]); block <= Number(range[2]); block++) yield `block ${block}`;
+  }
 }
 
 function blocksName(first: number, last: number): string {
@@ -92,7 +91,9 @@ export function levelProblems(
         `is axis ${level.choose}, but the grid has axes 0 to ${grid.length - 1}; expected one of them, shared or path`,
       );
     // After the first part out of order every later one would be reported too, so stop there.
+    let empty = true;
     for (const part of covering ? expandParts(level.parts) : []) {
+      empty = false;
       if (part === order[next]) {
         next++;
         continue;
@@ -107,7 +108,7 @@ export function levelProblems(
       );
       break;
     }
-    if (covering && expandParts(level.parts).length === 0)
+    if (covering && empty)
       report(["levels", at, "parts"], "is empty; expected a range such as blocks 0-3, lower number first");
   }
   if (covering && next < order.length)

@@ -38,7 +38,17 @@ export function parseRunFile(text: string, path: string): RunFile {
   if (text.length > MAX_BYTES)
     throw new ManifestError(`${path}: the run file is over 1 MiB; the corpus belongs in files of its own.`);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const attempt = <T>(task: () => T): T => {
+    try {
+      return task();
+    } catch {
+      throw new ManifestError(
+        `${path}: the run file is nested too deeply, or an alias in it stands for itself or for too much; write it out.`,
+      );
+    }
+  };
+  const options = { lineCounter: lines, prettyErrors: false, stringKeys: true } as const;
+  const document = attempt(() => parseDocument(text, options));
   const place = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${path}:${line}:${col}: `;
@@ -61,12 +71,8 @@ export function parseRunFile(text: string, path: string): RunFile {
     );
   };
 
-  let value: unknown;
-  try {
-    value = document.toJS() ?? {};
-  } catch (error) {
-    throw new ManifestError(`${path}: ${messageOf(error)}.`);
-  }
+  const value: unknown = attempt(() => document.toJS()) ?? {};
+  attempt(() => JSON.stringify(value));
   const parsed = runFileSchema.safeParse(value);
   if (!parsed.success) {
     fail(schemaProblems(parsed.error, value));

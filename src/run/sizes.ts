@@ -15,6 +15,8 @@ const F32_BYTES = 4;
  */
 const RUNTIME_BYTES = 100 * 2 ** 20;
 const STATE_BYTES = 24 * F32_BYTES;
+/** States of a path on disk: of the last round, of the one before until it is swept, and the one being written. */
+const STATE_COPIES = 3;
 
 export interface RunSizes {
   /** Parameters of each module, by name. */
@@ -97,8 +99,10 @@ export function runSizes(
     bytesDown: parametersPerPath * F32_BYTES,
     bytesUp: Math.ceil(parametersPerPath * codecBytes),
     memoryBytes: Math.ceil(memoryBytes),
-    // The kept generations and the one being written, and the path's own state: θ and two moments.
-    diskBytes: Math.ceil((swarm.retainGenerations + 1) * generationBytes + 3 * F32_BYTES * parametersPerPath),
+    // The kept generations and the one being written, and the path's own state: two moments and what a lossy codec owes.
+    diskBytes: Math.ceil(
+      (swarm.retainGenerations + 1) * generationBytes + 3 * STATE_COPIES * F32_BYTES * parametersPerPath,
+    ),
   };
 }
 

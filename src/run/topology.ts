@@ -22,7 +22,7 @@ export function createTopology(config: RunConfig): Topology {
     index,
     name,
     choose,
-    parts: expandParts(parts),
+    parts: [...expandParts(parts)],
     size: choose === "shared" ? 1 : choose === "path" ? paths : grid[choose]!,
   }));
   const choice = (level: TopologyLevel, path: number): number => {

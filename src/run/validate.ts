@@ -1,15 +1,17 @@
 /** Checks of a configuration that need more than one key. The schema has checked each key alone. */
 import type { RunConfig } from "../objects/config.ts";
+import type { Manifest } from "../objects/manifest.ts";
 import { countPaths } from "./grid.ts";
 import { gridProblems, levelProblems } from "./levels.ts";
 import { keyName, type Problem, throwProblems } from "./problem.ts";
+import type { Topology } from "./types.ts";
 
 /** Contributions that one version may list. */
 const MAX_CONTRIBUTIONS = 8192;
 
 /** Everything that is wrong with a configuration whose keys are each valid, in no order. */
 export function configProblems(config: RunConfig): Problem[] {
-  const { grid, levels, model, training, outer, swarm, routing, data } = config;
+  const { grid, levels, model, training, outer, swarm, routing, data, admission } = config;
   const problems: Problem[] = [];
   const check = (right: boolean, path: Problem["path"], text: string): void => {
     if (!right) problems.push({ path, message: `${keyName(path)} ${text}.` });
@@ -62,10 +64,35 @@ export function configProblems(config: RunConfig): Problem[] {
     ["swarm", "settleSeconds"],
     `is ${swarm.settleSeconds}; expected less than swarm.leaseSeconds (${swarm.leaseSeconds})`,
   );
+  for (const [index, peer] of admission?.peers?.entries() ?? [])
+    check(
+      admission!.peers!.indexOf(peer) === index,
+      ["admission", "peers", index],
+      `repeats ${peer}; list every peer once`,
+    );
   return problems;
 }
 
 /** Throws ManifestError with every problem. Peers call it on the manifests they fetch, too. */
 export function validateConfig(config: RunConfig): void {
   throwProblems(configProblems(config));
+}
+
+/** Throws ManifestError when a manifest does not have what its own configuration asks for. */
+export function checkManifest({ genesis, shards, holdouts }: Manifest, { modules, paths }: Topology): void {
+  const named = new Set(Object.keys(genesis));
+  const missing = modules.find(({ name }) => !named.has(name));
+  const problems: Problem[] = [];
+  if (missing !== undefined || named.size !== modules.length)
+    problems.push({
+      path: ["genesis"],
+      message: `genesis names ${named.size} modules, not the ${modules.length} of the run${missing === undefined ? "" : `; ${missing.name} is missing`}.`,
+    });
+  for (const [name, { length }] of Object.entries({ shards, holdouts }))
+    if (length !== paths)
+      problems.push({
+        path: [name],
+        message: `${name} has ${length} entries, not one for each of ${paths} paths.`,
+      });
+  throwProblems(problems);
 }

@@ -133,11 +133,12 @@ export class Simulation {
 
   /** Runs until all reachable peers are done or the time is over; true when done. */
   run(untilMs: number, each: () => void = () => {}): boolean {
-    const isDone = (): boolean =>
-      this.#alive > 0 &&
-      this.peers
-        .filter((peer) => peer.alive && !this.cut.has(peer.name) && !this.poisoned.has(peer.name))
-        .every((peer) => peer.coordinator.done());
+    const isDone = (): boolean => {
+      const honest = this.peers.filter(
+        ({ name, alive }) => alive && !this.cut.has(name) && !this.poisoned.has(name),
+      );
+      return honest.length > 0 && honest.every(({ coordinator }) => coordinator.done());
+    };
     return this.#advance(untilMs, () => {
       each();
       return isDone();

@@ -1,6 +1,6 @@
 /** Blocks in files, checked against their hash whenever they are read, by us or for a peer. */
-import { open, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { FsBlockstore } from "blockstore-fs";
 import { NextToLast } from "blockstore-fs/sharding";
 import { NotFoundError } from "@libp2p/interface";
@@ -8,9 +8,13 @@ import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
+import { writeAtomically } from "./atomic-file.ts";
+import { type Quota, sizeOfFile } from "./quota.ts";
 import { hasCode, storageError } from "./storage-error.ts";
 
 export class CheckedBlockstore extends FsBlockstore {
+  /** Room for blocks; without one only the disk sets a limit. */
+  quota: Quota | undefined;
   readonly #sharding = new NextToLast();
   readonly #log: Logger;
   #bytesServed = 0;
@@ -52,25 +56,47 @@ export class CheckedBlockstore extends FsBlockstore {
     return undefined;
   }
 
+  override async delete(cid: CID): Promise<void> {
+    const size = this.quota === undefined ? 0 : await sizeOfFile(this.fileOf(cid));
+    try {
+      await super.delete(cid);
+      this.quota?.free(size);
+    } catch (error) {
+      throw storageError(error, this.path);
+    }
+  }
+
   override async put(cid: CID, bytes: Uint8Array): Promise<CID> {
     if (bytes.byteLength > MAX_BLOCK_BYTES)
       throw new InvalidObjectError(
         `The block ${cid.toString()} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`,
       );
+    const file = this.fileOf(cid);
+    const size = this.quota === undefined || (await this.has(cid)) ? 0 : bytes.byteLength;
+    await this.quota?.reserve(size);
     try {
-      return await super.put(cid, bytes);
+      await mkdir(dirname(file), { recursive: true });
+      // Not super.put(): two of it for one block write into the same unfinished file.
+      await writeAtomically(file, bytes, { flush: false, temporary: this.path });
+      return cid;
     } catch (error) {
+      this.quota?.free(size);
       throw storageError(error, this.path);
     }
   }
 
   /** Waits until the block would survive a loss of power. */
   async sync(cid: CID): Promise<void> {
-    const file = await open(this.fileOf(cid), "r+");
     try {
-      await file.datasync();
-    } finally {
-      await file.close();
+      const file = await open(this.fileOf(cid), "r+");
+      try {
+        // Not datasync, which may leave out the file's new name.
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw storageError(error, this.path);
     }
   }
 }

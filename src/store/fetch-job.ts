@@ -16,6 +16,8 @@ const SEARCH_DEADLINE_MS = 30_000;
 const STRIKES = 2;
 /** Age after which an idle holder is asked for a block that another one is still to send. */
 const HEDGE_MS = 10_000;
+/** Time without a block after which the DHT is asked for more holders, however patient the fetch is with those it has. */
+const SEARCH_AFTER_MS = 10_000;
 
 /** What a fetch needs from the network. */
 export interface BlockSource {
@@ -31,6 +33,8 @@ export interface BlockSource {
 interface Want {
   cid: CID;
   lackedBy: Set<string>;
+  /** Holders that were asked and sent nothing for too long. */
+  silent: Set<string>;
   /** Holder → when it was asked. */
   asked: Map<string, number>;
   done: AbortController;
@@ -50,8 +54,8 @@ export interface FetchJob {
   signal: AbortSignal | undefined;
   source: BlockSource;
   slots: Slots;
-  /** A block is on disk. */
-  arrived(cid: CID, byteLength: number): void;
+  /** A block is on disk; the holder gave it. */
+  arrived(cid: CID, byteLength: number, holder: string): void;
 }
 
 /** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or what the disk refused. */
@@ -61,14 +65,23 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     job.cids.map((cid): Want => ({
       cid,
       lackedBy: new Set(),
+      silent: new Set(),
       asked: new Map(),
       done: new AbortController(),
     })),
   );
   const failures = new Map<string, string>();
-  const running = new Map<string, Promise<void>>();
+  const running = new Set<string>();
+  const ended = new Set<string>();
+  /** Holders that are connected and have not failed. */
+  const inUse = new Set<string>();
+  /** All blocks are on disk, or the fetch is given up: nobody waits for holders that hang. */
+  const finished = Promise.withResolvers<void>();
+  let lastArrival = performance.now();
   const end = new AbortController();
+  end.signal.addEventListener("abort", () => finished.resolve());
   const total = wants.size;
+  if (total === 0) finished.resolve();
   let change = Promise.withResolvers<void>();
 
   const changed = (): void => {
@@ -88,13 +101,19 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     );
   }
 
+  /** Whether a holder was silent about a block that another one may give: then it is not asked again. */
+  function isSpent(want: Want, holder: string): boolean {
+    const isFresh = (peer: string): boolean => !want.lackedBy.has(peer) && !want.silent.has(peer);
+    return want.silent.has(holder) && [...inUse].some(isFresh);
+  }
+
   /** The next block to ask of a holder: one nobody was asked for, or one that takes another too long. */
   function pick(holder: string): Want | undefined {
     const now = performance.now();
     let oldest: Want | undefined;
     let age = HEDGE_MS;
     for (const want of wants) {
-      if (want.lackedBy.has(holder) || want.asked.has(holder)) continue;
+      if (want.lackedBy.has(holder) || want.asked.has(holder) || isSpent(want, holder)) continue;
       if (want.asked.size === 0) return want;
       const since = now - Math.max(...want.asked.values());
       if (since >= age) [oldest, age] = [want, since];
@@ -135,19 +154,19 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     watch();
     want.asked.set(peer, since);
     try {
-      const byteLength = await source.ask(
-        want.cid,
-        peer,
-        AbortSignal.any([end.signal, lost.signal, silence.signal, want.done.signal]),
-      );
+      const signal = AbortSignal.any([end.signal, lost.signal, silence.signal, want.done.signal]);
+      const byteLength = await orAborted(source.ask(want.cid, peer, signal), signal);
       patience.arrived(performance.now());
       if (!wants.delete(want)) return;
       want.done.abort();
-      job.arrived(want.cid, byteLength);
+      lastArrival = performance.now();
+      job.arrived(want.cid, byteLength, peer);
+      if (wants.size === 0) finished.resolve();
     } catch (error) {
       if (error instanceof PathweaveError) end.abort(error);
       else if (end.signal.aborted || want.done.signal.aborted || lost.signal.aborted) return;
       else if (silence.signal.aborted) {
+        want.silent.add(peer);
         if (patience.strike() < STRIKES) return;
         failures.set(peer, `it sent nothing for ${Math.round(patience.limit() / 1000)} s`);
         lost.abort();
@@ -165,12 +184,14 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     for (let attempt = 0; attempt < 2 && wants.size > 0 && !end.signal.aborted; attempt++) {
       const deadline = AbortSignal.timeout(CONNECT_DEADLINE_MS);
       try {
-        await source.connect(peer, AbortSignal.any([end.signal, deadline]));
+        const signal = AbortSignal.any([end.signal, deadline]);
+        await orAborted(source.connect(peer, signal), signal);
       } catch (error) {
         failures.set(peer, deadline.aborted ? "it did not answer the dial" : messageOf(error));
         return;
       }
       failures.delete(peer);
+      inUse.add(peer);
       const lost = new AbortController();
       const stop = source.onLost(peer, () => {
         failures.set(peer, "it disconnected");
@@ -181,36 +202,69 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
         worker({ peer, lost, patience }),
       );
       await Promise.all(workers).finally(stop);
+      inUse.delete(peer);
       if (failures.get(peer) !== "it disconnected") break;
     }
     if (wants.size > 0 && !failures.has(peer)) failures.set(peer, "it does not have them");
   }
 
   const start = (holder: string): void => {
-    if (!running.has(holder)) running.set(holder, useHolder(holder).finally(changed));
+    if (running.has(holder)) return;
+    running.add(holder);
+    useHolder(holder)
+      .catch((error: unknown) => end.abort(error))
+      .finally(() => {
+        ended.add(holder);
+        changed();
+      });
+  };
+
+  /** Peers that the DHT names, once the known holders have failed or sent nothing for a while. */
+  async function search(): Promise<void> {
+    while (running.size > 0 && inactive() < SEARCH_AFTER_MS && !areDone()) {
+      const timer = setTimeout(changed, SEARCH_AFTER_MS - inactive());
+      await change.promise;
+      clearTimeout(timer);
+    }
+    const signal = AbortSignal.any([end.signal, AbortSignal.timeout(SEARCH_DEADLINE_MS)]);
+    const missing = [...wants][0]?.cid;
+    if (missing === undefined || end.signal.aborted) return;
+    for (const cid of job.root === undefined ? [missing] : [job.root, missing]) {
+      for await (const holder of source.search(cid, signal)) {
+        start(holder);
+        if (wants.size === 0) return;
+      }
+      await allSettled();
+      if (wants.size === 0) return;
+    }
+  }
+
+  const inactive = (): number => performance.now() - lastArrival;
+  const areDone = (): boolean => ended.size === running.size;
+  const allSettled = async (): Promise<void> => {
+    while (!areDone()) await change.promise;
   };
 
   job.signal?.addEventListener("abort", onAbort);
   try {
     if (job.signal?.aborted === true) onAbort();
     job.holders.forEach(start);
-    await Promise.all(running.values());
-    if (wants.size > 0 && !end.signal.aborted) {
-      const signal = AbortSignal.any([end.signal, AbortSignal.timeout(SEARCH_DEADLINE_MS)]);
-      const missing = [...wants][0]!.cid;
-      for (const cid of job.root === undefined ? [missing] : [job.root, missing]) {
-        for await (const holder of source.search(cid, signal)) {
-          start(holder);
-          if (wants.size === 0) break;
-        }
-        await Promise.all(running.values());
-        if (wants.size === 0) break;
-      }
-    }
+    await Promise.race([search(), finished.promise]);
     if (end.signal.reason instanceof Error && wants.size > 0) throw end.signal.reason;
     if (wants.size > 0) throw unavailable("the DHT names nobody else");
   } finally {
     job.signal?.removeEventListener("abort", onAbort);
     end.abort();
+    changed();
   }
+}
+
+/** Rejects when the signal fires, even if the task ignores it; after a turn, so that what is there already counts. */
+function orAborted<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => void setImmediate(() => reject(signal.reason as Error));
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+    task.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

@@ -2,22 +2,18 @@
  * Opens everything under one directory and builds Helia on it. Helia gets no gateway, no delegated
  * routing and no router at all: it exchanges blocks with peers it is told of, and nothing phones home.
  */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { withBitswap } from "@helia/bitswap";
 import type { HeliaWithLibp2p } from "@helia/libp2p";
 import type { Libp2p, ServiceMap } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
-import { LevelDatastore } from "datastore-level";
+import type { LevelDatastore } from "datastore-level";
 import { createHeliaLight } from "helia";
 import { type Logger, silentLogger } from "../log.ts";
 import { MAX_BLOCK_BYTES } from "../objects/object.ts";
-import { CheckedBlockstore } from "./blockstore.ts";
 import { cancelWant } from "./cancel-want.ts";
+import { openDisk } from "./disk.ts";
 import type { BlockSource } from "./fetch-job.ts";
-import { openRetention } from "./retention.ts";
-import { openStateFiles } from "./state.ts";
-import { storageError } from "./storage-error.ts";
+import type { QuotaOptions } from "./quota.ts";
 import { createStore } from "./store.ts";
 import type { Store } from "./types.ts";
 
@@ -27,11 +23,15 @@ export interface NodeInit<S extends ServiceMap> {
   /** Constructs the libp2p node, not started, over the given datastore. */
   libp2p(datastore: LevelDatastore): Promise<Libp2p<S>>;
   log?: Logger;
+  /** How much may be stored; without it only the disk sets a limit. */
+  quota?: QuotaOptions;
 }
 
 export interface StoreNode<S extends ServiceMap> {
   libp2p: Libp2p<S>;
   store: Store;
+  /** Bytes that may still be stored. */
+  quotaLeft(): number;
   /** Starts libp2p, then block exchange. */
   start(): Promise<void>;
   /** Stops both and closes the directory. The node cannot be started again. */
@@ -64,14 +64,13 @@ const BITSWAP = {
  */
 export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise<StoreNode<S>> {
   const log = (init.log ?? silentLogger).component("store");
-  const blocks = new CheckedBlockstore(join(init.dir, "blocks"), log);
-  const datastore = new LevelDatastore(join(init.dir, "data"));
-  const { database, retention, state } = await openDirectory(init.dir, blocks, datastore);
+  const disk = await openDisk(init.dir, log, init.quota);
+  const { blocks, datastore } = disk;
   let libp2p: Libp2p<S>;
   try {
     libp2p = await init.libp2p(datastore);
   } catch (error) {
-    await database.close();
+    await disk.close();
     throw error;
   }
   const helia = Object.assign(createHeliaLight({ blockstore: blocks, datastore }), { libp2p });
@@ -84,7 +83,8 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
 
   return {
     libp2p,
-    store: createStore({ blocks, retention, state, source: blockSource(helia) }),
+    quotaLeft: () => blocks.quota?.left ?? Number.POSITIVE_INFINITY,
+    store: createStore({ ...disk, source: blockSource(helia) }),
     async start() {
       await helia.start();
     },
@@ -92,29 +92,10 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
       try {
         await helia.stop();
       } finally {
-        await database.close();
+        await disk.close();
       }
     },
   };
-}
-
-async function openDirectory(directory: string, blocks: CheckedBlockstore, datastore: LevelDatastore) {
-  const database = datastore.db;
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    // Not datastore.open(), which drops the reason.
-    await database.open({ createIfMissing: true });
-    try {
-      await blocks.open();
-      const state = await openStateFiles(join(directory, "state"));
-      return { database, retention: await openRetention(database, blocks), state };
-    } catch (error) {
-      await database.close();
-      throw error;
-    }
-  } catch (error) {
-    throw storageError(error, directory);
-  }
 }
 
 function blockSource<S extends ServiceMap>(helia: HeliaWithLibp2p<S>): BlockSource {

@@ -88,3 +88,30 @@ export async function readPack(
     throw new InvalidObjectError(`The tensor pack ${cid.toString()} miscounts its elements.`);
   return { pack, bytes: await readChunks(store, pack.chunks, pack.bytes, { root: cid, ...options }) };
 }
+
+/** Tensors as IPFS objects. */
+export interface PackStore {
+  write(pack: Pick<TensorPack, "tensors" | "codec"> & { bytes: Uint8Array }): Promise<CID>;
+  read(cid: CID, options: ReadOptions): Promise<{ pack: TensorPack; bytes: Uint8Array }>;
+  /** Whether the pack and all its chunks are on this disk. */
+  complete(cid: CID): Promise<boolean>;
+  /** All blocks of a pack that is on this disk, the root first; for retention. */
+  blocks(cid: CID): Promise<CID[]>;
+}
+
+export function createPacks(store: Store): PackStore {
+  const blocks = async (cid: CID): Promise<CID[] | undefined> => {
+    const bytes = await store.local(cid);
+    return bytes === undefined ? undefined : [cid, ...TensorPack.decode(bytes).chunks];
+  };
+  return {
+    write: (pack) => writePack(store, pack),
+    read: (cid, options) => readPack(store, cid, options),
+    blocks: async (cid) => (await blocks(cid)) ?? [cid],
+    async complete(cid) {
+      const cids = await blocks(cid);
+      if (cids === undefined) return false;
+      return (await Promise.all(cids.map((chunk) => store.has(chunk)))).every(Boolean);
+    },
+  };
+}

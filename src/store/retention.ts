@@ -2,11 +2,15 @@
  * Which blocks are needed, and by whom. Own counts instead of Helia's pins: unpinning one of two roots
  * that share blocks loses the shared ones (helia 7.1.15), and successive checkpoints share blocks.
  */
-import { stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readdir, readFile, stat } from "node:fs/promises";
 import * as dagCbor from "@ipld/dag-cbor";
 import type { LevelDatastore } from "datastore-level";
 import type { CID } from "multiformats/cid";
+import { writeAtomically } from "./atomic-file.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
+import { hasCode, storageError } from "./storage-error.ts";
+import type { RetentionChange } from "./types.ts";
 
 type Level = LevelDatastore["db"];
 
@@ -15,37 +19,103 @@ const OWNERS = "/pathweave/retained/";
 /** Files are stamped by a coarser clock than ours, on network disks by another machine's. */
 const CLOCK_SLACK_MS = 60_000;
 const SWEPT_AT = "/pathweave/swept-at";
+const SUM = "/pathweave/sum";
+const SUM_BYTES = 32;
 
 /** Blocks lie on disk by multihash; what codec the CID names is lost there. */
 function keyOf(cid: CID): string {
   return Buffer.from(cid.multihash.bytes).toString("base64");
 }
 
+/** What is written under SUM. */
+function seal(sum: Buffer, changes: number): Buffer {
+  const count = Buffer.alloc(8);
+  count.writeBigUInt64BE(BigInt(changes));
+  return Buffer.concat([sum, count]);
+}
+
+function countOf(sealed: Uint8Array | undefined): number {
+  return sealed?.byteLength === SUM_BYTES + 8 ? Number(Buffer.from(sealed).readBigUInt64BE(SUM_BYTES)) : 0;
+}
+
+/** 0 when there is no such file, or nothing in it that helps. */
+async function readCount(file: string): Promise<number> {
+  try {
+    const count = Number(await readFile(file, "utf8"));
+    return Number.isSafeInteger(count) ? count : 0;
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return 0;
+    throw error;
+  }
+}
+
+function hashOf(key: string, value: Uint8Array): Buffer {
+  return createHash("sha256").update(`${key}\0`).update(value).digest();
+}
+
+/** Exclusive or, so that what was added is taken away by adding it again. */
+function add(sum: Buffer, hash: Buffer | undefined): void {
+  hash?.forEach((byte, i) => {
+    sum[i]! ^= byte;
+  });
+}
+
 export interface Retention {
-  retain(owner: string, cids: CID[]): Promise<void>;
-  release(owner: string): Promise<void>;
+  /** Replaces what owners need, all of it in one write that survives a loss of power. An empty set releases. */
+  retain(changes: Iterable<RetentionChange>): Promise<void>;
   retained(owner: string): CID[];
   owners(): string[];
   /** Says that a block was just written or found needed, so that the next sweep leaves it. */
   touch(cid: CID): void;
   sweep(): Promise<number>;
+  /** Whether all that was ever written was found; not when the database was damaged, or lost beside its blocks. */
+  readonly complete: boolean;
+  /** Says that what was missing has been retained again. */
+  rebuilt(): Promise<void>;
 }
 
-export async function openRetention(database: Level, blocks: CheckedBlockstore): Promise<Retention> {
+/**
+ * Reads back what is retained. LevelDB passes over what it cannot read and does not check what it can, so with every
+ * change the sum of the hashes of all entries is written, and the number of changes: there, and then in the file
+ * `counter`, which a database that lost its last changes falls behind. Throws StorageError.
+ */
+export async function openRetention(
+  database: Level,
+  blocks: CheckedBlockstore,
+  counter: string,
+): Promise<Retention> {
   const owned = new Map<string, CID[]>();
   const counts = new Map<string, number>();
+  /** Of each entry as it is in the database, by key; `sum` is of them all. */
+  const hashes = new Map<string, Buffer>();
+  let sum = Buffer.alloc(SUM_BYTES);
   for await (const [key, value] of database.iterator({ gte: OWNERS, lt: `${OWNERS}\xFF` })) {
-    replace(decodeURIComponent(key.slice(OWNERS.length)), dagCbor.decode<CID[]>(value));
+    hashes.set(key, hashOf(key, value));
+    try {
+      replace(decodeURIComponent(key.slice(OWNERS.length)), dagCbor.decode<CID[]>(value));
+    } catch {
+      // The sum tells.
+    }
   }
+  for (const hash of hashes.values()) add(sum, hash);
+  const written = await database.get(SUM);
+  const counted = await readCount(counter);
+  let changeCount = Math.max(counted, countOf(written));
+  let complete =
+    written === undefined
+      ? hashes.size === 0 && (await readdir(blocks.path)).length === 0
+      : sum.equals(written.subarray(0, SUM_BYTES)) && countOf(written) >= counted;
   // Blocks younger than the last sweep of an earlier process are left by the first sweep of this one: a
   // fetch or a contribution may have been under way when that process ended.
-  let sweptAt: number | undefined = Number((await database.get(SWEPT_AT)) ?? 0);
+  let sweptAt: number | undefined = complete ? Number((await database.get(SWEPT_AT)) ?? 0) || 0 : 0;
   let recent = new Set<string>();
   let turn: Promise<unknown> = Promise.resolve();
 
   /** One change at a time, so that disk and memory agree. */
   function inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const result = turn.then(task);
+    const result = turn.then(task).catch((error: unknown) => {
+      throw storageError(error, database.location);
+    });
     turn = result.catch(() => {});
     return result;
   }
@@ -59,6 +129,35 @@ export async function openRetention(database: Level, blocks: CheckedBlockstore):
     }
     if (cids.length === 0) owned.delete(owner);
     else owned.set(owner, cids);
+  }
+
+  async function write(changes: ReadonlyMap<string, CID[]>): Promise<void> {
+    const next = Buffer.from(sum);
+    const entries = [...changes].map(([owner, cids]) => {
+      const key = OWNERS + encodeURIComponent(owner);
+      const value = cids.length === 0 ? undefined : dagCbor.encode(cids);
+      const hash = value === undefined ? undefined : hashOf(key, value);
+      add(next, hashes.get(key));
+      add(next, hash);
+      return { owner, cids, key, value, hash };
+    });
+    // While something is missing there is no sum, so that a crash does not make it forgotten.
+    changeCount++;
+    const all = [...entries, { key: SUM, value: complete ? seal(next, changeCount) : undefined }];
+    await database.batch(
+      all.map(({ key, value }) =>
+        value === undefined ? { type: "del" as const, key } : { type: "put" as const, key, value },
+      ),
+      { sync: true },
+    );
+    sum = next;
+    for (const { owner, cids, key, hash } of entries) {
+      if (hash === undefined) hashes.delete(key);
+      else hashes.set(key, hash);
+      replace(owner, [...cids]);
+    }
+    // After a loss of power it may be an older one, or empty: only a newer one tells anything.
+    await writeAtomically(counter, Buffer.from(String(changeCount)), { flush: false });
   }
 
   async function sweepNow(): Promise<number> {
@@ -81,27 +180,35 @@ export async function openRetention(database: Level, blocks: CheckedBlockstore):
   }
 
   async function isYoung(cid: CID, since: number): Promise<boolean> {
-    return (await stat(blocks.fileOf(cid))).mtimeMs >= since - CLOCK_SLACK_MS;
+    try {
+      return (await stat(blocks.fileOf(cid))).mtimeMs >= since - CLOCK_SLACK_MS;
+    } catch (error) {
+      // It was corrupt, and is deleted.
+      if (hasCode(error, "ENOENT")) return true;
+      throw error;
+    }
   }
 
+  // From now on blocks without a sum mean a lost database.
+  if (complete && written === undefined) await write(new Map());
+
   return {
-    async retain(owner, cids) {
+    async retain(changes) {
+      const latest = new Map(changes);
       // At once, not in turn: a sweep that is running must not delete them.
-      for (const cid of cids) recent.add(keyOf(cid));
-      await inTurn(async () => {
-        if (cids.length === 0) await database.del(OWNERS + encodeURIComponent(owner));
-        else await database.put(OWNERS + encodeURIComponent(owner), dagCbor.encode(cids));
-        replace(owner, [...cids]);
-      });
+      for (const cid of [...latest.values()].flat()) recent.add(keyOf(cid));
+      await inTurn(() => write(latest));
     },
-    release: (owner) =>
-      inTurn(async () => {
-        await database.del(OWNERS + encodeURIComponent(owner));
-        replace(owner, []);
-      }),
     retained: (owner) => [...(owned.get(owner) ?? [])],
     owners: () => [...owned.keys()],
     touch: (cid) => recent.add(keyOf(cid)),
     sweep: () => inTurn(sweepNow),
+    get complete() {
+      return complete;
+    },
+    async rebuilt() {
+      complete = true;
+      await inTurn(() => write(new Map()));
+    },
   };
 }

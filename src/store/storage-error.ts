@@ -11,7 +11,13 @@ const REASONS: [code: string, reason: string][] = [
   ["EACCES", "this user may not write there; choose another directory or change its permissions"],
   ["EPERM", "this user may not write there; choose another directory or change its permissions"],
   ["ENOTDIR", "a part of that path is a file; choose another directory"],
+  ["EIO", "the disk cannot be read or written there; check it and its cables, or choose another directory"],
   ["EMFILE", "too many files are open; raise the limit (ulimit -n)"],
+  // As LevelDB says it; a part of it that is gone, it calls the same.
+  [
+    "Corruption",
+    "its database is damaged; delete the folder data in it and start again, and what it held is read back from the blocks beside it",
+  ],
   ["LEVEL_LOCKED", "another process uses it; stop that one or choose another directory"],
 ];
 

@@ -7,8 +7,7 @@ import { type BlockSource, runFetchJob, WANTS_PER_HOLDER } from "./fetch-job.ts"
 import type { Retention } from "./retention.ts";
 import { createSlots } from "./slots.ts";
 import type { StateFiles } from "./state.ts";
-import { storageError } from "./storage-error.ts";
-import type { FetchOptions, Store } from "./types.ts";
+import type { FetchOptions, FetchProgress, Store } from "./types.ts";
 
 const SHA2_256 = 0x12;
 const SYNCS_AT_ONCE = 8;
@@ -25,6 +24,7 @@ export function createStore(parts: StoreParts): Store {
   const slots = createSlots(WANTS_PER_HOLDER);
   /** Blocks that a fetch is after; others wait for it instead of fetching them twice. */
   const fetching = new Map<string, PromiseWithResolvers<void>>();
+  const jobs = new Set<FetchProgress>();
   let bytesIn = 0;
 
   const settle = (key: string): void => {
@@ -50,22 +50,29 @@ export function createStore(parts: StoreParts): Store {
     }
     const others = Promise.all(elsewhere.map((cid) => fetching.get(cid.toString())!.promise));
     for (const key of own.keys()) fetching.set(key, Promise.withResolvers());
+    const { root, holders = [] } = options;
+    const progress: FetchProgress = { root, blocks: own.size, arrived: 0, bytes: 0, holders, from: [] };
+    jobs.add(progress);
     try {
       if (own.size > 0)
         await runFetchJob({
           cids: [...own.values()],
-          holders: options.holders ?? [],
-          root: options.root,
+          holders,
+          root,
           signal: options.signal,
           source,
           slots,
-          arrived(cid, byteLength) {
+          arrived(cid, byteLength, holder) {
             bytesIn += byteLength;
+            progress.arrived++;
+            progress.bytes += byteLength;
+            if (!progress.from.includes(holder)) progress.from.push(holder);
             own.delete(cid.toString());
             settle(cid.toString());
           },
         });
     } finally {
+      jobs.delete(progress);
       for (const key of own.keys()) settle(key);
     }
     if (elsewhere.length === 0) return;
@@ -82,12 +89,8 @@ export function createStore(parts: StoreParts): Store {
         await blocks.put(block.cid, block.bytes);
         list.push(block);
       }
-      try {
-        for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
-          await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => blocks.sync(cid)));
-      } catch (error) {
-        throw storageError(error, blocks.path);
-      }
+      for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
+        await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => blocks.sync(cid)));
     },
     has: (cid) => blocks.has(cid),
     local: (cid) => blocks.read(cid),
@@ -106,13 +109,25 @@ export function createStore(parts: StoreParts): Store {
       return bytes;
     },
     fetch: (cids, options = {}) => fetchMissing(cids, options),
-    retain: (owner, cids) => retention.retain(owner, cids),
-    release: (owner) => retention.release(owner),
+    retain: (owner, cids) => retention.retain([[owner, cids]]),
+    retainTogether: (changes) => retention.retain(changes),
+    release: (owner) => retention.retain([[owner, []]]),
     retained: async (owner) => retention.retained(owner),
     owners: async () => retention.owners(),
     sweep: () => retention.sweep(),
+    get complete() {
+      return retention.complete;
+    },
+    rebuilt: () => retention.rebuilt(),
+    async *all() {
+      for await (const { cid } of blocks.getAll()) {
+        const bytes = await blocks.read(cid);
+        if (bytes !== undefined) yield bytes;
+      }
+    },
     readState: (name) => state.read(name),
     writeState: (name, bytes) => state.write(name, bytes),
+    fetches: () => [...jobs],
     get transferred() {
       return { bytesIn, bytesOut: blocks.bytesServed };
     },

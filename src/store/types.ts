@@ -10,6 +10,20 @@ export interface FetchOptions {
   signal?: AbortSignal;
 }
 
+/** A fetch that is under way. */
+export interface FetchProgress {
+  readonly root: CID | undefined;
+  /** Blocks that were not on this disk, and how many of them are by now. */
+  readonly blocks: number;
+  arrived: number;
+  bytes: number;
+  /** Peers that are asked, and those of them that gave something. */
+  readonly holders: readonly string[];
+  from: string[];
+}
+/** The blocks that an owner needs from now on. */
+export type RetentionChange = readonly [owner: string, cids: CID[]];
+
 /** Bytes moved by block exchange since the start. */
 export interface TransferCount {
   bytesIn: number;
@@ -36,6 +50,8 @@ export interface Store {
    * are deleted by `sweep`. Persists over restarts.
    */
   retain(owner: string, cids: CID[]): Promise<void>;
+  /** Replaces the sets of several owners: after a crash all are the old ones or all the new. An empty set releases. */
+  retainTogether(changes: Iterable<RetentionChange>): Promise<void>;
   release(owner: string): Promise<void>;
   /** What an owner retains; empty when unknown. */
   retained(owner: string): Promise<CID[]>;
@@ -43,10 +59,18 @@ export interface Store {
   owners(): Promise<string[]>;
   /** Deletes blocks no owner retains, other than those written since the last `sweep`. Returns how many. */
   sweep(): Promise<number>;
+  /** Whether all that was ever retained is known; not after the database was damaged, or lost beside its blocks. */
+  readonly complete: boolean;
+  /** Every block on this disk: what a database that is not complete is made again from. */
+  all(): AsyncIterable<Uint8Array>;
+  /** Says that it has been made again. */
+  rebuilt(): Promise<void>;
   /** A small durable value by name (heads, optimizer state of a path); replaced atomically. */
   readState(name: string): Promise<Uint8Array | undefined>;
   writeState(name: string, bytes: Uint8Array): Promise<void>;
   readonly transferred: TransferCount;
+  /** The fetches of blocks that are under way. */
+  fetches(): FetchProgress[];
 }
 
 /** Tensors as objects: what the outer update and the assembly of a path need from the store. */

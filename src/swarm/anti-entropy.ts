@@ -25,6 +25,8 @@ export interface AntiEntropyInit {
   blockOf(cid: CID): Promise<Uint8Array | undefined>;
   /** Takes in a block of a version or contribution; false when it was known already. */
   ingest(block: Uint8Array, from: string): Promise<boolean>;
+  /** Told who asked or answered what does not decode, or asked about another run. */
+  offended?(peer: string, reason: string): void;
   log: Logger;
 }
 
@@ -35,7 +37,7 @@ export interface AntiEntropy {
 }
 
 export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
-  const { network, run, lineages, blockOf, ingest, log } = init;
+  const { network, run, lineages, blockOf, ingest, offended, log } = init;
   const asking = new Map<string, Promise<void>>();
 
   async function answer(request: Uint8Array): Promise<Uint8Array> {
@@ -60,6 +62,16 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     return Answer.encode({ records, more }).bytes;
   }
 
+  /** Runs a step of an exchange; what is wrong with the other side's bytes is told, then thrown on. */
+  async function noting<T>(peer: string, step: () => Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      if (error instanceof InvalidObjectError) offended?.(peer, messageOf(error));
+      throw error;
+    }
+  }
+
   async function exchange(peer: string, signal: AbortSignal): Promise<void> {
     let previous: Uint8Array | undefined;
     for (let answers = 0; answers < MAX_ANSWERS; answers++) {
@@ -69,9 +81,8 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
       if (previous !== undefined && Buffer.compare(previous, request) === 0) return;
       previous = request;
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
-      const { records, more } = Answer.decode(
-        await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline),
-      );
+      const response = await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline);
+      const { records, more } = await noting(peer, async () => Answer.decode(response));
       for (const block of records) {
         try {
           await ingest(block, peer);
@@ -85,7 +96,8 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
   }
 
   return {
-    start: () => network.handle(ANTI_ENTROPY_PROTOCOL, (_from, request) => answer(request)),
+    start: () =>
+      network.handle(ANTI_ENTROPY_PROTOCOL, (from, request) => noting(from, () => answer(request))),
     ask(peer, signal) {
       const running = asking.get(peer);
       if (running !== undefined) return running;

@@ -7,12 +7,13 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
+import type { FetchProgress } from "../store/types.ts";
 import { type Lease, precedence, type Slot, slotKey, yields } from "./leases.ts";
-import type { Member } from "./membership.ts";
 import type { Heartbeat, LeaseNotice } from "./messages.ts";
-import { rendezvous } from "./ownership.ts";
+import { ownersOf, rendezvous } from "./ownership.ts";
 import { GREETERS } from "./pace.ts";
 import { type Discount, greeting, type Offer, View } from "./view.ts";
+import { describeWait, type Expected, type MissingWork, type Wait } from "./waiting.ts";
 
 /** What one version can list; more are folded in the next. */
 const MAX_CONTRIBUTIONS = 8192;
@@ -20,6 +21,10 @@ const MAX_CONTRIBUTIONS = 8192;
 const LISTEN_HEARTBEATS = 3;
 /** Grace times after which an outer gradient that is not here, and whose signer is gone, is given up. */
 const LOST_GRACES = 2;
+/** The same when its signer still talks: it may have a slow link, or withhold it so that nobody trains the slot. */
+const WITHHELD_GRACES = 5;
+/** Peers after the owners that do their duty, one after another, when none of them does. */
+const STAND_INS = 4;
 
 export type Decision =
   /** Announce a lease, then let conflicts settle. */
@@ -65,11 +70,15 @@ export class Coordinator {
   /** When the first contribution to a module's next generation was seen, by head. */
   readonly #firstPending = new Map<string, Closable>();
   readonly #closable = new Map<string, Closable>();
+  /** When all contributions to a module's next generation were known to be announced, by head. */
+  readonly #announced = new Map<string, Closable>();
   readonly #folding = new Set<string>();
   /** Contributions whose outer gradient is on this disk; only these can be folded here. */
   readonly #available = new Set<string>();
   /** Those whose outer gradient is not here and whose signer has been gone for so long that nobody is expected to bring it. */
   readonly #lost = new Set<string>();
+  /** Since when an outer gradient that this peer should fold is not here. */
+  #absent = new Map<string, number>();
   /** What does not count for this peer although it is known. */
   #discount: Discount | undefined;
   /** When this peer last decided. */
@@ -112,6 +121,11 @@ export class Coordinator {
     );
   }
 
+  /** A peer does not count any more, nor do its leases; what it contributed does. */
+  forget(peer: string, now: number): void {
+    this.#view.forget(peer, now);
+  }
+
   /** Own lease as heartbeats carry it. */
   notices(): LeaseNotice[] {
     return this.#own === undefined ? [] : [{ ...this.#own.slot, progress: this.#own.progress }];
@@ -143,6 +157,11 @@ export class Coordinator {
   /** The outer gradient of a contribution is not on this disk any more. */
   lost(contribution: CID): void {
     this.#available.delete(contribution.toString());
+  }
+
+  /** Whether nobody is expected to bring its outer gradient any more. */
+  isLost(contribution: CID): boolean {
+    return this.#lost.has(contribution.toString());
   }
 
   isAvailable(contribution: CID): boolean {
@@ -178,6 +197,16 @@ export class Coordinator {
 
   lineage(module: string): Lineage {
     return this.#view.lineage(module);
+  }
+
+  /**
+   * From when on this peer has heard the others out: after three heartbeat periods, or one of those who speak least,
+   * but never longer than twice the grace time, however many claim to be there.
+   */
+  get listensUntil(): number {
+    const { heartbeatSeconds, graceSeconds } = this.#init.config.swarm;
+    const slowest = Math.min(this.#view.period(false, this.#now), 2 * graceSeconds * 1000);
+    return this.#init.now + Math.max(LISTEN_HEARTBEATS * heartbeatSeconds * 1000, slowest);
   }
 
   /** Whether every module of the path has a contribution of the slot. */
@@ -222,35 +251,39 @@ export class Coordinator {
 
   /**
    * Notes which contributions can no longer be had: a peer may die after it announced one and before anybody fetched
-   * its tensors. Should it come back, its work is late like any other. An owner does not count what is lost, and so
-   * trains the slot again; or a short-lived peer would end it.
+   * its tensors. Should it come back, its work is late like any other. A live signer is waited for longer, and only
+   * owners, who have tried, can tell that it does not deliver. They do not count what is lost, and so train the slot
+   * again; or a short-lived peer would end it.
    */
   #noteLost(now: number): void {
+    const graceMs = this.#init.config.swarm.graceSeconds * 1000;
     this.#lost.clear();
-    this.#discount = undefined;
-    for (const { contribution, since } of this.#view.orphans(now)) {
-      if (contribution.signer === this.#init.self || this.isAvailable(contribution.cid)) continue;
-      if (now - since >= LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000)
+    // Not only of others: what this peer made is available, and what its disk lost nobody brings.
+    for (const { contribution, since } of this.#view.orphans(now))
+      if (!this.isAvailable(contribution.cid) && now - since >= LOST_GRACES * graceMs)
         this.#lost.add(contribution.cid.toString());
-    }
-    if (this.#lost.size === 0) return;
+    const absent = new Map<string, number>();
     const owned = new Set(this.owned(now));
-    this.#discount = (module, cid) => owned.has(module) && this.#lost.has(cid.toString());
-  }
-
-  /** Whether this peer has not been here for long enough to have heard all others once. */
-  #isNew(now: number): boolean {
-    const { heartbeatSeconds } = this.#init.config.swarm;
-    const period = this.#view.period(false, now);
-    return period > heartbeatSeconds * 1000 && now - this.#init.now < period;
+    for (const module of owned)
+      for (const { cid, signer } of this.lineage(module).pending()) {
+        if (this.isAvailable(cid)) continue;
+        const since = this.#absent.get(cid.toString()) ?? now;
+        absent.set(cid.toString(), since);
+        const isLive = this.membership.member(signer)?.isLive(now) === true;
+        if (now - since >= (isLive ? WITHHELD_GRACES : LOST_GRACES) * graceMs) this.#lost.add(cid.toString());
+      }
+    this.#absent = absent;
+    this.#discount =
+      this.#lost.size === 0
+        ? undefined
+        : (module, cid) => owned.has(module) && this.#lost.has(cid.toString());
   }
 
   #decideLease(now: number): Decision | undefined {
     if (this.#init.role !== "worker") return undefined;
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
     // Who has just come hears the others out first; else all who start together claim the same slot.
-    const listen = LISTEN_HEARTBEATS * this.#init.config.swarm.heartbeatSeconds * 1000;
-    if (now - this.#init.now < listen || this.#isNew(now)) return undefined;
+    if (now < this.listensUntil) return undefined;
     const offers = this.#view.offers(this.#init.self, now, this.#discount);
     if (offers.length === 0) return undefined;
     // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
@@ -289,24 +322,39 @@ export class Coordinator {
   }
 
   *#decideFolds(now: number): Generator<Decision> {
-    if (this.#init.role !== "worker" || this.#isNew(now)) return;
-    for (const module of this.owned(now)) {
+    if (this.#init.role !== "worker") return;
+    // Who has no outer gradient at all has nothing to fold.
+    for (const { name: module } of this.#available.size === 0 ? [] : this.#init.topology.modules) {
       const lineage = this.lineage(module);
       const head = lineage.head();
       const known = lineage.pending();
       const pending = known.filter((contribution) => this.isAvailable(contribution.cid));
       if (pending.length === 0 || this.#folding.has(module)) continue;
       const first = this.#since(this.#firstPending, module, head.cid, now);
+      const here = new Set(pending.map(slotKey));
       const absent = new Set(
-        known.filter((c) => !this.isAvailable(c.cid) && !this.#lost.has(c.cid.toString())).map(slotKey),
+        known
+          .filter((c) => !this.isAvailable(c.cid) && !this.#lost.has(c.cid.toString()))
+          .map(slotKey)
+          .filter((slot) => !here.has(slot)),
       );
       if (!this.#isClosable(module, lineage, head, absent, first, now)) continue;
       const closable = this.#since(this.#closable, module, head.cid, now);
-      const duty = this.owners(module, now).indexOf(this.#init.self);
-      if (now - closable < duty * this.ownerDelayMs) continue;
+      if (now - closable < this.#turn(module, now) * this.ownerDelayMs) continue;
       this.#folding.add(module);
       yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
     }
+  }
+
+  /**
+   * How many others come before this peer in folding a module. The owners could all be strangers that never do it,
+   * so any worker that has the outer gradients stands in for them; folds of one set are one version, whoever makes it.
+   */
+  #turn(module: string, now: number): number {
+    const workers = this.workers(now);
+    const last = this.#init.config.swarm.owners + STAND_INS;
+    const order = ownersOf(this.#runId, module, workers, last).indexOf(this.#init.self);
+    return order < 0 ? last : order;
   }
 
   /** How long the next owner waits before it does the duty of the one before. */
@@ -323,7 +371,7 @@ export class Coordinator {
     module: string,
     lineage: Lineage,
     head: KnownVersion,
-    /** Slots with a contribution that is known but not on this disk yet. */
+    /** Slots of whose contributions some are known but none is on this disk yet. */
     absent: ReadonlySet<string>,
     firstPending: number,
     now: number,
@@ -351,25 +399,88 @@ export class Coordinator {
   }
 
   /** What this peer waits for, in words with names and ages; undefined when it works or nothing is left. */
-  waitingFor(now: number): string | undefined {
-    if (this.#own?.started === true || this.done()) return undefined;
-    const ago = (member: Member | undefined): string =>
-      member === undefined ? "not seen yet" : `last seen ${Math.round((now - member.lastSeen) / 1000)} s ago`;
-    for (const slot of this.openSlots()) {
-      for (const module of this.#init.topology.modulesOfPath(slot.path)) {
-        const head = this.lineage(module).head();
-        if (head.generation >= slot.round) continue;
-        const missing = this.lineage(module)
-          .expected(head.generation + 1)
-          .filter((s) => !this.#hasContribution(module, s));
-        const what =
-          missing.length > 0
-            ? `contributions of path ${missing.map((s) => s.path).join(", ")}`
-            : `owner ${this.owners(module, now)[0] ?? "(none)"} ${ago(this.membership.member(this.owners(module, now)[0] ?? ""))}`;
-        return `round ${slot.round} of path ${slot.path} waits for ${module} generation ${head.generation + 1}: ${what}`;
-      }
+  waitingFor(now: number, fetches: readonly FetchProgress[] = []): string | undefined {
+    const wait = this.done() ? undefined : this.#waitOf(now, fetches);
+    return wait === undefined ? undefined : describeWait(wait, now);
+  }
+
+  #waitOf(now: number, fetches: readonly FetchProgress[]): Wait | undefined {
+    if (this.#own !== undefined) return this.#waitOfOwn(this.#own, fetches);
+    const { role } = this.#init;
+    const others = this.membership.live(now).length;
+    if (role === "observer" && others === 0) return { for: "peers" };
+    const until = this.listensUntil;
+    if (role === "worker" && now < until) return { for: "claims", until };
+    const open = this.openSlots();
+    for (const slot of open)
+      for (const module of this.#init.topology.modulesOfPath(slot.path))
+        if (this.lineage(module).head().generation < slot.round)
+          return this.#waitOfModule(module, slot.round, fetches, now);
+    const [next] = open.toSorted((a, b) => a.round - b.round);
+    if (next === undefined) return undefined;
+    const missing = open.filter(({ round }) => round === next.round).map((slot) => this.#missing(slot, now));
+    return { for: "slots", round: next.round, missing };
+  }
+
+  /** Of a peer that has claimed a slot: what it lacks before the first step. */
+  #waitOfOwn(
+    { slot, claimed, started, progress }: OwnLease,
+    fetches: readonly FetchProgress[],
+  ): Wait | undefined {
+    const { round, path } = slot;
+    if (!started)
+      return { for: "rivals", round, path, until: claimed + this.#init.config.swarm.settleSeconds * 1000 };
+    if (progress > 0) return undefined;
+    for (const module of this.#init.topology.modulesOfPath(path)) {
+      const { generation, parameters, momentum } = this.lineage(module).head();
+      const fetch = fetches.find(
+        ({ root }) => root?.equals(parameters) || (momentum !== null && root?.equals(momentum)),
+      );
+      if (fetch !== undefined)
+        return { for: "blocks", round, what: `${module} generation ${generation}`, fetch };
     }
-    return undefined;
+    const fetch = fetches.find(({ root }) => root === undefined);
+    return fetch && { for: "blocks", round, what: `the shard of path ${path}`, fetch };
+  }
+
+  /** Why a module's next generation is not there: its work, its outer gradients or its owner. */
+  #waitOfModule(module: string, round: number, fetches: readonly FetchProgress[], now: number): Wait {
+    const lineage = this.lineage(module);
+    const head = lineage.head();
+    const { generation } = head;
+    const missing = lineage.expected(generation + 1).filter((slot) => !this.#hasContribution(module, slot));
+    if (missing.length > 0) {
+      const work = missing.map((slot) => this.#missing(slot, now));
+      return { for: "contributions", round, module, generation, missing: work };
+    }
+    const deltas = lineage.pending().map(({ delta }) => delta);
+    const fetch = fetches.find(({ root }) => deltas.some((delta) => root?.equals(delta)));
+    if (fetch !== undefined) return { for: "blocks", round, what: `an outer gradient of ${module}`, fetch };
+    // A peer without the outer gradients cannot tell when the generation could be closed, but when all were announced.
+    const since = this.#closable.get(module)?.since ?? this.#since(this.#announced, module, head.cid, now);
+    const owners = this.owners(module, now);
+    const duty = Math.min(Math.floor((now - since) / this.ownerDelayMs), owners.length - 1);
+    const peer = owners[duty];
+    const member = peer === undefined ? undefined : this.membership.member(peer);
+    // The next in line takes over after a while; the last one's duty passes on when it counts as gone.
+    const takeover =
+      duty < owners.length - 1 || member === undefined
+        ? since + (duty + 1) * this.ownerDelayMs
+        : member.lastSeen + member.timeout;
+    const owner = peer === undefined ? undefined : this.#expected(peer);
+    return { for: "owner", round, module, generation, owner, takeover };
+  }
+
+  #missing(slot: Slot, now: number): MissingWork {
+    const [lease] = this.leases.on(slot, now);
+    if (lease === undefined) return { path: slot.path };
+    const { holder, progress, expires } = lease;
+    return { path: slot.path, holder: { ...this.#expected(holder), progress, expires } };
+  }
+
+  #expected(peer: string): Expected {
+    const lastSeen = peer === this.#init.self ? undefined : (this.membership.member(peer)?.lastSeen ?? null);
+    return { peer, lastSeen };
   }
 }
 

@@ -15,33 +15,62 @@ const ENOUGH = 8;
 export interface Discovery {
   /** Peers that provide the run, whether or not a dial succeeded. */
   providers: string[];
+  /** Those of them that were dialled: whether in vain, and by which addresses else. */
+  dialled: { peer: string; addresses: string[]; connected: boolean }[];
   /** Why the last dial or search failed, if one did. */
   failure: string | undefined;
 }
 
+export interface DiscoverOptions {
+  /** Providers that are of no interest, for instance since they are members already. */
+  skip?(peer: string): boolean;
+  /** Ends the search after so many others. */
+  enough?: number;
+}
+
 /** Searches once for providers of the run and connects to those that are not connected yet. */
-export async function discover(network: Network, run: CID, signal: AbortSignal): Promise<Discovery> {
-  const providers = new Set<string>();
-  let failure: string | undefined;
+export async function discover(
+  network: Pick<Network, "peerId" | "findProviders" | "connections" | "dial">,
+  run: CID,
+  signal: AbortSignal,
+  { skip = () => false, enough = ENOUGH }: DiscoverOptions = {},
+): Promise<Discovery> {
+  const found: Discovery = { providers: [], dialled: [], failure: undefined };
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(SEARCH_MS)]);
+  const seen = new Set([network.peerId]);
   try {
     for await (const { peer, addresses } of network.findProviders(run, deadline)) {
-      if (peer === network.peerId || providers.has(peer)) continue;
-      providers.add(peer);
-      const connected = network.connections().some((connection) => connection.peer === peer);
-      for (const target of connected ? [] : [peer, ...addresses])
-        try {
-          await network.dial(target, deadline);
-          break;
-        } catch (error) {
-          failure = messageOf(error);
-        }
-      if (providers.size >= ENOUGH) break;
+      if (seen.has(peer) || skip(peer)) continue;
+      seen.add(peer);
+      found.providers.push(peer);
+      if (!network.connections().some((connection) => connection.peer === peer)) {
+        const failure = await dialAny(network, [peer, ...addresses], deadline);
+        found.dialled.push({ peer, addresses, connected: failure === undefined });
+        found.failure = failure ?? found.failure;
+      }
+      if (found.providers.length >= enough) break;
     }
   } catch (error) {
-    failure = messageOf(error);
+    found.failure = messageOf(error);
   }
-  return { providers: [...providers], failure };
+  return found;
+}
+
+/** Dials one target after the other until one is reached; the last failure when none is. */
+export async function dialAny(
+  network: Pick<Network, "dial">,
+  targets: string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let failure: string | undefined;
+  for (const target of targets)
+    try {
+      await network.dial(target, signal);
+      return undefined;
+    } catch (error) {
+      failure = messageOf(error);
+    }
+  return failure;
 }
 
 /** Puts a module's new head into the DHT. Throws NetworkError when nobody else keeps it. */

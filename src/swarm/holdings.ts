@@ -2,14 +2,15 @@
  * The tensors that this peer holds: it folds, verifies or fetches versions, fetches outer gradients, knows who else
  * should have them, and lets go of what is old.
  */
-import type { CID } from "multiformats/cid";
-import { InvalidObjectError, messageOf } from "../errors.ts";
+import { InvalidObjectError, messageOf, UnavailableError } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import { hash64 } from "../random.ts";
 import type { Store } from "../store/types.ts";
+import type { Announcers } from "./announcers.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
+import { deltaOwner } from "./round.ts";
 import type { Packs, SwarmEvent } from "./types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
@@ -18,8 +19,6 @@ const FETCH_MS = 120_000;
 const BACKOFF_MS = 3_000;
 /** With `verify: sample`, a peer folds one in so many versions again. */
 const SAMPLE = 4n;
-/** Versions whose announcers are remembered. */
-const MAX_ANNOUNCED = 4096;
 
 export interface HoldingsInit {
   self: string;
@@ -27,6 +26,8 @@ export interface HoldingsInit {
   store: Store;
   packs: Packs;
   states: ModuleStates;
+  /** Peers that announced a version hold its tensors. */
+  announcers: Announcers;
   /** Keep all tensors of all generations. */
   archive: boolean;
   lineage(module: string): Lineage;
@@ -38,13 +39,15 @@ export interface HoldingsInit {
   flush(): Promise<void>;
   /** Aborts after a time, or when the peer stops. */
   signal(milliseconds: number): AbortSignal;
+  /** Peers from which nothing is fetched. */
+  blocked(peer: string): boolean;
+  /** A version was found not to follow from what it folds. */
+  refused(version: KnownVersion, reason: string): void;
   emit(event: SwarmEvent): void;
 }
 
 export class Holdings {
   readonly #init: HoldingsInit;
-  /** Peers that announced a version, by CID: they hold its tensors. */
-  readonly #announcers = new Map<string, Set<string>>();
   /** Versions whose tensors are on this disk, and work on others that is under way. */
   readonly #versions = new Map<string, Promise<void>>();
   /** Fetches of outer gradients that are under way. */
@@ -54,13 +57,6 @@ export class Holdings {
 
   constructor(init: HoldingsInit) {
     this.#init = init;
-  }
-
-  announced(version: CID, by: string): void {
-    const key = version.toString();
-    const peers = this.#announcers.get(key) ?? new Set();
-    this.#announcers.set(key, peers.add(by));
-    if (this.#announcers.size > MAX_ANNOUNCED) this.#announcers.delete(this.#announcers.keys().next().value!);
   }
 
   /** Whether work on the version has not begun and is not to wait after a failure. */
@@ -85,7 +81,7 @@ export class Holdings {
         this.#deltaHolders(contribution),
         this.#init.signal(FETCH_MS),
       );
-      await this.#retainDelta(contribution);
+      await this.retainDelta(contribution);
     } catch (error) {
       this.#retry.set(key, performance.now() + BACKOFF_MS);
       throw error;
@@ -100,9 +96,15 @@ export class Holdings {
   }
 
   /** θ of a version, from disk or from its holders. */
-  parameters(version: KnownVersion, signal: AbortSignal): Promise<Float32Array> {
+  async parameters(version: KnownVersion, signal: AbortSignal): Promise<Float32Array> {
     const either = AbortSignal.any([signal, this.#init.signal(FETCH_MS)]);
-    return this.#init.states.parameters(version, this.#holders(version), either);
+    try {
+      return await this.#init.states.parameters(version, this.#holders(version), either);
+    } catch (error) {
+      // A block was damaged and nobody has another; the next try may fold the version again.
+      this.#versions.delete(version.cid.toString());
+      throw error;
+    }
   }
 
   /** Makes the next version of a module. Its tensors are on this disk when it resolves. */
@@ -112,6 +114,7 @@ export class Holdings {
     const folded = await this.#fold(parent, contributions);
     this.#versions.set(folded.version.cid.toString(), Promise.resolve());
     await this.#retainVersion(folded.version);
+    this.#init.announcers.heard(folded.version.cid, this.#init.self, true);
     this.#emitVersion(folded.version, "folded", began);
     return folded;
   }
@@ -155,12 +158,21 @@ export class Holdings {
     if (await this.#isOnDisk(version)) return this.#retainVersion(version);
     const lineage = this.#init.lineage(version.module);
     const parent = version.parent === null ? undefined : lineage.version(version.parent);
-    const verify = this.#verifies(version) && parent !== undefined && (await this.#isOnDisk(parent));
-    if (verify) await this.#verify(lineage, parent, version);
-    else await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
+    const foldable = parent !== undefined && (await this.#isOnDisk(parent));
+    let fold = foldable && this.#verifies(version);
+    if (!fold)
+      try {
+        await this.#fetch(lineage, version);
+      } catch (error) {
+        // Nobody has it: its own blocks may have been damaged on the only disk.
+        if (!foldable || !(error instanceof UnavailableError)) throw error;
+        fold = true;
+      }
+    if (fold) await this.#verify(lineage, parent!, version);
     await this.#retainVersion(version);
-    this.announced(version.cid, this.#init.self);
-    this.#emitVersion(version, verify ? "verified" : "fetched", began);
+    // Its record came over the network; what is said to be here has to survive a crash.
+    await this.#init.flush();
+    this.#emitVersion(version, fold ? "verified" : "fetched", began);
   }
 
   /** Whether the run's policy has this peer fold a version again; `sample` is another choice for each peer. */
@@ -181,21 +193,38 @@ export class Holdings {
       if (!(error instanceof InvalidObjectError)) throw error;
       reason = messageOf(error);
     }
-    if (reason !== undefined) {
-      lineage.refuse(version.cid, reason);
-      const { module } = version;
-      this.#init.emit({ type: "rejected", module, cid: version.cid.toString(), reason });
-      throw new InvalidObjectError(
-        `Version ${version.cid.toString()} of ${module} does not follow: ${reason}.`,
-      );
-    }
+    if (reason !== undefined) this.#refuse(lineage, version, reason);
     lineage.confirm(version.cid);
-    for (const contribution of contributions) await this.#retainDelta(contribution);
+    for (const contribution of contributions) await this.retainDelta(contribution);
   }
 
-  #fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
+  /** Takes a version's tensors on trust, if they are tensors of the module at all; bars it when they are not. */
+  async #fetch(lineage: Lineage, version: KnownVersion): Promise<void> {
+    try {
+      await this.#init.states.load(version, this.#holders(version), this.#init.signal(FETCH_MS));
+    } catch (error) {
+      if (!(error instanceof InvalidObjectError)) throw error;
+      this.#refuse(lineage, version, messageOf(error));
+    }
+  }
+
+  #refuse(lineage: Lineage, version: KnownVersion, reason: string): never {
+    const { module, cid } = version;
+    lineage.refuse(cid, reason);
+    this.#init.emit({ type: "rejected", module, cid: cid.toString(), reason });
+    this.#init.refused(version, reason);
+    throw new InvalidObjectError(`Version ${cid.toString()} of ${module} does not follow: ${reason}.`);
+  }
+
+  async #fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
     const holders = (contribution: KnownContribution): string[] => this.#deltaHolders(contribution);
-    return this.#init.states.fold(parent, contributions, holders, this.#init.signal(FETCH_MS));
+    const signal = this.#init.signal(FETCH_MS);
+    try {
+      return await this.#init.states.fold(parent, this.#holders(parent), contributions, holders, signal);
+    } catch (error) {
+      this.#versions.delete(parent.cid.toString());
+      throw error;
+    }
   }
 
   async #isOnDisk({ parameters, momentum }: KnownVersion): Promise<boolean> {
@@ -207,8 +236,7 @@ export class Holdings {
 
   /** Peers that should have a version's tensors: those that announced it, owners, then anybody of the run. */
   #holders(version: KnownVersion): string[] {
-    const announcers = this.#announcers.get(version.cid.toString()) ?? [];
-    return this.#others([...announcers, ...this.#init.owners(version.module)]);
+    return this.#others([...this.#init.announcers.of(version.cid).all, ...this.#init.owners(version.module)]);
   }
 
   #deltaHolders(contribution: KnownContribution): string[] {
@@ -219,7 +247,7 @@ export class Holdings {
   #others(first: string[]): string[] {
     const peers = new Set([...first, ...this.#init.live(), ...this.#init.sources()]);
     peers.delete(this.#init.self);
-    return [...peers];
+    return [...peers].filter((peer) => !this.#init.blocked(peer));
   }
 
   // ---------------------------------------------------------------- retention
@@ -233,10 +261,10 @@ export class Holdings {
     await this.#releaseOld(version.module);
   }
 
-  async #retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
-    const { archive, packs, store } = this.#init;
-    if (archive) return;
-    await store.retain(`delta:${module}:${round}:${cid}`, await packs.blocks(delta));
+  /** Keeps an outer gradient that is on this disk until it is old. */
+  async retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
+    const { packs, store } = this.#init;
+    await store.retain(deltaOwner(module, round, cid), await packs.blocks(delta));
   }
 
   /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */

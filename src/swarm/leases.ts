@@ -16,8 +16,9 @@ export interface Lease extends LeaseNotice {
   holder: string;
   /** When it was first heard of. */
   since: number;
-  /** When its progress last rose. */
+  /** When its progress last rose by a hundredth, and to what. */
   moved: number;
+  reached: number;
   expires: number;
   /** From when on it binds nobody unless its progress rises. */
   stalls: number;
@@ -69,6 +70,10 @@ export interface Leases {
  * Long enough for fetching weights and shard before the first step; a slot that is done twice is only work lost.
  */
 const STALLED_LEASES = 10;
+/** Less than this does not count as progress, or a lease could be held for ever by ever smaller steps. */
+const MIN_PROGRESS = 0.01;
+/** A peer trains one slot at a time, so it cannot keep others from more. */
+const LEASES_PER_PEER = 1;
 
 /** @param defaultMs the run's lease time */
 export function createLeases(defaultMs: number): Leases {
@@ -92,12 +97,13 @@ export function createLeases(defaultMs: number): Leases {
       forget(holder);
       if (notices.length === 0) return;
       const leases = new Map<string, Lease>();
-      for (const notice of notices) {
+      for (const notice of notices.slice(0, LEASES_PER_PEER)) {
         const key = slotKey(notice);
         const known = before?.get(key);
-        const moved = known === undefined || notice.progress > known.progress ? now : known.moved;
+        const step = known === undefined || notice.progress >= known.reached + MIN_PROGRESS;
+        const { moved, reached } = step ? { moved: now, reached: notice.progress } : known;
         const times = { moved, expires: now + leaseMs, stalls: moved + STALLED_LEASES * leaseMs };
-        const lease = { ...notice, holder, since: known?.since ?? now, ...times };
+        const lease = { ...notice, holder, since: known?.since ?? now, reached, ...times };
         leases.set(key, lease);
         bySlot.set(key, (bySlot.get(key) ?? new Map<string, Lease>()).set(holder, lease));
       }

@@ -1,56 +1,87 @@
 /**
  * The lineage on disk. Its blocks are in the store; which of them belong to a module is the store's record of
- * what `lineage:<module>` retains. So small records are never swept, and a restart needs no other index.
+ * what `lineage:<module>` retains. So small records are never swept, and a restart needs no other index. Should that
+ * record be lost, every block says itself what it is.
  */
 import type { CID } from "multiformats/cid";
-import type { Block } from "../objects/object.ts";
+import { Contribution } from "../objects/contribution.ts";
+import { type Block, dagCborCid, kindOf } from "../objects/object.ts";
+import { Version } from "../objects/version.ts";
 import type { Lineage } from "../outer/lineage.ts";
-import type { Store } from "../store/types.ts";
+import type { RetentionChange, Store } from "../store/types.ts";
 
 export interface LineageStore {
   /** Writes the block of a version or contribution; `flush` makes it part of the lineage on disk. */
   add(module: string, block: Block): Promise<void>;
   /** The block of a known version or contribution. */
   block(cid: CID): Promise<Uint8Array | undefined>;
-  /** Resolves when all records that the lineages hold now would survive a crash. */
-  flush(): Promise<void>;
-  /** Blocks of a module as they were at the last flush, in any order. */
-  restore(module: string): AsyncGenerator<Uint8Array>;
+  /**
+   * Resolves when all records that the lineages hold now would survive a crash. All that `first` adds to them and all
+   * that it resolves to is in one write: after a crash it is there together or not at all.
+   */
+  flush(first?: () => Promise<RetentionChange[]>): Promise<void>;
+  /** Blocks of all modules as they were at the last flush, in any order. */
+  restore(): AsyncGenerator<Uint8Array>;
 }
 
 export function createLineageStore(store: Store, lineages: ReadonlyMap<string, Lineage>): LineageStore {
   const dirty = new Set<string>();
+  /** Records that were on this disk already. They are kept even while the lineage waits for others that they need. */
+  const restored = new Set<string>();
+  const kept = new Map<string, CID[]>();
   let flushing: Promise<void> = Promise.resolve();
 
-  const write = async (): Promise<void> => {
+  function recordsOf(module: string): CID[] {
+    const lineage = lineages.get(module)!;
+    const known = [...lineage.versions(), ...lineage.contributions()].map(({ cid }) => cid);
+    const all = new Map([...known, ...(kept.get(module) ?? [])].map((cid) => [cid.toString(), cid]));
+    return [...all.values()];
+  }
+
+  async function write(first?: () => Promise<RetentionChange[]>): Promise<void> {
+    const changes = (await first?.()) ?? [];
     const modules = [...dirty];
     dirty.clear();
-    for (const module of modules) {
-      const lineage = lineages.get(module)!;
-      const cids = [...lineage.versions(), ...lineage.contributions()].map((record) => record.cid);
-      try {
-        await store.retain(owner(module), cids);
-      } catch (error) {
-        dirty.add(module);
-        throw error;
-      }
+    changes.push(...modules.map((module): RetentionChange => [owner(module), recordsOf(module)]));
+    try {
+      if (changes.length > 0) await store.retainTogether(changes);
+      if (!store.complete) await store.rebuilt();
+    } catch (error) {
+      for (const module of modules) dirty.add(module);
+      throw error;
     }
-  };
+  }
 
-  return {
-    async add(module, block) {
-      await store.put([block]);
-      dirty.add(module);
-    },
-    block: (cid) => store.local(cid),
-    flush() {
-      flushing = flushing.catch(() => {}).then(write);
-      return flushing;
-    },
-    async *restore(module) {
+  async function* stored(): AsyncGenerator<Uint8Array> {
+    if (!store.complete) {
+      for await (const bytes of store.all())
+        if (kindOf(bytes) === Version.kind || kindOf(bytes)?.startsWith(Contribution.kind)) yield bytes;
+      return;
+    }
+    for (const module of lineages.keys())
       for (const cid of await store.retained(owner(module))) {
         const bytes = await store.local(cid);
         if (bytes !== undefined) yield bytes;
+      }
+  }
+
+  return {
+    async add(module, block) {
+      if (restored.has(block.cid.toString())) {
+        kept.set(module, [...(kept.get(module) ?? []), block.cid]);
+        if (store.complete) return;
+      } else await store.put([block]);
+      dirty.add(module);
+    },
+    block: (cid) => store.local(cid),
+    flush(first) {
+      flushing = flushing.catch(() => {}).then(() => write(first));
+      return flushing;
+    },
+    async *restore() {
+      for await (const bytes of stored()) {
+        restored.add(dagCborCid(bytes).toString());
+        yield bytes;
       }
     },
   };

@@ -67,6 +67,8 @@ export interface Membership {
   live(now: number): readonly Member[];
   /** Milliseconds without a heartbeat after which the peer counts as gone. */
   timeout(peer: string): number;
+  /** Drops a member at once. */
+  forget(peer: string): void;
   /** Drops members that have been gone for ten timeouts. */
   prune(now: number): void;
 }
@@ -103,6 +105,12 @@ export function createMembership(heartbeatMs: number): Membership {
     return low;
   }
 
+  function forget(peer: string): void {
+    if (!members.delete(peer)) return;
+    sorted.splice(place(peer), 1);
+    live = undefined;
+  }
+
   return {
     heard(peer, heartbeat, now, period = heartbeatMs) {
       const known = members.get(peer);
@@ -134,15 +142,12 @@ export function createMembership(heartbeatMs: number): Membership {
       return live.members;
     },
     timeout: (peer) => members.get(peer)?.timeout ?? 4 * heartbeatMs,
+    forget,
     prune(now) {
       if (now - pruned < heartbeatMs) return;
       pruned = now;
       for (const member of members.values())
-        if (now - member.lastSeen > 10 * member.timeout) {
-          members.delete(member.peer);
-          sorted.splice(place(member.peer), 1);
-          live = undefined;
-        }
+        if (now - member.lastSeen > 10 * member.timeout) forget(member.peer);
     },
   };
 }

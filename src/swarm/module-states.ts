@@ -82,6 +82,7 @@ export interface ModuleStates {
   /** The next version of a module: a pure function of its arguments and the manifest, whoever computes it. */
   fold(
     parent: KnownVersion,
+    parentHolders: string[],
     contributions: KnownContribution[],
     holders: (contribution: KnownContribution) => string[],
     signal: AbortSignal,
@@ -108,6 +109,8 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
       throw new InvalidObjectError(
         `It changes a parameter by ${huge}; more than ${MAX_CHANGE} is no training.`,
       );
+    if (values.every((value) => value === 0))
+      throw new InvalidObjectError("It changes nothing, which no training does.");
     return values;
   };
 
@@ -115,9 +118,10 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
     parameters,
     load,
     delta,
-    async fold(parent, contributions, holders, signal) {
+    async fold(parent, parentHolders, contributions, holders, signal) {
       const { module } = parent;
-      const fold = createFold({ parent: await load(parent, [], signal), contributions, shardTokens, outer });
+      const state = await load(parent, parentHolders, signal);
+      const fold = createFold({ parent: state, contributions, shardTokens, outer });
       for (const contribution of fold.order) {
         try {
           fold.add(await delta(contribution, holders(contribution), signal));
@@ -127,7 +131,7 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
           throw error;
         }
       }
-      const state = fold.finish();
+      const next = fold.finish();
       const write = (values: Float32Array): Promise<CID> =>
         packs.write({ tensors: tensors(module), codec: "f32", bytes: encodeTensors(values, "f32") });
       const value: Version = {
@@ -135,8 +139,8 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
         generation: parent.generation + 1,
         parent: parent.cid,
         contributions: fold.order.map((contribution) => contribution.cid),
-        parameters: await write(state.parameters),
-        momentum: await write(state.momentum),
+        parameters: await write(next.parameters),
+        momentum: await write(next.momentum),
         tokens: parent.tokens + fold.order.reduce((sum, contribution) => sum + contribution.tokens, 0),
       };
       const block = Version.encode(value);

@@ -8,25 +8,36 @@ import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Network } from "../net/types.ts";
+import { isAdmitted } from "../objects/config.ts";
 import { Contribution } from "../objects/contribution.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
 import { dagCborCid, kindOf } from "../objects/object.ts";
 import { Version } from "../objects/version.ts";
-import { encodeTensors } from "../outer/codec.ts";
 import { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
+import { createAnnouncers } from "./announcers.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
+import type { Offence } from "./conduct.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
-import { discover, peersWithNewerHeads, publishHead } from "./discovery.ts";
+import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
+import { createDiscipline, type Discipline } from "./discipline.ts";
+import type { EvidenceLog } from "./evidence.ts";
+import { peersWithNewerHeads, publishHead } from "./discovery.ts";
 import type { Slot } from "./leases.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
-import { concatenate, createModuleStates, elementsOf } from "./module-states.ts";
+import { concatenate, createModuleStates } from "./module-states.ts";
+import { createPathStates, type PathStates } from "./path-states.ts";
+import { type FinishedRound, writeRound } from "./round.ts";
+import { createPublications } from "./publications.ts";
+import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
+import { createSplitDetector } from "./split.ts";
 import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
+import { createWaitReport } from "./waiting.ts";
 
 const TICK_MS = 500;
 /** Longest time for one peer to deliver the tensors of one module. */
@@ -34,12 +45,8 @@ const FETCH_MS = 120_000;
 const DHT_MS = 20_000;
 const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
-/** Between two searches of a peer that knows somebody, but few. */
-const DISCOVERY_PAUSE_MS = 60_000;
 /** Failing tasks that are remembered, so that each is warned of once. */
 const MAX_WARNED = 256;
-/** Below this many live peers this one looks for more in the DHT. */
-const FEW_PEERS = 4;
 
 export interface SwarmInit {
   network: Network;
@@ -52,11 +59,17 @@ export interface SwarmInit {
   tensors(module: string): TensorDescription[];
   /** Peers that are known to have the run, before any of them is heard. */
   sources(): string[];
+  /** Where offences of peers are kept; absent when they are not. */
+  evidence?: EvidenceLog;
   /** Absent for an observer. */
   trainer: PathTrainer | undefined;
+  /** Gets an object of the manifest onto this disk, to stay. */
+  keep(object: CID, signal: AbortSignal): Promise<void>;
   /** Keep all tensors of all generations. */
   archive: boolean;
   memoryBytes: number;
+  /** Time between two looks for a half of the run that this one does not know. @default 20 s */
+  searchMs?: number;
   logger: Logger;
   emit(event: SwarmEvent): void;
 }
@@ -75,7 +88,13 @@ export class Swarm {
   readonly #init: SwarmInit;
   readonly #holdings: Holdings;
   readonly #records;
+  readonly #pathStates: PathStates;
+  readonly #announcers;
+  readonly #custody: Custody;
+  #keeping = false;
   readonly #antiEntropy;
+  readonly #discipline: Discipline;
+  readonly #published = createPublications();
   readonly #lineages = new Map<string, Lineage>();
   readonly #log: Logger;
   readonly #stopping = new AbortController();
@@ -91,18 +110,20 @@ export class Swarm {
   #sequence = 0;
   /** When the last heartbeat was sent, and within what time it promised the next. */
   #spoke = { since: Number.NEGATIVE_INFINITY, period: 0 };
-  #waiting: string | undefined;
+  readonly #reportWait;
   #done = false;
   #provided = false;
   /** Tasks whose failure has been said, the latest of them. */
   readonly #warned = new Set<string>();
-  /** When the DHT was last searched for peers. */
-  #searched = Number.NEGATIVE_INFINITY;
+  #nextSearch = Number.NEGATIVE_INFINITY;
+  readonly #outside;
+  readonly #splits;
 
   constructor(init: SwarmInit) {
     this.#init = init;
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
+    this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
     // Whoever does not wait for it must not be ended by it.
     this.#failed.promise.catch(() => {});
     this.coordinator = new Coordinator({
@@ -115,6 +136,16 @@ export class Swarm {
       now: performance.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
+    this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest));
+    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
+    this.#discipline = createDiscipline({
+      network,
+      evidence: init.evidence,
+      now: () => performance.now(),
+      forget: (peer) => this.#forget(peer),
+      emit: (event) => init.emit(event),
+    });
+    this.#announcers = createAnnouncers(init.store);
     this.#holdings = new Holdings({
       self: network.peerId,
       config: manifest.config,
@@ -126,6 +157,7 @@ export class Swarm {
         tensors: init.tensors,
         shardTokens: (path) => manifest.shards[path]!.tokens,
       }),
+      announcers: this.#announcers,
       archive: init.archive,
       lineage: (module) => this.lineage(module),
       owners: (module) => this.coordinator.owners(module, performance.now()),
@@ -133,14 +165,26 @@ export class Swarm {
       sources: () => init.sources(),
       flush: () => this.#records.flush(),
       signal: (milliseconds) => this.#signal(milliseconds),
+      blocked: (peer) => this.#discipline.blocked(peer),
+      refused: (version, reason) => {
+        const { publishers } = this.#announcers.of(version.cid);
+        for (const peer of publishers) this.#charge(peer, "invalid-version", reason, { cid: version.cid });
+      },
       emit: (event) => init.emit(event),
+    });
+    this.#outside = createOutsideSearch({ network, store: init.store, run });
+    this.#splits = createSplitDetector({
+      lineages: this.#lineages,
+      heartbeatMs: manifest.config.swarm.heartbeatSeconds * 1000,
+      now: performance.now(),
     });
     this.#antiEntropy = createAntiEntropy({
       network,
       run,
       lineages: this.#lineages,
       blockOf: (cid) => this.#records.block(cid),
-      ingest: (block, from) => this.#ingest(block, from),
+      ingest: (block, from) => this.#receive(block, from),
+      offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
       log: this.#log,
     });
   }
@@ -157,28 +201,27 @@ export class Swarm {
     network.subscribe(this.#topic(), {
       validate: (_from, data) => this.#validateHeartbeat(data),
       deliver: (from, data) => this.#hear(from, Heartbeat.decode(data)),
+      rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
     for (const { name } of this.#init.topology.modules)
       network.subscribe(this.#topic(name), {
         validate: (_from, data) => this.#validateRecord(name, data),
         deliver: (from, data) => {
           const { block } = LineageRecord.decode(data);
-          this.#run(`record from ${from}`, () => this.#ingest(block, from));
+          this.#run(`record from ${from}`, () => this.#receive(block, from, true));
         },
+        rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
       });
     this.#every(TICK_MS, () => this.#tick());
     this.#every(Math.min(TICK_MS, this.#config.swarm.heartbeatSeconds * 1000), () => this.#beatInTurn());
     this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => {
       this.#reconcile();
-      this.#run("writing the lineage", () => this.#records.flush());
+      this.#run("writing the lineage", () => this.#flush());
     });
-    this.#every(DISCOVERY_MS, () => this.#find());
+    this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => this.#keep());
+    this.#every(Math.min(DISCOVERY_MS, this.#init.searchMs ?? DISCOVERY_MS), () => this.#find());
     this.#find();
-    this.#run("DHT heads", async () => {
-      const heads = [...this.#lineages.values()].map((lineage) => lineage.head());
-      const peers = await peersWithNewerHeads(network, this.#init.run, heads, this.#signal(DHT_MS));
-      for (const peer of peers) await this.#ask(peer);
-    });
+    this.#run("DHT heads", () => this.#askForNewer([...this.#lineages.keys()]));
     this.#beat();
     this.#tick();
   }
@@ -193,8 +236,11 @@ export class Swarm {
     await Promise.allSettled(this.#tasks);
     this.#init.network.unsubscribe(this.#topic());
     for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
-    await this.#records.flush();
-    await this.#init.trainer?.close();
+    try {
+      await this.#flush();
+    } finally {
+      await this.#init.trainer?.close();
+    }
   }
 
   lineage(module: string): Lineage {
@@ -228,21 +274,36 @@ export class Swarm {
     return module === undefined ? base : `${base}/${module}`;
   }
 
-  #validateHeartbeat(data: Uint8Array): "accept" | "reject" {
-    try {
-      return Heartbeat.decode(data).run.equals(this.#init.run) ? "accept" : "reject";
-    } catch {
-      return "reject";
-    }
+  // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
+
+  #validateHeartbeat(data: Uint8Array): "accept" {
+    this.#checkRun(Heartbeat.decode(data).run);
+    return "accept";
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<"accept" | "reject"> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<"accept"> {
+    const { run, block } = LineageRecord.decode(data);
+    this.#checkRun(run);
+    const { type, record } = await openRecord(block);
+    if (type === "contribution" && !isAdmitted(this.#config, record.signer))
+      throw new InvalidObjectError("Its signer is not on the list of peers that the run admits.");
+    if (record.module !== module)
+      throw new InvalidObjectError(`It is of ${record.module}, not of ${module}.`);
+    return "accept";
+  }
+
+  #checkRun(run: CID): void {
+    if (!run.equals(this.#init.run)) throw new InvalidObjectError(`It is of another run, ${run.toString()}.`);
+  }
+
+  /** Takes in a block from a peer, which is charged when it is wrong; `published` says that the peer made it itself. */
+  async #receive(block: Uint8Array, from: string, published = false): Promise<boolean> {
     try {
-      const { run, block } = LineageRecord.decode(data);
-      if (!run.equals(this.#init.run)) return "reject";
-      return (await openRecord(block)).record.module === module ? "accept" : "reject";
-    } catch {
-      return "reject";
+      return await this.#ingest(block, from, published);
+    } catch (error) {
+      if (error instanceof InvalidObjectError)
+        this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
+      throw error;
     }
   }
 
@@ -252,6 +313,7 @@ export class Swarm {
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
       this.#live.add(from);
+      this.#splits.joined(from, now);
       this.#init.emit({ type: "member", peer: from, state: "joined", live: this.#live.size });
       // The newcomer learns of us and our leases at once, and we of its lineage; one of many need not.
       if (this.coordinator.greets(from, now)) {
@@ -263,15 +325,23 @@ export class Swarm {
   }
 
   /** Takes in the block of a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  async #ingest(bytes: Uint8Array, from: string): Promise<boolean> {
+  async #ingest(bytes: Uint8Array, from: string, published = false): Promise<boolean> {
     const opened = await openRecord(bytes);
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
-    if (opened.type === "version") this.#holdings.announced(cid, from);
+    if (opened.type === "version") {
+      // What comes from this peer is its own fold, which is noted there, or was heard of before a restart.
+      if (from !== this.#init.network.peerId) this.#announcers.heard(cid, from, published);
+      if (published) this.#checkPublication(opened.record, from);
+    }
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
-    const { missing } =
+    const { missing, refused } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
+    for (const { cid: parked, reason } of refused)
+      for (const peer of this.#announcers.of(parked).all)
+        this.#charge(peer, "invalid-record", reason, { cid: parked });
+    if (opened.type === "version") this.#splits.brought(from, opened.record);
     await this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
       const { round, path, replica, signer } = opened.record;
@@ -292,6 +362,42 @@ export class Swarm {
     return true;
   }
 
+  // ---------------------------------------------------------------- conduct
+
+  /** A peer that publishes a version says that it folded it itself, so it answers for the outcome. */
+  #checkPublication(version: KnownVersion, from: string): void {
+    const { cid, module } = version;
+    const refusal = this.lineage(module).refusal(cid);
+    if (refusal !== undefined) this.#charge(from, "invalid-version", refusal, { cid });
+    const other = this.#published(from, version);
+    if (other !== undefined)
+      this.#charge(from, "contradiction", `It published ${other} for the same fold of ${module}.`, { cid });
+  }
+
+  #charge(
+    peer: string,
+    offence: Offence,
+    reason: string,
+    object: { cid?: CID; bytes?: Uint8Array } = {},
+  ): void {
+    const { cid, bytes } = object;
+    this.#run(`evidence against ${peer}`, () =>
+      this.#discipline.charge({
+        peer,
+        offence,
+        reason,
+        ...(cid === undefined ? {} : { cid: cid.toString() }),
+        ...(bytes === undefined ? {} : { bytes }),
+      }),
+    );
+  }
+
+  /** Stops counting with a peer. What it contributed stays: work is judged by itself. */
+  #forget(peer: string): void {
+    this.coordinator.forget(peer, performance.now());
+    this.#noteDepartures(performance.now());
+  }
+
   // ---------------------------------------------------------------- the clock
 
   #tick(): void {
@@ -307,10 +413,7 @@ export class Swarm {
       this.#lastHead.set(module, head.cid.toString());
       this.#init.emit({ type: "head", module, generation: head.generation, cid: head.cid.toString() });
     }
-    const waiting = this.coordinator.waitingFor(now);
-    if (waiting !== this.#waiting && waiting !== undefined)
-      this.#init.emit({ type: "waiting", reason: waiting });
-    this.#waiting = waiting;
+    this.#reportWait(this.coordinator.waitingFor(now, this.#init.store.fetches()), now);
     const done = this.coordinator.done();
     if (done && !this.#done) this.#init.emit({ type: "done" });
     this.#done = done;
@@ -321,6 +424,7 @@ export class Swarm {
     for (const peer of this.#live)
       if (!live.has(peer)) {
         this.#live.delete(peer);
+        this.#splits.left(peer, now);
         this.#init.emit({ type: "member", peer, state: "left", live: this.#live.size });
       }
   }
@@ -338,6 +442,11 @@ export class Swarm {
     const lineage = this.lineage(module);
     for (const contribution of lineage.pending()) {
       if (this.coordinator.isAvailable(contribution.cid)) continue;
+      if (contribution.signer === this.#init.network.peerId && this.coordinator.isLost(contribution.cid)) {
+        // So that the slot is trained again, by this peer, too, whose second contribution would be one too many.
+        this.#reject(contribution, "its outer gradient was damaged on the only disk that had it");
+        continue;
+      }
       if (!this.#holdings.wantsDelta(contribution, now)) continue;
       this.#run(`outer gradient of ${module} from ${contribution.signer}`, async () => {
         try {
@@ -347,6 +456,9 @@ export class Swarm {
         } catch (error) {
           if (!(error instanceof InvalidObjectError)) throw error;
           this.#reject(contribution, messageOf(error));
+          this.#charge(contribution.signer, "invalid-contribution", messageOf(error), {
+            cid: contribution.cid,
+          });
         }
       });
     }
@@ -411,9 +523,11 @@ export class Swarm {
       );
       const start = concatenate(parts);
       const end = start.slice();
+      const previous = await this.#pathStates.load(slot, start.length);
       const trained = await this.#init.trainer!.train(
         slot,
         end,
+        previous?.moments,
         (step) => {
           this.coordinator.progress(step.step / step.steps);
           this.#init.emit({ type: "step", ...step });
@@ -422,7 +536,9 @@ export class Swarm {
       );
       this.#tokensPerSecond = trained.tokensPerSecond;
       signal.throwIfAborted();
-      await this.#contribute(slot, bases, start, end, trained);
+      const { batchSize } = this.#config.training;
+      const tokens = trained.steps * batchSize * this.#config.model.sequenceLength;
+      await this.#contribute({ ...trained, slot, bases, start, end, tokens, previous });
       this.#init.emit({ type: "lease", state: "completed", ...slot });
     } catch (error) {
       // Giving up is a decision, and has been announced as one.
@@ -437,45 +553,28 @@ export class Swarm {
     }
   }
 
-  async #contribute(
-    slot: Slot,
-    bases: KnownVersion[],
-    start: Float32Array,
-    end: Float32Array,
-    trained: { steps: number; loss: number },
-  ): Promise<void> {
-    const { batchSize } = this.#config.training;
-    const tokens = trained.steps * batchSize * this.#config.model.sequenceLength;
-    const blocks: { module: string; bytes: Uint8Array }[] = [];
-    let offset = 0;
-    for (const base of bases) {
-      const tensors = this.#init.tensors(base.module);
-      const delta = new Float32Array(elementsOf(tensors));
-      for (let i = 0; i < delta.length; i++) delta[i] = start[offset + i]! - end[offset + i]!;
-      offset += delta.length;
-      const { codec } = this.#config.outer;
-      const cid = await this.#init.packs.write({ tensors, codec, bytes: encodeTensors(delta, codec) });
-      const { bytes } = await Contribution.seal(
-        {
-          run: this.#init.run,
-          module: base.module,
-          round: slot.round,
-          path: slot.path,
-          replica: slot.replica,
-          base: base.cid,
-          delta: cid,
-          tokens,
-          steps: trained.steps,
-          loss: trained.loss,
-        },
-        this.#init.network.privateKey,
-      );
-      blocks.push({ module: base.module, bytes });
-    }
-    for (const { bytes } of blocks) await this.#ingest(bytes, this.#init.network.peerId);
+  async #contribute(round: FinishedRound): Promise<void> {
+    const { run, packs, network, tensors } = this.#init;
+    const { contributions, retain } = await writeRound(
+      {
+        run,
+        packs,
+        tensors,
+        privateKey: network.privateKey,
+        codec: this.#config.outer.codec,
+        states: this.#pathStates,
+      },
+      round,
+    );
     // On disk before anybody hears of it, so that a crash cannot take back what was announced.
-    await this.#records.flush();
-    for (const { module, bytes } of blocks) await this.#announce(module, bytes);
+    await this.#records.flush(async () => {
+      for (const { bytes } of contributions) await this.#ingest(bytes, network.peerId);
+      return retain;
+    });
+    for (const [index, { cid, bytes }] of contributions.entries()) {
+      this.coordinator.available(cid);
+      await this.#announce(round.bases[index]!.module, bytes);
+    }
   }
 
   async #fold(module: string, parent: KnownVersion, contributions: KnownContribution[]): Promise<void> {
@@ -549,7 +648,7 @@ export class Swarm {
 
   // ---------------------------------------------------------------- discovery
 
-  /** Announces this peer in the DHT until that has worked, and looks for others while it knows few. */
+  /** Announces this peer in the DHT until that has worked, and looks for others that nobody told of. */
   #find(): void {
     const { network, run } = this.#init;
     if (!this.#provided)
@@ -560,10 +659,51 @@ export class Swarm {
         this.#provided = true;
       });
     const now = performance.now();
-    const pause = this.#live.size === 0 ? DISCOVERY_MS : DISCOVERY_PAUSE_MS;
-    if (this.#live.size >= FEW_PEERS || now - this.#searched < pause) return;
-    this.#searched = now;
-    this.#run("looking for peers", () => discover(network, run, this.#stopping.signal));
+    if (now < this.#nextSearch) return;
+    this.#nextSearch = Infinity;
+    this.#run("looking for peers", () => this.#lookOutside(now));
+  }
+
+  async #lookOutside(now: number): Promise<void> {
+    const { searchMs = SEARCH_MS, topology } = this.#init;
+    try {
+      await this.#outside.run(this.#live, now, this.#stopping.signal);
+      await this.#askForNewer([topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name]);
+    } finally {
+      const pause =
+        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
+      this.#nextSearch = performance.now() + pause;
+    }
+  }
+
+  /** Asks strangers whose heads in the DHT are better. So no half is missed for the many providers of this one. */
+  async #askForNewer(modules: string[]): Promise<void> {
+    const { network, run } = this.#init;
+    const heads = modules.map((module) => this.lineage(module).head());
+    for (const peer of await peersWithNewerHeads(network, run, heads, this.#signal(DHT_MS)))
+      if (!this.#live.has(peer)) await this.#ask(peer);
+  }
+
+  /** Fetches what is in this peer's custody, one object after the other. */
+  #keep(): void {
+    const now = performance.now();
+    const workers = this.coordinator.workers(now);
+    // Who hears nobody has nobody to ask either, and would take everything for its duty.
+    if (this.#init.trainer === undefined || this.#keeping || this.#stopping.signal.aborted) return;
+    if (now < this.coordinator.listensUntil) return;
+    const object = workers.length < 2 ? undefined : this.#custody.next(workers);
+    if (object === undefined) return;
+    this.#keeping = true;
+    this.#run(`keeping ${object.toString()}`, async () => {
+      try {
+        await this.#init.keep(object, this.#stopping.signal);
+        this.#custody.kept(object);
+        this.#init.emit({ type: "kept", cid: object.toString() });
+      } finally {
+        this.#keeping = false;
+      }
+      this.#keep();
+    });
   }
 
   // ---------------------------------------------------------------- anti-entropy
@@ -575,7 +715,10 @@ export class Swarm {
   }
 
   async #ask(peer: string): Promise<void> {
-    await this.#antiEntropy.ask(peer, this.#stopping.signal);
+    const split = await this.#splits.during(peer, performance.now(), () =>
+      this.#antiEntropy.ask(peer, this.#stopping.signal),
+    );
+    if (split !== undefined) this.#init.emit({ type: "split", ...split });
     this.#synchronised.resolve();
     this.#tick();
   }
@@ -607,6 +750,11 @@ export class Swarm {
 
   // ---------------------------------------------------------------- disk
 
+  async #flush(): Promise<void> {
+    await this.#records.flush();
+    await this.#announcers.flush();
+  }
+
   async #restore(): Promise<void> {
     const { manifest, store, topology, run } = this.#init;
     for (const { name: module } of topology.modules) {
@@ -617,15 +765,25 @@ export class Swarm {
         new Lineage({ module, genesis: { ...genesis, cid }, topology, config: manifest.config, runId: run }),
       );
     }
+    await this.#announcers.restore();
     let records = 0;
-    for (const { name } of topology.modules)
-      for await (const bytes of this.#records.restore(name)) {
-        await this.#ingest(bytes, this.#init.network.peerId);
-        records++;
-      }
-    for (const lineage of this.#lineages.values())
+    for await (const bytes of this.#records.restore()) {
+      await this.#ingest(bytes, this.#init.network.peerId);
+      records++;
+    }
+    for (const lineage of this.#lineages.values()) {
       for (const contribution of lineage.pending())
-        if (await this.#holdings.hasDelta(contribution)) this.coordinator.available(contribution.cid);
+        if (await this.#holdings.hasDelta(contribution)) {
+          await this.#holdings.retainDelta(contribution);
+          this.coordinator.available(contribution.cid);
+        }
+      const [missing] = lineage.missing();
+      if (missing !== undefined)
+        this.#log.warn(
+          `the lineage of ${lineage.module} on this disk lacks ${missing.toString()}; it goes on from generation ` +
+            `${lineage.head().generation} until a peer that has the rest is met`,
+        );
+    }
     if (records > 0) this.#log.info(`restored ${records} records of the lineage from disk`);
   }
 

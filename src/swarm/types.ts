@@ -1,20 +1,7 @@
-import type { CID } from "multiformats/cid";
-import type { Codec, TensorDescription, TensorPack } from "../objects/tensor-pack.ts";
-import type { FetchOptions } from "../store/types.ts";
+import type { Offence } from "./conduct.ts";
 import type { Slot } from "./leases.ts";
 
-/** Tensors as IPFS objects (`src/store/pack.ts`). */
-export interface Packs {
-  write(input: { tensors: TensorDescription[]; codec: Codec; bytes: Uint8Array }): Promise<CID>;
-  read(
-    cid: CID,
-    options: FetchOptions & { maxBytes: number },
-  ): Promise<{ pack: TensorPack; bytes: Uint8Array }>;
-  /** Whether the pack and all its chunks are on this disk. */
-  complete(cid: CID): Promise<boolean>;
-  /** All blocks of a pack that is on this disk, the root first; for retention. */
-  blocks(cid: CID): Promise<CID[]>;
-}
+export type { PackStore as Packs } from "../store/pack.ts";
 
 /** One training step of a slot, as the daemon, the dashboard and the tests see it. */
 export interface SlotStep extends Slot {
@@ -29,8 +16,17 @@ export interface SlotStep extends Slot {
   millisecondsLeft: number;
 }
 
+/** AdamW moments of a path: flat vectors of all its parameters. */
+export interface Moments {
+  /** Steps that they have seen. */
+  step: number;
+  firstMoment: Float32Array;
+  secondMoment: Float32Array;
+}
+
 /** What a round of a path produced. */
 export interface TrainedRound {
+  moments: Moments;
   steps: number;
   /** Mean training loss, nats per token. */
   loss: number;
@@ -42,10 +38,14 @@ export interface PathTrainer {
   readonly device: string;
   /** Fetches what the path needs (its shard), so that training can start at once. */
   prepare(slot: Slot, signal: AbortSignal): Promise<void>;
-  /** Trains `parameters` (flat, a whole path) in place for the round of the slot. */
+  /**
+   * Trains `parameters` (flat, a whole path) in place for the round of the slot, from the moments that the round
+   * before it left; without them, in a takeover, the learning rate warms up.
+   */
   train(
     slot: Slot,
     parameters: Float32Array,
+    moments: Moments | undefined,
     onStep: (step: SlotStep) => void,
     signal: AbortSignal,
   ): Promise<TrainedRound>;
@@ -68,7 +68,15 @@ export type SwarmEvent =
       how: "folded" | "verified" | "fetched";
       milliseconds: number;
     }
+  /** An object of the manifest, such as a shard, is on this disk to stay. */
+  | { type: "kept"; cid: string }
   | { type: "head"; module: string; generation: number; cid: string }
   | { type: "rejected"; module: string; cid: string; reason: string }
+  /** A peer did what no honest peer does; see `src/swarm/conduct.ts`. */
+  | { type: "offence"; peer: string; offence: Offence; reason: string; score: number; cid?: string }
+  /** A peer is shut out for a time. */
+  | { type: "blocked"; peer: string; offence: Offence; reason: string; seconds: number }
+  /** Peers that this one did not know have trained on from other versions: two halves of the run have met. */
+  | { type: "split"; peers: string[]; heads: number }
   | { type: "waiting"; reason: string }
   | { type: "done" };

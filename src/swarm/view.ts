@@ -127,6 +127,13 @@ export class View {
     this.#heard++;
   }
 
+  /** A peer does not count any more, nor do its leases; what it contributed does. */
+  forget(peer: string, now: number): void {
+    this.membership.forget(peer);
+    this.leases.heard(peer, [], now);
+    this.#heard++;
+  }
+
   /** Forgets who is long gone. */
   prune(now: number): void {
     if (now === this.#pruned) return;

@@ -37,12 +37,16 @@ export function tinyRun() {
 export async function createTinyRun(
   directory: string,
   data: string,
-  changes: { swarm?: Record<string, unknown> } = {},
+  changes: Partial<Record<"swarm" | "training" | "outer" | "admission", Record<string, unknown>>> = {},
+  flags: string[] = [],
 ): Promise<CID> {
   const file = path.join(directory, "run.yaml");
   const content = tinyRun();
-  await writeFile(file, stringify({ ...content, swarm: { ...content.swarm, ...changes.swarm } }));
-  const args = [PATHWEAVE, "create", file, "--no-start", "--data", data, "--json"];
+  const swarm = { ...content.swarm, ...changes.swarm };
+  const training = { ...content.training, ...changes.training };
+  const outer = { ...content.outer, ...changes.outer };
+  await writeFile(file, stringify({ ...content, ...changes, swarm, training, outer }));
+  const args = [PATHWEAVE, "create", file, "--no-start", "--data", data, "--json", ...flags];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   const { run } = JSON.parse(stdout.trim().split("\n").at(-1)!) as { run: string };
   return CID.parse(run);

@@ -35,6 +35,8 @@ const LAYERS: Record<string, Layer> = {
   swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
   // Runs what the swarm decides under a virtual clock; nothing but the command imports it.
   sim: { files: /^src\/sim\//, values: [...BASE, "outer", "swarm"] },
+  // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
+  audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below; files beside it, such as `src/create.ts`, use what it wires.
   peer: {
     files: /^src\/(peer\/.*|[a-z-]+\.ts$)/,
@@ -44,7 +46,7 @@ const LAYERS: Record<string, Layer> = {
   terminal: { files: /^node\/(command-line|environment|options|output|shutdown)\.ts$/, values: BASE },
   node: {
     files: /^node\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "peer", "terminal"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "audit", "peer", "terminal"],
   },
   bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
 };
@@ -224,6 +226,22 @@ const planted: [string, string, string][] = [
   ["the base that imports anything", "src/errors.ts", `import { x } from "./objects/object.ts";`],
   ["a peer that imports the daemon", "src/peer.ts", `import { x } from "../node/output.ts";`],
   ["a bootstrap node that imports the daemon", "bootstrap/a.ts", `import { x } from "../node/pathweave.ts";`],
+  [
+    "an auditor that uses the peer's fold",
+    "src/audit/a.ts",
+    `import { createFold } from "../outer/fold.ts";`,
+  ],
+  [
+    "an auditor that knows the peer's types",
+    "src/audit/a.ts",
+    `import type { Store } from "../store/types.ts";`,
+  ],
+  [
+    "an auditor that reads with the peer's library",
+    "src/audit/a.ts",
+    `import { FsBlockstore } from "blockstore-fs";`,
+  ],
+  ["a peer that uses the auditor", "src/swarm/a.ts", `import { auditDisks } from "../audit/audit.ts";`],
   ["tfjs in the swarm", "src/swarm/a.ts", `import * as tf from "@tensorflow/tfjs-core";`],
   ["tfjs in the store", "src/store/a.ts", `import type { Tensor } from "@tensorflow/tfjs-core";`],
   ["libp2p in the data", "src/data/a.ts", `import { peerIdFromString } from "@libp2p/peer-id";`],

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
-import { InvalidObjectError, NetworkError, UsageError } from "../../../src/errors.ts";
+import { InvalidObjectError, NetworkError } from "../../../src/errors.ts";
 import { type GossipSub, gossipScore } from "../../../src/net/gossip.ts";
 import { createNetwork, createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
@@ -324,11 +324,6 @@ test("dialling nobody says whom and why", async (t) => {
     name: "NetworkError",
     message: /Dialling \/ip4\/127\.0\.0\.1\/tcp\/1 failed: .*ECONNREFUSED/,
   });
-});
-
-test("a swarm key is refused while there are no private networks", async () => {
-  const config = await nodeConfig({ swarmKey: text("key") });
-  assert.throws(() => libp2pOptions(config), UsageError);
 });
 
 const outside = Object.values(networkInterfaces())

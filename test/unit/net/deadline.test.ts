@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { InvalidObjectError } from "../../../src/errors.ts";
-import { reasonOf, withDeadline } from "../../../src/net/deadline.ts";
+import { beforeAbort, reasonOf, withDeadline } from "../../../src/net/deadline.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
 
@@ -38,4 +38,43 @@ test("failures keep their reason, and expected ones their class", async () => {
     withDeadline("It", 1000, undefined, () => Promise.reject(own)),
     (error) => error === own,
   );
+});
+
+test("an iterable that ignores the signal is left when it fires, with what it yielded before", async () => {
+  const stop = new AbortController();
+  const seen: number[] = [];
+  const source = {
+    async *[Symbol.asyncIterator]() {
+      yield 1;
+      stop.abort(new Error("enough"));
+      await new Promise(() => {});
+    },
+  };
+  const reading = async (): Promise<void> => {
+    for await (const value of beforeAbort(source, stop.signal)) seen.push(value);
+  };
+  await assert.rejects(reading(), /enough/);
+  assert.deepEqual(seen, [1]);
+  await assert.rejects(reading(), /enough/, "and not begun once it has fired");
+});
+
+test("an iterable that ends by itself ends, and is told when nobody reads on", async () => {
+  let ended = 0;
+  async function* source(): AsyncGenerator<number> {
+    try {
+      yield 1;
+      yield 2;
+    } finally {
+      ended++;
+    }
+  }
+  const { signal } = new AbortController();
+  const values: number[] = [];
+  for await (const value of beforeAbort(source(), signal)) values.push(value);
+  assert.deepEqual(values, [1, 2]);
+  for await (const value of beforeAbort(source(), signal)) {
+    assert.equal(value, 1);
+    break;
+  }
+  assert.equal(ended, 2);
 });

@@ -1,11 +1,13 @@
 /** One fixed value of every kind of object; their bytes are kept in `test/golden/objects`. */
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { CID } from "multiformats/cid";
+import { Announcers } from "../../../src/objects/announcers.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import type { Contribution } from "../../../src/objects/contribution.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "../../../src/objects/data.ts";
 import { Manifest } from "../../../src/objects/manifest.ts";
 import { type ObjectKind, dagCborCid, rawBlock } from "../../../src/objects/object.ts";
+import { PathStateObject } from "../../../src/objects/path-state.ts";
 import { TensorPack } from "../../../src/objects/tensor-pack.ts";
 import { Version } from "../../../src/objects/version.ts";
 
@@ -109,6 +111,24 @@ export const samples: Sample[] = [
     endOfText: 0,
     chunks: [chunk("tokens 0"), chunk("tokens 1")],
     lengths: [chunk("lengths")],
+  }),
+  sample("path-state", PathStateObject, {
+    round: 2,
+    path: 5,
+    replica: 1,
+    step: 75,
+    tensors: node("tensors"),
+  }),
+  sample("announcers", Announcers, {
+    versions: [
+      {
+        version: node("version"),
+        by: [
+          { peer: "12D3KooWEve", published: true },
+          { peer: "12D3KooWAnn", published: false },
+        ],
+      },
+    ],
   }),
 ];
 

@@ -38,19 +38,24 @@ function identify(version: Version): KnownVersion {
   return { ...version, cid: Version.encode(version).cid };
 }
 
-export const GENESIS: KnownVersion = identify({
-  module: MODULE,
-  generation: 0,
-  parent: null,
-  contributions: [],
-  parameters: cidOf("genesis"),
-  momentum: null,
-  tokens: 0,
-});
+export function genesisOf(module: string): KnownVersion {
+  return identify({
+    module,
+    generation: 0,
+    parent: null,
+    contributions: [],
+    parameters: cidOf("genesis"),
+    momentum: null,
+    tokens: 0,
+  });
+}
 
-export function createInit(outer: Partial<RunConfig["outer"]> = {}): LineageInit {
+export const GENESIS = genesisOf(MODULE);
+
+export function createInit(outer: Partial<RunConfig["outer"]> = {}, module = MODULE): LineageInit {
   const config = createConfig(outer);
-  return { module: MODULE, genesis: GENESIS, topology: createTopology(config), config, runId: RUN_ID };
+  const genesis = module === MODULE ? GENESIS : genesisOf(module);
+  return { module, genesis, topology: createTopology(config), config, runId: RUN_ID };
 }
 
 export function createLineage(outer: Partial<RunConfig["outer"]> = {}): Lineage {
@@ -86,7 +91,7 @@ export function fold(
   const { salt = 0, ...replaced } = parts;
   const order = contributions.toSorted(compareContributions);
   return identify({
-    module: MODULE,
+    module: parent.module,
     generation: parent.generation + 1,
     parent: parent.cid,
     contributions: order.map((contribution) => contribution.cid),

@@ -66,6 +66,21 @@ describe("lineage: contributions", () => {
       assert.deepEqual(lineage.contributions(), []);
     });
 
+  it("of a signer off the run's list are refused, and so never folded, whoever brings them", () => {
+    const init = createInit();
+    const config = { ...init.config, admission: { peers: ["ann"] } };
+    const lineage = new Lineage({ ...init, config });
+    const stranger = contribute(GENESIS.cid, { signer: "eve" });
+    assert.throws(() => lineage.addContribution(stranger), {
+      name: "InvalidObjectError",
+      message: /its signer eve is not on the list of peers that the run admits/,
+    });
+    lineage.addContribution(contribute(GENESIS.cid));
+    lineage.addVersion(fold(GENESIS, [stranger]));
+    assert.deepEqual(labels(lineage.pending()), labels([contribute(GENESIS.cid)]));
+    assert.ok(lineage.head().cid.equals(GENESIS.cid));
+  });
+
   it("are pending, in fold order, until folded", () => {
     const lineage = createLineage();
     const [a, b] = contributeRound(GENESIS.cid, 0);

@@ -108,9 +108,18 @@ test("something else is not called an invite, and is shown without control chara
       () => decodeInvite(text),
       (error: Error) =>
         error.name === "InviteError" &&
-        error.message.startsWith("Not an invite: ") &&
+        /^Not an invite[:.] /.test(error.message) &&
         !/\p{Cc}/u.test(error.message),
     );
+});
+
+test("a long text that is no invite, perhaps the end of one with a key, is not shown", () => {
+  const invite = encodeInvite({ run: runOf("private"), bootstrap: [], swarmKey: new Uint8Array(95).fill(7) });
+  const tail = invite.slice(20);
+  assert.throws(
+    () => decodeInvite(tail),
+    (error: Error) => error.name === "InviteError" && !error.message.includes(tail.slice(0, 8)),
+  );
 });
 
 const bytesOf = (address: string): Uint8Array => multiaddr(address).bytes;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { runConfigSchema } from "../../../src/objects/config.ts";
+import { isAdmitted, runConfigSchema } from "../../../src/objects/config.ts";
 import { parseRunFile, readRunFile } from "../../../src/run/run-file.ts";
 import { runFileKeys } from "../../../src/run/run-schema.ts";
 import { validateConfig } from "../../../src/run/validate.ts";
@@ -181,6 +181,20 @@ test("aliases cannot blow a small file up", () => {
         .join(", ")}]`,
     );
   assert.match(problemsOf(lines.join("\n"))[0]!, /alias/);
+});
+
+test("the peers that a run admits are ids, each listed once; without a list there is no such key", () => {
+  const peer = "12D3KooWBe4iDocUNVgwr1PNxzdfSfSFsmbCU73L9CXE3m1P333G";
+  const listed = (...peers: string[]): string =>
+    `${MINIMAL}admission:\n  peers:\n${peers.map((id) => `    - ${id}\n`).join("")}`;
+  const { config } = parseRunFile(listed(peer), "run.yaml");
+  assert.deepEqual(config.admission, { peers: [peer] });
+  assert.deepEqual([isAdmitted(config, peer), isAdmitted(config, `${peer.slice(0, -1)}H`)], [true, false]);
+  const open = parseRunFile(MINIMAL, "run.yaml").config;
+  assert.ok(!("admission" in open), "the manifests of open runs keep their bytes");
+  assert.ok(isAdmitted(open, peer));
+  assert.match(problemsOf(listed(peer, peer))[0]!, /^run\.yaml:7:7: admission\.peers.* repeats 12D3/);
+  assert.match(problemsOf(listed("QmYwAPJzv5"))[0]!, /expected peer ids such as 12D3KooW…, as pathweave id/);
 });
 
 test("a file over 1 MiB is refused", () => {

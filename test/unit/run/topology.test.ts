@@ -213,6 +213,15 @@ test("default levels make a valid topology for every grid with blocks enough", (
 });
 
 test("block ranges are inclusive", () => {
-  assert.deepEqual(expandParts(["blocks 2-4", "head"]), ["block 2", "block 3", "block 4", "head"]);
-  assert.deepEqual(expandParts(["blocks 7-7"]), ["block 7"]);
+  assert.deepEqual([...expandParts(["blocks 2-4", "head"])], ["block 2", "block 3", "block 4", "head"]);
+  assert.deepEqual([...expandParts(["blocks 7-7"])], ["block 7"]);
+});
+
+test("a list of parts that names billions is refused at the first wrong one", () => {
+  const parts = Array.from({ length: 100_000 }, () => "blocks 0-9999");
+  assert.equal(expandParts(parts).next().value, "block 0");
+  assert.throws(() => createTopology(configOf([1], [level("all", parts, "shared")])), {
+    name: "ManifestError",
+    message: /has "block 0" where "embedding" next is expected/,
+  });
 });

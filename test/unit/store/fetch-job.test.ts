@@ -167,3 +167,87 @@ test("a holder that stays silent is asked once more, then given up with the reas
   for (let elapsed = 0; elapsed < 100_000; elapsed += 10_000) await tick(10_000);
   await rejected;
 });
+
+test("a holder that silently owes a block is not asked for it again while another can give it", async (t) => {
+  const tick = manualClock(t);
+  const asks: string[] = [];
+  const { source } = simulate(
+    new Map([
+      ["silent", { has: all, lives: Infinity, silent: true }],
+      ["late", { has: all, lives: Infinity, silent: true }],
+    ]),
+  );
+  const counting: BlockSource = {
+    ...source,
+    ask(cid, holder, signal) {
+      asks.push(`${holder} ${cid}`);
+      return source.ask(cid, holder, signal);
+    },
+  };
+  const stop = new AbortController();
+  const given = job(counting, { cids: cids.slice(0, 1), holders: ["silent", "late"], signal: stop.signal });
+  const rejected = assert.rejects(runFetchJob(given), { name: "UnavailableError" });
+  await tick(1);
+  for (let elapsed = 0; elapsed < 35_000; elapsed += 5_000) await tick(5_000);
+  stop.abort();
+  await rejected;
+  assert.ok(asks.length > 0);
+  const bySilent = asks.filter((ask) => ask.startsWith("silent"));
+  assert.equal(bySilent.length, 1, "the other one was asked meanwhile");
+  assert.ok(asks.some((ask) => ask.startsWith("late")));
+});
+
+test("the DHT is asked for more holders while the only known one is silent", async (t) => {
+  const tick = manualClock(t);
+  const { source } = simulate(
+    new Map([
+      ["silent", { has: all, lives: Infinity, silent: true }],
+      ["found", { has: all, lives: Infinity }],
+    ]),
+    ["found"],
+  );
+  const given = job(source, { holders: ["silent"] });
+  const done = runFetchJob(given);
+  await tick(1);
+  assert.equal(given.got.size, 0);
+  for (let elapsed = 0; elapsed < 25_000; elapsed += 5_000) await tick(5_000);
+  await done;
+  assert.deepEqual(given.got, all);
+});
+
+const never = new Promise<never>(() => {});
+
+test("what is complete does not wait for a holder whose dial hangs", async () => {
+  const { source } = simulate(new Map([["quick", { has: all, lives: Infinity }]]));
+  const connect: BlockSource["connect"] = (holder, signal) =>
+    holder === "dead" ? never : source.connect(holder, signal);
+  const given = job({ ...source, connect }, { holders: ["dead", "quick"] });
+  await runFetchJob(given);
+  assert.deepEqual(given.got, all);
+});
+
+test("what is complete does not wait for a holder that owes other fetches its slots", async () => {
+  const { source } = simulate(
+    new Map(["busy", "quick"].map((name) => [name, { has: all, lives: Infinity }])),
+  );
+  const slots = createSlots(4);
+  for (let slot = 0; slot < 4; slot++) await slots.acquire("busy");
+  const given = job(source, { holders: ["busy", "quick"], slots });
+  await runFetchJob(given);
+  assert.deepEqual(given.got, all);
+});
+
+test("a fetch that is given up ends at once, whatever its holders and the DHT do", async () => {
+  const { source } = simulate(new Map([["deaf", { has: all, lives: Infinity }]]));
+  const deaf: BlockSource = {
+    ...source,
+    ask: () => never,
+    search: () => ({ [Symbol.asyncIterator]: () => ({ next: () => never }) }),
+  };
+  for (const holders of [["deaf"], []]) {
+    const stop = new AbortController();
+    const fetching = runFetchJob(job(deaf, { holders, signal: stop.signal }));
+    setImmediate(() => stop.abort());
+    await assert.rejects(fetching, { name: "UnavailableError", message: /it was given up/ });
+  }
+});

@@ -3,6 +3,7 @@ import { mkdtemp, rm, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import * as dagCbor from "@ipld/dag-cbor";
 import { LevelDatastore } from "datastore-level";
 import fc from "fast-check";
 import { silentLogger } from "../../../src/log.ts";
@@ -14,6 +15,8 @@ import { openRetention, type Retention } from "../../../src/store/retention.ts";
 interface Opened {
   blocks: CheckedBlockstore;
   retention: Retention;
+  /** All that the database holds. */
+  entries(): Promise<[key: string, value: Uint8Array][]>;
   write(...list: Block[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -23,11 +26,12 @@ async function openIn(directory: string): Promise<Opened> {
   const datastore = new LevelDatastore(join(directory, "data"));
   await blocks.open();
   await datastore.open();
-  const retention = await openRetention(datastore.db, blocks);
+  const retention = await openRetention(datastore.db, blocks, join(directory, "changes"));
   return {
     blocks,
     retention,
     close: () => datastore.close(),
+    entries: () => datastore.db.iterator().all(),
     async write(...list) {
       for (const { cid, bytes } of list) {
         retention.touch(cid);
@@ -52,17 +56,17 @@ test("a leaf that two roots share stays until both are released, whatever the or
   const a = [shared!.cid, onlyA!.cid];
   const b = [shared!.cid, onlyB!.cid];
   // The sequence under which helia 7.1.15 deletes the shared leaf.
-  await retention.retain("a", a);
-  await retention.retain("b", b);
-  await retention.release("a");
-  await retention.retain("a", a);
-  await retention.release("b");
+  await retention.retain([["a", a]]);
+  await retention.retain([["b", b]]);
+  await retention.retain([["a", []]]);
+  await retention.retain([["a", a]]);
+  await retention.retain([["b", []]]);
   assert.equal(await retention.sweep(), 0, "all were written since the last sweep");
   assert.equal(await retention.sweep(), 1);
   assert.ok(await disk.has(shared!.cid));
   assert.ok(await disk.has(onlyA!.cid));
   assert.ok(!(await disk.has(onlyB!.cid)));
-  await retention.release("a");
+  await retention.retain([["a", []]]);
   assert.equal(await retention.sweep(), 2);
   await close();
 });
@@ -79,7 +83,7 @@ test("dag-cbor blocks are retained like raw ones", async (t) => {
     tokens: 0,
   });
   await write(version);
-  await retention.retain("head", [version.cid]);
+  await retention.retain([["head", [version.cid]]]);
   await retention.sweep();
   await retention.sweep();
   assert.ok(await disk.has(version.cid));
@@ -115,14 +119,11 @@ test("retention is as a set per owner says, over any sequence of changes and res
         } else if (taken.do === "retain") {
           // Only what is there is retained.
           const present = taken.indices.filter((i) => onDisk.has(i));
-          await opened.retention.retain(
-            taken.owner,
-            present.map((i) => blocks[i]!.cid),
-          );
+          await opened.retention.retain([[taken.owner, present.map((i) => blocks[i]!.cid)]]);
           owners.set(taken.owner, present);
           for (const i of present) recent.add(i);
         } else if (taken.do === "release") {
-          await opened.retention.release(taken.owner);
+          await opened.retention.retain([[taken.owner, []]]);
           owners.delete(taken.owner);
         } else if (taken.do === "restart") {
           await opened.close();
@@ -176,12 +177,73 @@ test("blocks that are retained while a sweep runs are not deleted", async (t) =>
   await write(...blocks);
   await retention.sweep();
   const swept = retention.sweep();
-  const retained = retention.retain(
-    "late",
-    blocks.map(({ cid }) => cid),
-  );
+  const retained = retention.retain([["late", blocks.map(({ cid }) => cid)]]);
   assert.equal(await swept, 0);
   await retained;
   for (const { cid } of blocks) assert.ok(await disk.has(cid));
   await close();
 });
+
+/** Opens the database alone and changes it as a damaged disk would. */
+async function damage(directory: string, change: (database: LevelDatastore["db"]) => Promise<unknown>) {
+  const datastore = new LevelDatastore(join(directory, "data"));
+  await datastore.open();
+  await change(datastore.db);
+  await datastore.close();
+}
+
+const KEY_OF_A = "/pathweave/retained/a";
+type Entries = [key: string, value: Uint8Array][];
+const damages: [string, (database: LevelDatastore["db"], before: Entries) => Promise<unknown>][] = [
+  ["an entry is lost", (database) => database.del(KEY_OF_A)],
+  ["an older entry comes back", (database) => database.put(KEY_OF_A, dagCbor.encode([blocks[3]!.cid]))],
+  [
+    "a bit of an entry flips",
+    async (database) => {
+      const value = Buffer.from(await database.get(KEY_OF_A));
+      value[20]! ^= 1;
+      await database.put(KEY_OF_A, value);
+    },
+  ],
+  ["an entry is cut", (database) => database.put(KEY_OF_A, Uint8Array.of(0x82))],
+  ["everything is lost", (database) => database.clear()],
+  [
+    "the last change is lost, and what is left is as it was before it",
+    async (database, before) => {
+      await database.clear();
+      await database.batch(before.map(([key, value]) => ({ type: "put", key, value })));
+    },
+  ],
+];
+for (const [what, change] of damages)
+  test(`it is noticed that ${what}, until what was missing is retained again`, async (t) => {
+    const directory = await directoryOf(t);
+    const first = await openIn(directory);
+    assert.ok(first.retention.complete, "a new directory lacks nothing");
+    await first.write(...blocks);
+    await first.retention.retain([["a", [blocks[5]!.cid]]]);
+    const before = await first.entries();
+    await first.retention.retain([
+      ["a", [blocks[0]!.cid, blocks[1]!.cid]],
+      ["b", [blocks[2]!.cid]],
+    ]);
+    await first.close();
+    await damage(directory, (database) => change(database, before));
+
+    const second = await openIn(directory);
+    assert.equal(second.retention.complete, false);
+    // Old as they are, they stay: who needed them may be what was lost.
+    for (const { cid } of blocks) await utimes(second.blocks.fileOf(cid), 0, 0);
+    assert.equal(await second.retention.sweep(), 0);
+    await second.retention.retain([["a", [blocks[0]!.cid]]]);
+    await second.close();
+
+    const third = await openIn(directory);
+    assert.equal(third.retention.complete, false, "a change does not make it forgotten");
+    await third.retention.rebuilt();
+    await third.close();
+    const last = await openIn(directory);
+    assert.ok(last.retention.complete);
+    assert.deepEqual(last.retention.retained("a").map(String), [blocks[0]!.cid.toString()]);
+    await last.close();
+  });

@@ -56,6 +56,29 @@ test("a lease whose holder talks but does not get on binds nobody after ten leas
   assert.equal(leases.on(slot, 10_100).length, 1, "a single step renews it");
 });
 
+test("a peer that claims many slots keeps others from one", () => {
+  const leases = createLeases(1000);
+  leases.heard(
+    "a",
+    [0, 1, 2, 3].map((path) => ({ ...notice, path })),
+    0,
+  );
+  assert.deepEqual(
+    leases.all(1).map(({ path }) => path),
+    [0],
+  );
+});
+
+test("steps of less than a hundredth do not hold a lease for ever", () => {
+  const leases = createLeases(1000);
+  let progress = 0;
+  for (let now = 0; now < 20_000; now += 500)
+    leases.heard("a", [{ ...slot, progress: (progress += 1e-4) }], now);
+  assert.deepEqual(leases.on(slot, 20_000), []);
+  leases.heard("a", [{ ...slot, progress: 0.02 }], 20_000);
+  assert.equal(leases.on(slot, 20_000).length, 1, "real progress does");
+});
+
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 
 test("of two rivals under half done exactly one yields, and nobody throws half of a round away", () => {

@@ -1,24 +1,19 @@
 /** The lineage on a real disk, without network: what a restart finds is what was flushed. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { StorageError } from "../../../src/errors.ts";
-import { silentLogger } from "../../../src/log.ts";
-import { createNode } from "../../../src/net/network.ts";
-import { libp2pOptions } from "../../../src/net/options.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
 import { type Block, dagCborCid, kindOf } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
-import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
-import { openNode } from "../../../src/store/helia.ts";
 import type { Store } from "../../../src/store/types.ts";
 import { createLineageStore, type LineageStore } from "../../../src/swarm/lineage-store.ts";
+import { flipBit, openStore } from "../store/disk.ts";
 import { cidOf, createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP } from "../outer/history.ts";
-import { nodeConfig } from "../../integration/net/support.ts";
 
 const key = await generateKeyPair("Ed25519");
 
@@ -29,15 +24,16 @@ interface Opened {
   close(): Promise<void>;
 }
 
-/** Opens a directory as a starting peer does: an empty lineage, then what the disk holds. Never started, so no socket is opened. */
+/** Opens a directory as a starting peer does: an empty lineage, then what the disk holds. */
 async function open(dir: string): Promise<Opened> {
-  const config = await nodeConfig({ listen: [] });
-  const node = await openNode({ dir, libp2p: (data) => createNode(libp2pOptions(config), data) });
-  const { store } = node;
+  const { store, close } = await openStore(dir);
   const lineage = new Lineage(createInit());
   const records = createLineageStore(store, new Map([[MODULE, lineage]]));
-  for await (const bytes of records.restore(MODULE)) await ingest(lineage, bytes);
-  return { store, lineage, records, close: () => node.stop() };
+  for await (const bytes of records.restore()) {
+    await ingest(lineage, bytes);
+    await records.add(MODULE, { cid: dagCborCid(bytes), bytes });
+  }
+  return { store, lineage, records, close };
 }
 
 async function ingest(lineage: Lineage, bytes: Uint8Array): Promise<void> {
@@ -129,8 +125,8 @@ test("a flush that the disk refuses is made up for by the next", async (t) => {
   let full = true;
   const store: Store = {
     ...peer.store,
-    retain: (owner, cids) =>
-      full ? Promise.reject(new StorageError("the disk is full")) : peer.store.retain(owner, cids),
+    retainTogether: (changes) =>
+      full ? Promise.reject(new StorageError("the disk is full")) : peer.store.retainTogether(changes),
   };
   const records = createLineageStore(store, new Map([[MODULE, peer.lineage]]));
   await add({ ...peer, records }, await contribution(GENESIS, 0));
@@ -151,12 +147,85 @@ test("a block that rotted on disk is left out, and the rest is restored", async 
   for (const block of blocks) await add(first, block);
   await first.records.flush();
   await first.close();
-  const files = new CheckedBlockstore(join(dir, "blocks"), silentLogger);
-  await writeFile(files.fileOf(blocks[0]!.cid), "rot");
+  await flipBit(dir, blocks[0]!.cid);
   const second = await open(dir);
   t.after(() => second.close());
   assert.deepEqual(
     second.lineage.pending().map(({ cid }) => cid.toString()),
     [blocks[1]!.cid.toString()],
   );
+});
+
+test("a damaged record does not cost those that need it: they wait on disk until a peer brings it", async (t) => {
+  const dir = await directory(t);
+  const first = await open(dir);
+  const blocks: Block[] = [];
+  for (let round = 0; round < 4; round++) {
+    blocks.push(await contribution(first.lineage.head(), round));
+    await add(first, blocks.at(-1)!);
+    await publish(first);
+  }
+  await first.records.flush();
+  const whole = state(first);
+  await first.close();
+  await flipBit(dir, blocks[1]!.cid);
+
+  const second = await open(dir);
+  assert.equal(second.lineage.head().generation, 1, "what follows it cannot be checked without it");
+  // The peer goes on, and so rewrites what belongs to the lineage.
+  await add(second, await contribution(second.lineage.head(), 7));
+  await second.records.flush();
+  for (let sweep = 0; sweep < 3; sweep++) await second.store.sweep();
+  await second.close();
+
+  const third = await open(dir);
+  t.after(() => third.close());
+  await add(third, blocks[1]!);
+  assert.equal(third.lineage.head().generation, 4);
+  for (const cid of whole) assert.ok(state(third).includes(cid), `${cid} is lost`);
+});
+
+test("a lineage whose database is lost is read back from its blocks", async (t) => {
+  const dir = await directory(t);
+  const first = await open(dir);
+  for (let round = 0; round < 3; round++) {
+    await add(first, await contribution(first.lineage.head(), round));
+    await publish(first);
+  }
+  await first.records.flush();
+  const whole = state(first);
+  await first.close();
+  await rm(join(dir, "data"), { recursive: true });
+
+  const second = await open(dir);
+  assert.equal(second.store.complete, false);
+  assert.deepEqual(state(second), whole);
+  await second.records.flush();
+  assert.ok(second.store.complete, "and written anew");
+  await second.close();
+  const third = await open(dir);
+  t.after(() => third.close());
+  assert.ok(third.store.complete);
+  assert.deepEqual(state(third), whole);
+});
+
+test("what is flushed together is there together after a crash, or not at all", async (t) => {
+  const dir = await directory(t);
+  const first = await open(dir);
+  const [one, two] = [await contribution(GENESIS, 0), await contribution(GENESIS, 1)];
+  const begun = Promise.withResolvers<void>();
+  const together = first.records.flush(async () => {
+    await add(first, one);
+    begun.resolve();
+    await add(first, two);
+    return [["path-state:0:0:0", [one.cid]]];
+  });
+  // The clock's own flush comes in between.
+  await begun.promise;
+  const clock = first.records.flush();
+  assert.deepEqual(await first.store.retained(`lineage:${MODULE}`), []);
+  await Promise.all([together, clock]);
+  assert.equal((await first.store.retained(`lineage:${MODULE}`)).length, 3, "and genesis");
+  assert.equal((await first.store.retained("path-state:0:0:0")).length, 1);
+  await first.close();
 });

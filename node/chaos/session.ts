@@ -1,0 +1,78 @@
+/** A local swarm to which faults can happen, with a record of everything. */
+import path from "node:path";
+import type { Manifest } from "../../src/objects/manifest.ts";
+import { type LocalSwarm, type LocalSwarmInit, startLocalSwarm } from "../local-swarm.ts";
+import { createEventLog, type EventLog } from "./event-log.ts";
+import { injectFaults } from "./inject.ts";
+import type { ChaosNetwork } from "./network.ts";
+import { createChaosProxy } from "./proxy.ts";
+import type { Fault, FaultKind } from "./schedule.ts";
+
+export interface ChaosSession {
+  readonly swarm: LocalSwarm;
+  readonly log: EventLog;
+  /** Where the log is written. */
+  readonly events: string;
+  /** Lets the faults of the plan happen, until it ends or the signal aborts; resolves to how many there were when all are healed. */
+  inject(
+    plan: Iterator<Fault>,
+    signal: AbortSignal,
+    onFault?: (kind: FaultKind, peers: string[]) => void,
+  ): Promise<number>;
+  /** Does so until the run is complete, heals everything, and waits until every peer says that it is. */
+  injectUntilComplete: ChaosSession["inject"];
+  /** Stops all processes; call it in any case. */
+  stop(): Promise<void>;
+}
+
+export interface ChaosInit extends Omit<LocalSwarmInit, "launch"> {
+  manifest: Manifest;
+  /** Through a proxy on loopback when absent. Closed with the session. */
+  network?: ChaosNetwork;
+}
+
+export async function startChaos(init: ChaosInit): Promise<ChaosSession> {
+  const { directory } = init;
+  const events = path.join(directory, "events.ndjson");
+  const log = createEventLog(events);
+  const network = init.network ?? (await createChaosProxy());
+  const close = async (): Promise<void> => {
+    await network.close();
+    await log.close();
+  };
+  let swarm: LocalSwarm;
+  try {
+    swarm = await startLocalSwarm({ ...init, launch: network.launch });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  log.follow(swarm);
+  const inject: ChaosSession["inject"] = (plan, signal, onFault = () => {}) =>
+    injectFaults({
+      swarm,
+      network,
+      log,
+      manifest: init.manifest,
+      directory: (name) => path.join(directory, name),
+      plan,
+      signal,
+      onFault,
+    });
+  let stopped: Promise<void> | undefined;
+  return {
+    swarm,
+    log,
+    events,
+    inject,
+    async injectUntilComplete(plan, signal, onFault) {
+      const quiet = new AbortController();
+      const injected = inject(plan, AbortSignal.any([quiet.signal, signal]), onFault);
+      const [faults] = await Promise.all([injected, swarm.complete(signal).finally(() => quiet.abort())]);
+      // A peer that was down when the others were done has to catch up.
+      await swarm.complete(signal);
+      return faults;
+    },
+    stop: () => (stopped ??= swarm.stop().then(close, close)),
+  };
+}

@@ -1,0 +1,77 @@
+/** What a peer may store (`--max-disk`), in blocks and state files; the small database beside them does not count. */
+import { mkdir, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { StorageError } from "../errors.ts";
+import { formatBytes } from "../run/format.ts";
+
+/** A sweep spares what was written since the one before, so they must be further apart than a fetch is long. */
+const RECLAIM_PAUSE_MS = 300_000;
+
+export interface QuotaOptions {
+  maxBytes: number;
+  /** Whether blocks that nobody retains may be deleted to make room. */
+  reclaim: boolean;
+}
+
+export interface QuotaInit {
+  directory: string;
+  maxBytes: number;
+  /** Bytes that are there already. */
+  used: number;
+  /** Deletes what nobody needs; absent where everything is kept. */
+  reclaim?: (() => Promise<unknown>) | undefined;
+}
+
+export class Quota {
+  readonly #init: QuotaInit;
+  #used: number;
+  #reclaiming: Promise<unknown> = Promise.resolve();
+  #reclaimed = Number.NEGATIVE_INFINITY;
+
+  constructor(init: QuotaInit) {
+    this.#init = init;
+    this.#used = init.used;
+  }
+
+  get left(): number {
+    return Math.max(0, this.#init.maxBytes - this.#used);
+  }
+
+  /** Takes room for something that is written next. Throws StorageError when there is none, also after cleaning up. */
+  async reserve(bytes: number): Promise<void> {
+    const { directory, maxBytes, reclaim } = this.#init;
+    // At once, since several may ask before the first is written.
+    this.#used += bytes;
+    if (this.#used <= maxBytes) return;
+    if (reclaim !== undefined && performance.now() - this.#reclaimed >= RECLAIM_PAUSE_MS) {
+      this.#reclaimed = performance.now();
+      this.#reclaiming = reclaim();
+    }
+    await this.#reclaiming.catch(() => {});
+    if (this.#used <= maxBytes) return;
+    this.#used -= bytes;
+    throw new StorageError(
+      `Cannot store more in ${directory}: it holds ${formatBytes(this.#used)} of the ${formatBytes(maxBytes)} that --max-disk allows, ` +
+        `and ${reclaim === undefined ? "everything is to be kept" : "all of it is needed"}. Nothing is lost; start again with a larger --max-disk.`,
+    );
+  }
+
+  /** Gives room back: something was deleted, or never written. */
+  free(bytes: number): void {
+    this.#used = Math.max(0, this.#used - bytes);
+  }
+}
+
+/** Bytes of all files below a directory, which is made when it is not there. */
+export async function sizeOfDirectory(directory: string): Promise<number> {
+  let total = 0;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true }))
+    if (entry.isFile()) total += await sizeOfFile(join(entry.parentPath, entry.name));
+  return total;
+}
+
+/** 0 for a file that is not there. */
+export async function sizeOfFile(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.size ?? 0;
+}

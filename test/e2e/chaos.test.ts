@@ -1,0 +1,45 @@
+/**
+ * The contract of docs/design.md over twenty seeds of faults: real processes that are killed, paused, parted, slowed
+ * and wiped while they train. An auditor that shares nothing with the peer but the formats reads their disks.
+ */
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { judgeSeed } from "../../node/chaos/campaign.ts";
+import { createChaosFolder } from "./chaos-run.ts";
+
+const SEEDS = 20;
+const FAULTS = 6;
+/** Many more an hour than a swarm sees in a week, so that each run of half a minute sees some. */
+const RATE = 3000;
+const SEED_MS = 170_000;
+
+let directory: string;
+let made: Awaited<ReturnType<typeof createChaosFolder>>;
+before(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), "pathweave-chaos-"));
+  made = await createChaosFolder(directory);
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+for (let seed = 1; seed <= SEEDS; seed++)
+  test(`nothing is lost, seed ${seed}`, async (context) => {
+    const { broken, audit, ...report } = await judgeSeed({
+      ...made,
+      peers: 5,
+      seed,
+      rate: RATE,
+      faults: FAULTS,
+      logLevel: "error",
+      signal: AbortSignal.timeout(SEED_MS),
+    });
+    context.diagnostic(
+      `${report.faults} faults in ${report.seconds} s; ${audit.folded} of ${audit.contributions} contributions folded in ` +
+        `${audit.generations} generations, ${audit.rejected} rejected, ${audit.lost} lost; agreed after ${report.agreementMs} ms`,
+    );
+    assert.ok(report.faults > 0, "there were faults");
+    assert.ok(audit.folded > 0, "there was work");
+    assert.deepEqual(broken, []);
+  });

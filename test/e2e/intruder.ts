@@ -1,0 +1,186 @@
+/**
+ * What a peer of the swarm can be made to do: a node from the production parts, with its own key and disk, that says
+ * whatever it is told to. And peers of the swarm in this process, whose events and state a test can see.
+ */
+import { once } from "node:events";
+import { mkdtemp } from "node:fs/promises";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import type { PrivateKey } from "@libp2p/interface";
+import type { CID } from "multiformats/cid";
+import { silentLogger } from "../../src/log.ts";
+import { Contribution } from "../../src/objects/contribution.ts";
+import type { Block } from "../../src/objects/object.ts";
+import type { Codec, TensorDescription } from "../../src/objects/tensor-pack.ts";
+import { Version } from "../../src/objects/version.ts";
+import { encodeTensors } from "../../src/outer/codec.ts";
+import { openPeer, type Peer, type PeerOptions } from "../../src/peer.ts";
+import { tokensPerStep } from "../../src/outer/rules.ts";
+import { writePack } from "../../src/store/pack.ts";
+import { Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
+import type { SwarmEvent } from "../../src/swarm/types.ts";
+import { openPeer as openNode, type StorePeer } from "../integration/store/support.ts";
+import { LOOPBACK, until } from "../integration/net/support.ts";
+
+/** A peer of the swarm and what it said so far. */
+export interface HonestPeer extends Peer {
+  readonly directory: string;
+  /** Resolves to the first event, past or future, that fits. */
+  said(fits: (event: SwarmEvent) => boolean): Promise<SwarmEvent>;
+  readonly events: readonly SwarmEvent[];
+}
+
+export async function openHonestPeer(
+  options: Pick<PeerOptions, "directory"> & Partial<PeerOptions>,
+): Promise<HonestPeer> {
+  const events: SwarmEvent[] = [];
+  const heard = new EventTarget();
+  const peer = await openPeer({
+    listen: [LOOPBACK],
+    announce: [],
+    bootstrap: [],
+    mdns: false,
+    role: "worker",
+    device: { kind: "compiled", device: "cpu", threads: 1 },
+    archive: false,
+    logger: silentLogger,
+    emit(event) {
+      events.push(event);
+      heard.dispatchEvent(new Event("said"));
+    },
+    ...options,
+  });
+  return {
+    ...peer,
+    directory: options.directory,
+    events,
+    async said(fits) {
+      for (;;) {
+        const found = events.find(fits);
+        if (found !== undefined) return found;
+        await once(heard, "said");
+      }
+    },
+  };
+}
+
+/** A module as far as forging for it needs. */
+export interface Target {
+  module: string;
+  tensors: TensorDescription[];
+  elements: number;
+}
+
+export interface Intruder extends StorePeer {
+  readonly id: string;
+  readonly key: PrivateKey;
+  /** Publishes on the run's topic, or on a module's. */
+  publish(data: Uint8Array, module?: string): Promise<void>;
+  /** Publishes a version or contribution as its own. */
+  announce(module: string, block: Block): Promise<void>;
+  heartbeat(changes: Partial<Heartbeat>): Uint8Array;
+  /** Writes tensors of a module to its disk, encoded as `bytes` says. */
+  pack(target: Pick<Target, "tensors">, codec: Codec, bytes: Uint8Array): Promise<CID>;
+  /** A signed contribution to a round, 0 when not said, of a path; `changes` forge it before it is signed. */
+  contribution(
+    target: Target,
+    forPath: number,
+    delta: Float32Array | CID,
+    changes?: Partial<Contribution>,
+  ): Promise<Block>;
+  /** Resolves when a peer has closed all connections with this one. */
+  shutOutBy(peer: Peer): Promise<void>;
+}
+
+/** Joins a run, and counts as one of its peers. The node is gone after the test. */
+export async function intrude(
+  t: Pick<TestContext, "after">,
+  folder: string,
+  peers: readonly HonestPeer[],
+): Promise<Intruder> {
+  const [{ run, manifest, topology, swarm }] = peers as [HonestPeer];
+  const node = await openNode(t, await mkdtemp(path.join(folder, "intruder-")), { listen: [LOOPBACK] });
+  const { network, libp2p, store } = node;
+  const { pubsub } = libp2p.services;
+  const topicOf = (module?: string): string => `/pathweave/${run}${module === undefined ? "" : `/${module}`}`;
+  for (const peer of peers) await network.dial(peer.network.addresses()[0]!);
+  const topics = [topicOf(), ...topology.modules.map(({ name }) => topicOf(name))];
+  await until(pubsub, "subscription-change", () =>
+    topics.every((topic) => peers.every((peer) => network.subscribers(topic).includes(peer.network.peerId))),
+  );
+  let sequence = 0;
+  const pack: Intruder["pack"] = ({ tensors }, codec, bytes) => writePack(store, { tensors, codec, bytes });
+  const intruder: Intruder = {
+    ...node,
+    id: network.peerId,
+    key: network.privateKey,
+    // Not through `network`, whose own caps would get in the way.
+    publish: async (data, module) => void (await pubsub.publish(topicOf(module), data)),
+    announce: async (module, { bytes }) =>
+      void (await pubsub.publish(topicOf(module), LineageRecord.encode({ run, block: bytes }).bytes)),
+    heartbeat: (changes) =>
+      Heartbeat.encode({
+        run,
+        sequence: ++sequence,
+        periodSeconds: 1,
+        role: "observer",
+        leaving: false,
+        leases: [],
+        heads: new Uint8Array(32),
+        tokensPerSecond: 0,
+        memoryBytes: 0,
+        bytesIn: 0,
+        bytesOut: 0,
+        device: "intruder",
+        ...changes,
+      }).bytes,
+    pack,
+    async contribution({ module, tensors }, forPath, delta, changes = {}) {
+      const { codec } = manifest.config.outer;
+      const { innerSteps } = manifest.config.training;
+      const cid =
+        delta instanceof Float32Array ? await pack({ tensors }, codec, encodeTensors(delta, codec)) : delta;
+      return Contribution.seal(
+        {
+          run,
+          module,
+          round: 0,
+          path: forPath,
+          replica: 0,
+          base: swarm.lineage(module).head().cid,
+          delta: cid,
+          tokens: innerSteps * tokensPerStep(manifest.config),
+          steps: innerSteps,
+          loss: 1,
+          ...changes,
+        },
+        network.privateKey,
+      );
+    },
+    async shutOutBy(peer) {
+      await until(
+        libp2p,
+        "peer:disconnect",
+        () => !network.connections().some((connection) => connection.peer === peer.network.peerId),
+      );
+    },
+  };
+  await intruder.publish(intruder.heartbeat({}));
+  for (const peer of peers) await peer.said((event) => event.type === "member" && event.peer === intruder.id);
+  return intruder;
+}
+
+/** A version over the head of a module as a forger would write it. */
+export function forgeVersion(peer: Peer, module: string, changes: Partial<Version>): Block {
+  const { cid, generation, tokens, parameters, momentum } = peer.swarm.lineage(module).head();
+  return Version.encode({
+    module,
+    generation: generation + 1,
+    parent: cid,
+    contributions: [],
+    parameters,
+    momentum,
+    tokens,
+    ...changes,
+  });
+}

@@ -1,0 +1,166 @@
+/**
+ * What a peer does to its disk in a small run: two rounds of one path through two modules, each announced, folded and
+ * announced again, old tensors let go of. `goOn` does what is not done yet, from whatever the disk holds; the same
+ * results come out however often it was interrupted. As a program, `node sequence.ts <dir>` says what it announced.
+ */
+import { writeSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
+import type { CID } from "multiformats/cid";
+import { silentLogger } from "../../../src/log.ts";
+import { loadIdentity } from "../../../src/net/identity.ts";
+import { runConfigSchema } from "../../../src/objects/config.ts";
+import { Contribution } from "../../../src/objects/contribution.ts";
+import { type Block, dagCborCid, kindOf, rawBlock } from "../../../src/objects/object.ts";
+import { Version } from "../../../src/objects/version.ts";
+import { Lineage } from "../../../src/outer/lineage.ts";
+import { createTopology } from "../../../src/run/topology.ts";
+import { writeInvite } from "../../../src/store/invite-file.ts";
+import { createLineageStore } from "../../../src/swarm/lineage-store.ts";
+import { createModuleStates } from "../../../src/swarm/module-states.ts";
+import { createPathStates } from "../../../src/swarm/path-states.ts";
+import { writeRound } from "../../../src/swarm/round.ts";
+import { type OpenStore, openStore } from "../../unit/store/disk.ts";
+
+export const ROUNDS = 2;
+export const MODULES = ["lower/0", "upper/0"];
+const ELEMENTS = 64;
+const RUN = rawBlock(Buffer.from("run")).cid;
+const SHARD = rawBlock(Buffer.from("tokens"));
+const tensors = () => [{ name: "w", shape: [ELEMENTS] }];
+const key = await generateKeyPairFromSeed("Ed25519", new Uint8Array(32).fill(3));
+const config = runConfigSchema.parse({
+  name: "crash",
+  grid: [1, 1],
+  levels: [
+    { name: "lower", parts: ["embedding", "blocks 0-1"], choose: 0 },
+    { name: "upper", parts: ["blocks 2-3", "head"], choose: 1 },
+  ],
+  model: { sequenceLength: 4 },
+  training: { batchSize: 2, innerSteps: 4, rounds: ROUNDS },
+  outer: { codec: "int8" },
+});
+
+export interface Sequence extends OpenStore {
+  lineages: ReadonlyMap<string, Lineage>;
+  /** Does what is left to do; says what it announces once it may. */
+  goOn(announce: (cid: CID) => void): Promise<void>;
+  /** The step of the optimizer state with which a round would start. */
+  stepBefore(round: number): Promise<number | undefined>;
+}
+
+/** Opens a directory as a starting peer does. */
+export async function openSequence(dir: string): Promise<Sequence> {
+  await loadIdentity(join(dir, "identity.key"));
+  const opened = await openStore(dir);
+  const { store, packs } = opened;
+  const parameters = await packs.write({
+    tensors: tensors(),
+    codec: "f32",
+    bytes: new Uint8Array(4 * ELEMENTS),
+  });
+  const genesis = MODULES.map((module) => {
+    const none = { parent: null, contributions: [], momentum: null, generation: 0, tokens: 0 };
+    return Version.encode({ module, parameters, ...none });
+  });
+  const lineages = new Map(
+    MODULES.map((module, index) => {
+      const { cid, bytes } = genesis[index]!;
+      const version = { ...Version.decode(bytes), cid };
+      return [
+        module,
+        new Lineage({ module, genesis: version, topology: createTopology(config), config, runId: RUN }),
+      ];
+    }),
+  );
+  const records = createLineageStore(store, lineages);
+  const paths = createPathStates({ store, packs, logger: silentLogger });
+  const states = createModuleStates({ packs, outer: config.outer, tensors, shardTokens: () => 1 });
+  const signal = new AbortController().signal;
+
+  async function ingest({ cid, bytes }: Block): Promise<void> {
+    if (kindOf(bytes) === Version.kind) {
+      const version = Version.decode(bytes);
+      lineages.get(version.module)!.addVersion({ ...version, cid });
+      return records.add(version.module, { cid, bytes });
+    }
+    const { value, signer } = await Contribution.open(bytes);
+    lineages.get(value.module)!.addContribution({ ...value, cid, signer });
+    return records.add(value.module, { cid, bytes });
+  }
+  for await (const bytes of records.restore()) await ingest({ cid: dagCborCid(bytes), bytes });
+
+  async function train(round: number): Promise<Block[]> {
+    const slot = { round, path: 0, replica: 0 };
+    const bases = MODULES.map((module) => lineages.get(module)!.head());
+    const previous = await paths.load(slot, 2 * ELEMENTS);
+    const values = (offset: number): Float32Array =>
+      Float32Array.from({ length: 2 * ELEMENTS }, (_, i) => Math.sin(round + offset + i));
+    const written = await writeRound(
+      { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors },
+      {
+        slot,
+        bases,
+        start: new Float32Array(2 * ELEMENTS),
+        end: values(0.1),
+        tokens: 32,
+        previous,
+        steps: 4,
+        loss: 1,
+        tokensPerSecond: 1,
+        moments: { step: 4 * (round + 1), firstMoment: values(0.2), secondMoment: values(0.3) },
+      },
+    );
+    await records.flush(async () => {
+      for (const block of written.contributions) await ingest(block);
+      return written.retain;
+    });
+    return written.contributions;
+  }
+
+  async function fold(module: string): Promise<Block> {
+    const lineage = lineages.get(module)!;
+    const { block, version } = await states.fold(lineage.head(), [], lineage.pending(), () => [], signal);
+    const roots = [version.parameters, version.momentum!];
+    const blocks = (await Promise.all(roots.map((cid) => packs.blocks(cid)))).flat();
+    await store.retain(`version:${module}:${version.generation}:${version.cid}`, blocks);
+    await ingest(block);
+    await records.flush();
+    return block;
+  }
+
+  return {
+    ...opened,
+    lineages,
+    stepBefore: async (round) =>
+      (await paths.load({ round, path: 0, replica: 0 }, 2 * ELEMENTS))?.moments.step,
+    async goOn(announce) {
+      await store.put([...genesis, SHARD]);
+      await store.retainTogether([
+        ["run", [...genesis.map(({ cid }) => cid), ...(await packs.blocks(parameters))]],
+        ["shard", [SHARD.cid]],
+      ]);
+      await writeInvite(dir, "invite");
+      for (let round = 0; round < ROUNDS; round++) {
+        if (!lineages.get(MODULES[0]!)!.completed(round, 0, 0))
+          for (const { cid } of await train(round)) announce(cid);
+        for (const module of MODULES)
+          if (lineages.get(module)!.head().generation === round) announce((await fold(module)).cid);
+      }
+      for (const owner of await store.owners())
+        if (/^(version|delta):[^:]*:0:/.test(owner)) await store.release(owner);
+      await store.sweep();
+    },
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const sequence = await openSequence(process.argv[2]!);
+  // With the number of the disk's points so far, which disk-hook.ts counts.
+  await sequence.goOn((cid) =>
+    writeSync(1, `announced ${cid.toString()} ${process.env["DISK_POINTS"] ?? 0}\n`),
+  );
+  await sequence.close();
+}

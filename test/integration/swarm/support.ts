@@ -1,0 +1,175 @@
+/** Whole swarms in this process: real networks, stores and outer updates; only the training is a stand-in. */
+import { EventEmitter, once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { CID } from "multiformats/cid";
+import { silentLogger } from "../../../src/log.ts";
+import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
+import { Manifest } from "../../../src/objects/manifest.ts";
+import { dagCborCid } from "../../../src/objects/object.ts";
+import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
+import { Version } from "../../../src/objects/version.ts";
+import { encodeTensors } from "../../../src/outer/codec.ts";
+import { type OpenNode, openDirectory } from "../../../src/peer.ts";
+import { createTopology } from "../../../src/run/topology.ts";
+import { Swarm } from "../../../src/swarm/swarm.ts";
+import type { PathTrainer, SwarmEvent } from "../../../src/swarm/types.ts";
+import { LOOPBACK } from "../net/support.ts";
+
+const TENSORS: TensorDescription[] = [{ name: "w", shape: [64] }];
+const ELEMENTS = 64;
+
+export function quickConfig(rounds: number): RunConfig {
+  return runConfigSchema.parse({
+    name: "quick",
+    grid: [2],
+    levels: [
+      { name: "lower", parts: ["embedding", "blocks 0-1"], choose: 0 },
+      { name: "upper", parts: ["blocks 2-3", "head"], choose: "shared" },
+    ],
+    training: { rounds, innerSteps: 2, batchSize: 1 },
+    outer: { maxStaleness: 32 },
+    swarm: {
+      heartbeatSeconds: 0.4,
+      leaseSeconds: 2,
+      settleSeconds: 0.1,
+      graceSeconds: 5,
+      antiEntropySeconds: 0.5,
+    },
+  });
+}
+
+/** Each step takes a hundredth off every weight. */
+const trainer: PathTrainer = {
+  device: "stand-in",
+  prepare: async () => {},
+  async train(slot, parameters, _moments, onStep, signal) {
+    const steps = 2;
+    for (let step = 1; step <= steps; step++) {
+      signal.throwIfAborted();
+      for (let i = 0; i < parameters.length; i++) parameters[i]! -= 0.01;
+      const numbers = { loss: 1, learningRate: 1, gradientNorm: 1, tokensPerSecond: 1, millisecondsLeft: 0 };
+      onStep({ ...slot, step, steps, ...numbers });
+    }
+    const moments = { step: steps, firstMoment: parameters, secondMoment: parameters };
+    return { steps, loss: 1, tokensPerSecond: 1, moments };
+  },
+  close: async () => {},
+};
+
+export interface Member extends OpenNode {
+  swarm: Swarm;
+  events: SwarmEvent[];
+  /** Emits `event` after every event of the swarm. */
+  changes: EventEmitter;
+  heads(): string;
+}
+
+export interface MemberInit {
+  name: string;
+  config: RunConfig;
+  bootstrap: string[];
+  searchMs: number;
+}
+
+/** A directory and the members that live in it, which end before it does. */
+export interface Arena {
+  directory: string;
+  members: Member[];
+}
+
+export async function createArena(t: TestContext): Promise<Arena> {
+  const arena: Arena = { directory: await mkdtemp(join(tmpdir(), "pathweave-swarm-")), members: [] };
+  t.after(async () => {
+    await Promise.all(arena.members.map((member) => member.swarm.stop().finally(() => member.stop())));
+    await rm(arena.directory, { recursive: true, force: true });
+  });
+  return arena;
+}
+
+/** A peer that trains. All that are started with one config are of one run. */
+export async function startMember({ directory, members }: Arena, init: MemberInit): Promise<Member> {
+  const { config, bootstrap, searchMs } = init;
+  const node = await openDirectory(
+    join(directory, init.name),
+    { listen: [LOOPBACK], announce: [], bootstrap, mdns: false },
+    silentLogger,
+  );
+  const { network, store, packs } = node;
+  const topology = createTopology(config);
+  const parameters = await packs.write({
+    tensors: TENSORS,
+    codec: "f32",
+    bytes: encodeTensors(new Float32Array(ELEMENTS).fill(1), "f32"),
+  });
+  const genesis: Record<string, CID> = {};
+  for (const { name: module } of topology.modules) {
+    const block = Version.encode({
+      module,
+      generation: 0,
+      parent: null,
+      contributions: [],
+      parameters,
+      momentum: null,
+      tokens: 0,
+    });
+    await store.put([block]);
+    genesis[module] = block.cid;
+  }
+  const nothing = dagCborCid(Uint8Array.of(0xa0));
+  const shard = { shard: nothing, documents: 1, tokens: 1000 };
+  const shards = Array.from({ length: topology.paths }, () => shard);
+  const manifest = {
+    config,
+    genesis,
+    tokenizer: nothing,
+    router: nothing,
+    shards,
+    holdouts: shards,
+    validation: shard,
+  };
+  const events: SwarmEvent[] = [];
+  const changes = new EventEmitter();
+  const swarm = new Swarm({
+    network,
+    store,
+    packs,
+    run: Manifest.encode(manifest).cid,
+    manifest,
+    topology,
+    tensors: () => TENSORS,
+    sources: () => [],
+    keep: async () => {},
+    trainer,
+    archive: true,
+    memoryBytes: 0,
+    searchMs,
+    logger: silentLogger,
+    emit(event) {
+      events.push(event);
+      changes.emit("event");
+    },
+  });
+  const heads = (): string =>
+    swarm
+      .heads()
+      .map(({ cid }) => cid)
+      .join();
+  const member: Member = { ...node, swarm, events, changes, heads };
+  members.push(member);
+  await swarm.start();
+  return member;
+}
+
+/** Resolves when the condition holds for the members; it is looked at now and after every event of any of them. */
+export async function eventually(members: Member[], condition: () => boolean): Promise<void> {
+  while (!condition()) {
+    const stop = new AbortController();
+    const next = members.map(({ changes }) => once(changes, "event", { signal: stop.signal }));
+    await Promise.race(next);
+    stop.abort();
+    await Promise.allSettled(next);
+  }
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createTakeovers, summarise, type LeaseEvent } from "../../../src/audit/takeovers.ts";
+
+const LEASE = 1000;
+const lease = (state: LeaseEvent["state"], path = 0): LeaseEvent => ({ state, round: 2, path, replica: 0 });
+
+/** `ann` holds path 0 since 0 and is struck at 5000; `bob` is idle. */
+function struck(): ReturnType<typeof createTakeovers> {
+  const takeovers = createTakeovers(LEASE);
+  for (const peer of ["ann", "bob"]) takeovers.back(0, peer);
+  takeovers.lease(0, "ann", lease("claimed"));
+  takeovers.lease(0, "ann", lease("started"));
+  takeovers.struck(5000, "ann");
+  return takeovers;
+}
+
+describe("takeovers", () => {
+  it("are measured from the fault to the next claim of another peer, once", () => {
+    const takeovers = struck();
+    takeovers.lease(6700, "bob", lease("claimed"));
+    takeovers.lease(6900, "bob", lease("started"));
+    assert.deepEqual(takeovers.times(), [1700]);
+  });
+
+  it("may come before the expiry", () => {
+    const takeovers = struck();
+    takeovers.lease(5400, "bob", lease("claimed"));
+    assert.deepEqual(takeovers.times(), [400]);
+  });
+
+  it("leave out the time in which nobody could take over", () => {
+    const takeovers = struck();
+    takeovers.lease(5500, "bob", lease("claimed", 1));
+    // 500 ms after the expiry bob is done, and takes 300 ms.
+    takeovers.lease(6500, "bob", lease("completed", 1));
+    takeovers.lease(6800, "bob", lease("claimed"));
+    assert.deepEqual(takeovers.times(), [1300]);
+  });
+
+  it("do not count peers that are down as able", () => {
+    const takeovers = struck();
+    takeovers.struck(5100, "bob");
+    takeovers.back(9000, "bob");
+    takeovers.lease(9200, "bob", lease("claimed"));
+    assert.deepEqual(takeovers.times(), [1200]);
+  });
+
+  it("are not needed when the holder is back, or done, before anybody claims", () => {
+    for (const rescue of [
+      (takeovers: ReturnType<typeof struck>) => takeovers.back(5600, "ann"),
+      (takeovers: ReturnType<typeof struck>) => takeovers.lease(5600, "ann", lease("completed")),
+    ]) {
+      const takeovers = struck();
+      rescue(takeovers);
+      takeovers.lease(6700, "bob", lease("claimed"));
+      assert.deepEqual(takeovers.times(), []);
+    }
+  });
+
+  it("are not what a peer behind the same cut, or on another slot, does", () => {
+    const takeovers = struck();
+    takeovers.struck(5000, "eve");
+    takeovers.lease(5100, "eve", lease("claimed"));
+    takeovers.lease(5200, "bob", lease("claimed", 3));
+    assert.deepEqual(takeovers.times(), []);
+  });
+
+  it("have a median and a maximum", () => {
+    assert.equal(summarise([]), null);
+    assert.deepEqual(summarise([9, 1, 5]), { median: 5, max: 9 });
+  });
+});
