@@ -55,7 +55,8 @@ export const PRODUCTION: Rules = {
     };
   },
   publish(replica) {
-    const { order, parameters } = average(replica.head(), replica.pending());
+    // A fold takes contributions in any order.
+    const { order, parameters } = average(replica.head(), replica.pending().toReversed());
     return fold(replica.head(), [...order], { contributions: order.map(({ cid }) => cid), parameters });
   },
 };

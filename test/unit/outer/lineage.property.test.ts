@@ -288,6 +288,85 @@ describe("anti-entropy properties", () => {
     );
   });
 
+  /** Rounds of one side of a partition: the steps of each path's contribution, 0 for none. */
+  const side = fc.array(fc.tuple(fc.nat(4), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 4 });
+
+  it("a healed partition of several generations has one head, and the losing side's work is folded late, once", () => {
+    const seen = { late: 0, stale: 0 };
+    fc.assert(
+      fc.property(
+        fc.nat(2),
+        side,
+        side,
+        fc.constantFrom(2, 9),
+        fc.infiniteStream(fc.integer({ min: 0, max: 2 })),
+        fc.infiniteStream(fc.nat()),
+        (together, ann, bob, maxStaleness, copies, order) => {
+          const lineages = { ann: createLineage({ maxStaleness }), bob: createLineage({ maxStaleness }) };
+          const both = Object.values(lineages);
+          const train = (who: "ann" | "bob", steps: number[], hearers: Lineage[]): Message[] => {
+            const head = lineages[who].head();
+            const contributions = steps.flatMap((count, path) =>
+              count === 0
+                ? []
+                : [contribute(head.cid, { round: head.generation, path, signer: who, steps: count })],
+            );
+            const messages: Message[] = [
+              ...contributions.map((contribution) => ({ type: "contribution" as const, contribution })),
+              { type: "version", version: fold(head, contributions) },
+            ];
+            for (const message of messages) for (const hearer of hearers) deliver(hearer, message);
+            return messages;
+          };
+          for (let round = 0; round < together; round++) train("ann", [1, 1], both);
+          const said = {
+            ann: ann.flatMap((steps) => train("ann", steps, [lineages.ann])),
+            bob: bob.flatMap((steps) => train("bob", steps, [lineages.bob])),
+          };
+          // Once healed, some messages of each side come late, in any order, once or twice or never.
+          for (const [hearer, messages] of [
+            [lineages.ann, said.bob],
+            [lineages.bob, said.ann],
+          ] as const) {
+            const shuffled = messages
+              .flatMap((message) => Array.from({ length: copies.next().value! }, () => message))
+              .map((message) => ({ message, at: order.next().value! }))
+              .toSorted((a, b) => a.at - b.at);
+            for (const { message } of shuffled) deliver(hearer, message);
+          }
+          const best = both.map((lineage) => lineage.head()).toSorted(compareHeads)[0]!;
+          catchUp(lineages.ann, lineages.bob);
+          catchUp(lineages.bob, lineages.ann);
+          for (const lineage of both) assert.equal(lineage.head().cid.toString(), best.cid.toString());
+          assert.deepEqual(labels(lineages.ann.pending()), labels(lineages.bob.pending()));
+          const late = lineages.ann.pending();
+          const healed = late.length === 0 ? best : fold(best, late);
+          if (late.length > 0) for (const lineage of both) lineage.addVersion(healed);
+          for (const lineage of both) {
+            assert.equal(lineage.head().cid.toString(), healed.cid.toString());
+            assert.equal(walk(lineage, healed).at(-1), GENESIS);
+            const folded = lineage.ancestry().flatMap((version) => version.contributions.map(String));
+            const rejected = labels(lineage.rejected());
+            assert.deepEqual(
+              [...folded, ...rejected].toSorted(),
+              labels(lineage.contributions()).toSorted(),
+              "each is folded once or rejected",
+            );
+            for (const { reason } of lineage.rejected()) assert.match(reason, /over 2 generations older/);
+            if (rejected.length > 0) seen.stale++;
+          }
+          // Each side knows its own work, so between them nothing is forgotten.
+          const known = new Set(both.flatMap((lineage) => labels(lineage.contributions())));
+          for (const message of [...said.ann, ...said.bob])
+            if (message.type === "contribution") assert.ok(known.has(message.contribution.cid.toString()));
+          if (late.length > 0) seen.late++;
+        },
+      ),
+      { numRuns: 300 },
+    );
+    assert.ok(seen.late > 100 && seen.stale > 10, JSON.stringify(seen));
+  });
+
   it("a joiner gets the head, its history and all pending work", () => {
     fc.assert(
       fc.property(stepsArbitrary, fc.constantFrom(1, 3, 4096), (steps, limit) => {
