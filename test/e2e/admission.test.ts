@@ -74,7 +74,6 @@ test("members join a private run with a list; who has the key but is off the lis
   const owner = await pathweave("id", "--data", at("owner"));
   const worker = await pathweave("id", "--data", at("worker"));
   const observer = await pathweave("id", "--data", at("owner"), "--observer");
-  assert.equal(await pathweave("id", "--data", at("owner")), owner);
   await assert.rejects(
     createTinyRun(directory, at("owner"), { admission: { peers: [worker] } }),
     new RegExp(`does not admit the peer in .*owner itself\\. Add ${owner} to admission\\.peers`),
@@ -100,11 +99,10 @@ test("members join a private run with a list; who has the key but is off the lis
   await again.until(joined(owner));
 
   const stranger = join("stranger", "--invite-file", at("invite"));
-  const id = await pathweave("id", "--data", at("stranger"));
   const [code] = await stranger.exited;
   assert.equal(code, 1);
   assert.match(stranger.lines.at(-1)!, /^pathweave: No bootstrap is reachable: .*a run with a list of peers/);
-  const refusals = first.lines.filter((line) => line.includes("refused") && line.includes(id));
+  const refusals = first.lines.filter((line) => line.includes("refused"));
   assert.equal(refusals.length, 1, refusals.join("\n"));
   assert.match(refusals[0]!, /it is not on the list of peers that the run admits$/);
 

@@ -97,10 +97,10 @@ test(
     const boot = await startPeer(t);
     const member = await startMember(t, [idOf(boot)]);
     const friend = await startPeer(t, { admission: new Admission([idOf(boot)]) });
-    for (const peer of [member, friend]) peer.network.restrict([idOf(member), idOf(friend)]);
     await friend.network.dial(addressOf(member));
     await boot.network.dial(addressOf(member));
     await until(member.libp2p, "peer:connect", () => isConnected(member, idOf(boot)));
+    for (const peer of [member, friend]) peer.network.restrict([idOf(member), idOf(friend)]);
 
     const topic = "/pathweave/test";
     const heard = new Map<string, string[]>();
@@ -115,9 +115,12 @@ test(
         },
       });
     }
-    await until(friend.libp2p.services.pubsub, "subscription-change", () =>
-      friend.network.subscribers(topic).includes(idOf(member)),
-    );
+    const knows = (one: TestPeer, other: TestPeer): Promise<void> =>
+      until(one.libp2p.services.pubsub, "subscription-change", () =>
+        one.network.subscribers(topic).includes(idOf(other)),
+      );
+    // All could tell each other everything, were it not for the list.
+    await Promise.all([knows(boot, member), knows(friend, member)]);
     await boot.network.publish(topic, Buffer.from("from the stranger"));
     const hears = (name: string, message: string) =>
       until(arrived, "message", () => heard.get(name)!.includes(message));
