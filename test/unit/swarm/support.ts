@@ -103,6 +103,8 @@ export class Simulation {
   /** Whose outer gradients nobody can fetch, and whose are of the wrong content: their records spread all the same. */
   readonly withheld = new Set<string>();
   readonly poisoned = new Set<string>();
+  /** Whose own outer gradients are lost as soon as they are on its disk. */
+  readonly damaged = new Set<string>();
 
   constructor(options: SimulationOptions) {
     this.#options = { roundMs: [3000, 6000], latencyMs: [5, 60], ...options };
@@ -270,7 +272,8 @@ export class Simulation {
     const lineage = node.lineages.get(contribution.module)!;
     lineage.addContribution(contribution);
     node.coordinator.contributed(contribution);
-    if (contribution.signer === node.name || !this.withheld.has(contribution.signer))
+    const own = contribution.signer === node.name;
+    if (own ? !this.damaged.has(node.name) : !this.withheld.has(contribution.signer))
       node.coordinator.available(contribution.cid);
     if (contribution.signer !== node.name && this.poisoned.has(contribution.signer))
       lineage.refuse(contribution.cid, "its tensors are not of the expected shapes");
