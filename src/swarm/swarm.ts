@@ -568,6 +568,8 @@ export class Swarm {
       this.#rejectLost(module, round.slot);
       await this.#announce(module, bytes);
     }
+    // The optimizer state of the round before is as large as the network several times over.
+    this.#run("sweeping", () => this.#init.store.sweep());
   }
 
   /** Of two contributions of this peer to a slot only one can be folded; that must not be one that its disk has lost. */
