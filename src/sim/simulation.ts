@@ -69,6 +69,8 @@ export class Simulation {
   /** Whose outer gradients nobody can fetch, and whose are of the wrong content: their records spread all the same. */
   readonly withheld = new Set<string>();
   readonly poisoned = new Set<string>();
+  /** Whose own outer gradients are lost as soon as they are on its disk. */
+  readonly damaged = new Set<string>();
   /** Time that peers have been alive, summed, ms; and computing time that brought no contribution. */
   aliveMs = 0;
   wastedMs = 0;
@@ -371,7 +373,7 @@ export class Simulation {
         cid: dagCborCid(Buffer.from(identity)),
         signer: peer.name,
       };
-      this.#hold(peer, contribution.cid);
+      if (!this.damaged.has(peer.name)) this.#hold(peer, contribution.cid);
       this.#publish(peer, CONTRIBUTION_BYTES, (site) => site.contribution(contribution));
     }
     peer.coordinator.released();

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import * as dagCbor from "@ipld/dag-cbor";
 import type { LevelDatastore } from "datastore-level";
 import type { CID } from "multiformats/cid";
@@ -114,7 +115,7 @@ export async function openRetention(
   /** One change at a time, so that disk and memory agree. */
   function inTurn<T>(task: () => Promise<T>): Promise<T> {
     const result = turn.then(task).catch((error: unknown) => {
-      throw storageError(error, database.location);
+      throw storageError(error, dirname(counter));
     });
     turn = result.catch(() => {});
     return result;

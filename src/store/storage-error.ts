@@ -1,5 +1,9 @@
 import { messageOf, StorageError } from "../errors.ts";
 
+const DAMAGED =
+  "its database is damaged; delete the folder data in it and start again, and what it held is read back from the blocks beside it";
+const UNREADABLE = "the disk cannot be read or written there; check it, or choose another directory";
+
 const REASONS: [code: string, reason: string][] = [
   ["ENOSPC", "the disk is full; free some space and start again"],
   // LevelDB passes the system's words on, without a code.
@@ -11,14 +15,13 @@ const REASONS: [code: string, reason: string][] = [
   ["EACCES", "this user may not write there; choose another directory or change its permissions"],
   ["EPERM", "this user may not write there; choose another directory or change its permissions"],
   ["ENOTDIR", "a part of that path is a file; choose another directory"],
-  ["EIO", "the disk cannot be read or written there; check it and its cables, or choose another directory"],
+  ["EIO", UNREADABLE],
+  ["Input/output error", UNREADABLE],
   ["EMFILE", "too many files are open; raise the limit (ulimit -n)"],
-  // As LevelDB says it; a part of it that is gone, it calls the same.
-  [
-    "Corruption",
-    "its database is damaged; delete the folder data in it and start again, and what it held is read back from the blocks beside it",
-  ],
+  ["Corruption", DAMAGED],
   ["LEVEL_LOCKED", "another process uses it; stop that one or choose another directory"],
+  // Last, since LevelDB says it of all that the system refuses: here, a part of it is gone.
+  ["LEVEL_IO_ERROR", DAMAGED],
 ];
 
 /** Whether an error of the file system has this code. */

@@ -26,7 +26,7 @@ import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
 import { createDiscipline, type Discipline } from "./discipline.ts";
 import type { EvidenceLog } from "./evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./discovery.ts";
-import type { Slot } from "./leases.ts";
+import { type Slot, slotKey } from "./leases.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
@@ -442,11 +442,6 @@ export class Swarm {
     const lineage = this.lineage(module);
     for (const contribution of lineage.pending()) {
       if (this.coordinator.isAvailable(contribution.cid)) continue;
-      if (contribution.signer === this.#init.network.peerId && this.coordinator.isLost(contribution.cid)) {
-        // So that the slot is trained again, by this peer, too, whose second contribution would be one too many.
-        this.#reject(contribution, "its outer gradient was damaged on the only disk that had it");
-        continue;
-      }
       if (!this.#holdings.wantsDelta(contribution, now)) continue;
       this.#run(`outer gradient of ${module} from ${contribution.signer}`, async () => {
         try {
@@ -572,9 +567,25 @@ export class Swarm {
       return retain;
     });
     for (const [index, { cid, bytes }] of contributions.entries()) {
+      const { module } = round.bases[index]!;
       this.coordinator.available(cid);
-      await this.#announce(round.bases[index]!.module, bytes);
+      this.#rejectLost(module, round.slot);
+      await this.#announce(module, bytes);
     }
+    // The optimizer state of the round before is as large as the network several times over.
+    this.#run("sweeping", () => this.#init.store.sweep());
+  }
+
+  /** Of two contributions of this peer to a slot only one can be folded; that must not be one that its disk has lost. */
+  #rejectLost(module: string, slot: Slot): void {
+    for (const contribution of this.lineage(module).pending())
+      if (
+        contribution.signer === this.#init.network.peerId &&
+        slotKey(contribution) === slotKey(slot) &&
+        this.coordinator.isLost(contribution.cid) &&
+        !this.coordinator.isAvailable(contribution.cid)
+      )
+        this.#reject(contribution, "its outer gradient was damaged on the only disk that had it");
   }
 
   async #fold(module: string, parent: KnownVersion, contributions: KnownContribution[]): Promise<void> {

@@ -377,3 +377,31 @@ test("a run is not done while something is missing that others refer to, unless 
   simulation.settle(2000);
   assert.ok(coordinator.done(), "what does not exist holds nobody up for ever");
 });
+
+test("an outer gradient that its own peer's disk lost, before anybody had it, is given up and trained again", () => {
+  fc.assert(
+    fc.property(seeds, (seed) => {
+      const simulation = new Simulation({ peers: 1, seed, config: config({ grid: [1], rounds: 2 }) });
+      simulation.damaged.add("peer-0");
+      const done = simulation.run(HOUR, () => {
+        if (simulation.events.some(({ type }) => type === "complete")) simulation.damaged.clear();
+      });
+      assert.ok(done, "the run completes");
+      const starts = simulation.events.filter(({ type }) => type === "start");
+      assert.equal(starts.length, 3, "one of two rounds was trained twice");
+      assertContract(simulation, 2);
+    }),
+    { numRuns: 5 },
+  );
+});
+
+test("a peer that comes back within its lease's time lets go of it with its first heartbeat", () => {
+  const simulation = new Simulation({ peers: 1, seed: 1, config: config() });
+  const { coordinator } = simulation.peers[0]!;
+  const slot = { round: 0, path: 1, replica: 0 };
+  const leases = [{ ...slot, progress: 0.6 }];
+  coordinator.heard("peer-1", heartbeat({ sequence: 1, leases }), 0);
+  assert.equal(coordinator.leases.on(slot, 1000).length, 1);
+  coordinator.heard("peer-1", heartbeat({ sequence: 2 }), 1000);
+  assert.equal(coordinator.leases.on(slot, 1001).length, 0);
+});
