@@ -48,6 +48,9 @@ import { openRetention } from "../../src/store/retention.ts";
 import { storageError } from "../../src/store/storage-error.ts";
 import { readPack } from "../../src/store/pack.ts";
 import type { Store } from "../../src/store/types.ts";
+import { Announcers } from "../../src/objects/announcers.ts";
+import { PathStateObject } from "../../src/objects/path-state.ts";
+import { readEventLog } from "../../src/audit/events.ts";
 import { createAntiEntropy } from "../../src/swarm/anti-entropy.ts";
 import { HeadRecord, headKey, headRecords } from "../../src/swarm/head-record.ts";
 import { Answer, Ask, Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
@@ -386,6 +389,15 @@ async function readCorpus(name: string, bytes: Uint8Array): Promise<number> {
   }
   return records;
 }
+/** The log that a struck demo writes, as the auditor reads it. */
+async function readAudited(bytes: Uint8Array): Promise<number> {
+  let events = 0;
+  for await (const event of readEventLog(fileOf("events.ndjson", bytes))) events += event.at > 0 ? 1 : 0;
+  return events;
+}
+const EVENT_LOG = `${JSON.stringify({ at: 1, peer: "peer-1", event: { type: "started", peer: "12D3" } })}
+${JSON.stringify({ at: 2, fault: { kind: "kill", peers: ["peer-2"] } })}
+`;
 const LINES = bytesOf(`{"text": "one"}\n"two"\n\n{"content": "three"}\n`);
 await loadIdentity(join(folder, "golden.key"));
 const IDENTITY = readFileSync(join(folder, "golden.key"));
@@ -540,7 +552,17 @@ export const TARGETS: readonly Target[] = [
     weight: 5,
     decode: (bytes) => readEvent(textOf(bytes)),
   },
+  {
+    name: "audited events",
+    corpus: [bytesOf(EVENT_LOG)],
+    mutate: mutateText,
+    throws: [InvalidObjectError],
+    weight: 0.2,
+    decode: readAudited,
+  },
   // Files of a peer.
+  objectTarget(PathStateObject),
+  objectTarget(Announcers),
   objectTarget(Remembered, [
     Remembered.encode({ peers: [{ peer: "12D3", addresses: ["/ip4/1.2.3.4/tcp/1"] }] }).bytes,
   ]),
