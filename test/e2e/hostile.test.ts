@@ -62,7 +62,10 @@ before(async () => {
     // So that all that is fetched from now on is fetched because of an intruder.
     for (const { name } of peer.topology.modules)
       await peer.swarm.parameters(name, "head", AbortSignal.timeout(30_000));
-    for (const shard of peer.manifest.shards) await peer.shard(shard);
+    const { shards, holdouts, validation } = peer.manifest;
+    for (const shard of [...shards, ...holdouts, validation]) await peer.shard(shard);
+    await peer.tokenizer();
+    await peer.router();
   }
   const [{ swarm, store, topology }] = peers as [HonestPeer];
   for (const { name } of topology.modules) {
