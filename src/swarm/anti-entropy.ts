@@ -40,9 +40,13 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
   const { network, run, lineages, blockOf, ingest, offended, log } = init;
   const asking = new Map<string, Promise<void>>();
 
-  async function answer(request: Uint8Array): Promise<Uint8Array> {
+  function readAsk(request: Uint8Array): Ask {
     const ask = Ask.decode(request);
     if (!ask.run.equals(run)) throw new InvalidObjectError("That is another run.");
+    return ask;
+  }
+
+  async function answer(ask: Ask): Promise<Uint8Array> {
     const records: Uint8Array[] = [];
     let size = 0;
     let more = false;
@@ -62,10 +66,10 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     return Answer.encode({ records, more }).bytes;
   }
 
-  /** Runs a step of an exchange; what is wrong with the other side's bytes is told, then thrown on. */
-  async function noting<T>(peer: string, step: () => Promise<T>): Promise<T> {
+  /** What a peer's bytes say. When that is nothing of use it is told, then thrown. */
+  function understand<T>(peer: string, read: () => T): T {
     try {
-      return await step();
+      return read();
     } catch (error) {
       if (error instanceof InvalidObjectError) offended?.(peer, messageOf(error));
       throw error;
@@ -82,7 +86,7 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
       previous = request;
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
       const response = await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline);
-      const { records, more } = await noting(peer, async () => Answer.decode(response));
+      const { records, more } = understand(peer, () => Answer.decode(response));
       for (const block of records) {
         try {
           await ingest(block, peer);
@@ -97,7 +101,9 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
 
   return {
     start: () =>
-      network.handle(ANTI_ENTROPY_PROTOCOL, (from, request) => noting(from, () => answer(request))),
+      network.handle(ANTI_ENTROPY_PROTOCOL, async (from, request) =>
+        answer(understand(from, () => readAsk(request))),
+      ),
     ask(peer, signal) {
       const running = asking.get(peer);
       if (running !== undefined) return running;

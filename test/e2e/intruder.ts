@@ -79,6 +79,8 @@ export interface Intruder extends StorePeer {
   /** Publishes a version or contribution as its own. */
   announce(module: string, block: Block): Promise<void>;
   heartbeat(changes: Partial<Heartbeat>): Uint8Array;
+  /** Sends heartbeats until the test ends. */
+  keepAlive(): void;
   /** Writes tensors of a module to its disk, encoded as `bytes` says. */
   pack(target: Pick<Target, "tensors">, codec: Codec, bytes: Uint8Array): Promise<CID>;
   /** A signed contribution to a round, 0 when not said, of a path; `changes` forge it before it is signed. */
@@ -134,6 +136,10 @@ export async function intrude(
         device: "intruder",
         ...changes,
       }).bytes,
+    keepAlive() {
+      const beat = setInterval(() => intruder.publish(intruder.heartbeat({})).catch(() => {}), 200);
+      t.after(() => clearInterval(beat));
+    },
     pack,
     async contribution({ module, tensors }, forPath, delta, changes = {}) {
       const { codec } = manifest.config.outer;
@@ -165,7 +171,13 @@ export async function intrude(
       );
     },
   };
-  await intruder.publish(intruder.heartbeat({}));
+  // A peer may hear of it through others before the stream to it is open; what is malformed goes no such way.
+  for (let direct = false; !direct;) {
+    const { recipients } = await pubsub.publish(topicOf(), intruder.heartbeat({}));
+    const reached = recipients.map(String);
+    direct = peers.every((peer) => reached.includes(peer.network.peerId));
+    if (!direct) await once(pubsub, "gossipsub:heartbeat");
+  }
   for (const peer of peers) await peer.said((event) => event.type === "member" && event.peer === intruder.id);
   return intruder;
 }

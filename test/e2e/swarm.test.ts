@@ -57,6 +57,10 @@ function contributed(round: number, ofPath: number): Promise<string> {
 }
 
 test("a peer killed in mid-round loses nothing: others take its path over, and it joins again from its disk", async () => {
+  const offences: string[] = [];
+  swarm.onEvent((_, event) => {
+    if (event.type === "offence") offences.push(`${event.offence}: ${event.reason}`);
+  });
   const { victim, path: lost, round } = await inMidRound();
   const takenOver = contributed(round, lost);
   await victim.kill();
@@ -66,6 +70,8 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
   const again = swarm.start(victim.name);
   await swarm.complete(signal);
   assert.ok(again.running && again.done, "the killed peer took part again");
+
+  assert.deepEqual(offences, [], "honest peers find no fault with each other");
 
   const { heads } = swarm.peers[0]!;
   assert.ok(heads.size > 0);

@@ -258,3 +258,26 @@ test("a peer that cannot be asked, or a stop, ends the exchange with the reason;
   );
   await a.antiEntropy.ask("b", never);
 });
+
+test("bytes that do not decode, or are about another run, are held against who sent them", async () => {
+  const wire = new Wire();
+  const offences: string[] = [];
+  const antiEntropy = createAntiEntropy({
+    network: wire.network("self"),
+    run: RUN_ID,
+    lineages: new Map([[MODULE, new Lineage(createInit())]]),
+    blockOf: async () => undefined,
+    ingest: async () => false,
+    offended: (peer, reason) => offences.push(`${peer}: ${reason}`),
+    log: createLogger("error", () => {}),
+  });
+  await antiEntropy.start();
+  const ask = (bytes: Uint8Array) => wire.network("eve").request("self", "", bytes);
+  await assert.rejects(ask(Uint8Array.of(1, 2)), InvalidObjectError);
+  await assert.rejects(ask(Ask.encode({ run: cidOf("another run"), modules: {} }).bytes), InvalidObjectError);
+  Answer.decode(await ask(Ask.encode({ run: RUN_ID, modules: {} }).bytes));
+  wire.handlers.set("eve", async () => Uint8Array.of(3));
+  await assert.rejects(antiEntropy.ask("eve", AbortSignal.timeout(1000)), InvalidObjectError);
+  assert.equal(offences.length, 3);
+  assert.ok(offences.every((offence) => offence.startsWith("eve: ")));
+});
