@@ -141,8 +141,8 @@ async function simulate(flags: SimFlags, signal: AbortSignal, show: (text: strin
   addChurn(simulation, flags.churn, untilMs);
   addFaults(simulation, flags.faults, untilMs);
   const began = performance.now();
-  while (simulation.now < untilMs) {
-    signal.throwIfAborted();
+  // An interrupt ends it early, with a report of what was simulated.
+  while (simulation.now < untilMs && !signal.aborted) {
     simulation.settle(Math.min(SLICE_MS, untilMs - simulation.now));
     const left = ((performance.now() - began) / simulation.now) * (untilMs - simulation.now);
     const bar = formatBar(simulation.now, untilMs);
@@ -151,7 +151,7 @@ async function simulate(flags: SimFlags, signal: AbortSignal, show: (text: strin
     );
     await setImmediate();
   }
-  return reportOf(simulation, seed, hours);
+  return reportOf(simulation, seed, simulation.now / HOUR_MS);
 }
 
 function lines(report: Report): string[] {

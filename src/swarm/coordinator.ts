@@ -324,12 +324,16 @@ export class Coordinator {
   *#decideFolds(now: number): Generator<Decision> {
     if (this.#init.role !== "worker") return;
     // Who has no outer gradient at all has nothing to fold.
+    const owned = this.owned(now);
     for (const { name: module } of this.#available.size === 0 ? [] : this.#init.topology.modules) {
+      // A stand-in acts when it has enough for the quorum; most have no more than their own.
+      const least = owned.includes(module) ? 1 : this.#quorum(module);
+      if (this.#available.size < least) continue;
       const lineage = this.lineage(module);
       const head = lineage.head();
       const known = lineage.pending();
       const pending = known.filter((contribution) => this.isAvailable(contribution.cid));
-      if (pending.length === 0 || this.#folding.has(module)) continue;
+      if (pending.length < least || this.#folding.has(module)) continue;
       const first = this.#since(this.#firstPending, module, head.cid, now);
       const here = new Set(pending.map(slotKey));
       const absent = new Set(
@@ -344,6 +348,13 @@ export class Coordinator {
       this.#folding.add(module);
       yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
     }
+  }
+
+  /** Contributions with which a module's generation may close after the grace time; 1 after the last round. */
+  #quorum(module: string): number {
+    const { topology, config } = this.#init;
+    if (this.lineage(module).head().generation >= config.training.rounds) return 1;
+    return Math.ceil(config.outer.quorum * topology.pathsOfModule(module).length * topology.replicas);
   }
 
   /**
