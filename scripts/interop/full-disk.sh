@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$(mktemp -d)
 disk="$work/disk"
 mkdir "$disk"
-mount -t tmpfs -o size=12m tmpfs "$disk"
+mount -t tmpfs -o size=32m tmpfs "$disk"
 cleanup() {
   [ -z "${peer:-}" ] || kill -9 "$peer" 2>/dev/null || true
   umount "$disk"

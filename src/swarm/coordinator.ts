@@ -19,6 +19,8 @@ import { describeWait, type Expected, type MissingWork, type Wait } from "./wait
 const MAX_CONTRIBUTIONS = 8192;
 /** Heartbeats that a peer listens to before its first claim. */
 const LISTEN_HEARTBEATS = 3;
+/** Lease times after which a peer tries again what failed. */
+const FAILED_LEASES = 2;
 /** Grace times after which an outer gradient that is not here, and whose signer is gone, is given up. */
 const LOST_GRACES = 2;
 /** The same when its signer still talks: it may have a slow link, or withhold it so that nobody trains the slot. */
@@ -79,6 +81,8 @@ export class Coordinator {
   readonly #lost = new Set<string>();
   /** Since when an outer gradient that this peer should fold is not here. */
   #absent = new Map<string, number>();
+  /** Until when this peer leaves the slots of a path and replica to others. */
+  readonly #failed = new Map<string, number>();
   /** What does not count for this peer although it is known. */
   #discount: Discount | undefined;
   /** When this peer last decided. */
@@ -142,6 +146,12 @@ export class Coordinator {
   /** The slot is done, failed or given up: this peer is idle again. */
   released(): void {
     this.#own = undefined;
+  }
+
+  /** This peer cannot do the slot: it leaves it to others for a while. */
+  failed(slot: Slot, now: number): void {
+    const pause = FAILED_LEASES * this.#init.config.swarm.leaseSeconds * 1000;
+    this.#failed.set(`${slot.path}/${slot.replica}`, now + pause);
   }
 
   /** A contribution became known, if only parked. */
@@ -284,7 +294,9 @@ export class Coordinator {
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
     // Who has just come hears the others out first; else all who start together claim the same slot.
     if (now < this.listensUntil) return undefined;
-    const offers = this.#view.offers(this.#init.self, now, this.#discount);
+    const failed = ({ slot }: Offer): boolean =>
+      now < (this.#failed.get(`${slot.path}/${slot.replica}`) ?? Number.NEGATIVE_INFINITY);
+    const offers = this.#view.offers(this.#init.self, now, this.#discount).filter((offer) => !failed(offer));
     if (offers.length === 0) return undefined;
     // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
     const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);

@@ -16,6 +16,8 @@ import type { Packs, SwarmEvent } from "./types.ts";
 /** Longest time to get the tensors of one version or contribution. */
 const FETCH_MS = 120_000;
 /** After a failed try, how long until the next. */
+/** A sweep spares what was written since the one before, which must be longer ago than any fetch began. */
+const SWEEP_PAUSE_MS = 2 * FETCH_MS;
 const BACKOFF_MS = 3_000;
 /** With `verify: sample`, a peer folds one in so many versions again. */
 const SAMPLE = 4n;
@@ -52,6 +54,7 @@ export class Holdings {
   readonly #versions = new Map<string, Promise<void>>();
   /** Fetches of outer gradients that are under way. */
   readonly #deltas = new Set<string>();
+  #swept = Number.NEGATIVE_INFINITY;
   /** When to try again what failed, by CID. */
   readonly #retry = new Map<string, number>();
 
@@ -290,7 +293,15 @@ export class Holdings {
     if (released === 0) return;
     // Records that gossip brought are kept by the lineage's own retention, which must be up to date first.
     await flush();
-    await store.sweep();
+    await this.sweep();
+  }
+
+  /** Deletes what nobody needs, if that was not done lately. An archive keeps what it does not retain, too. */
+  async sweep(): Promise<void> {
+    const now = performance.now();
+    if (this.#init.archive || now - this.#swept < SWEEP_PAUSE_MS) return;
+    this.#swept = now;
+    await this.#init.store.sweep();
   }
 
   #emitVersion(version: KnownVersion, how: "folded" | "verified" | "fetched", began: number): void {

@@ -537,7 +537,10 @@ export class Swarm {
       this.#init.emit({ type: "lease", state: "completed", ...slot });
     } catch (error) {
       // Giving up is a decision, and has been announced as one.
-      if (!work.signal.aborted) throw error;
+      if (work.signal.aborted) return;
+      this.coordinator.failed(slot, performance.now());
+      this.#init.emit({ type: "lease", state: "abandoned", reason: messageOf(error), ...slot });
+      throw error;
     } finally {
       if (this.#work === work) {
         this.#work = undefined;
@@ -573,7 +576,7 @@ export class Swarm {
       await this.#announce(module, bytes);
     }
     // The optimizer state of the round before is as large as the network several times over.
-    this.#run("sweeping", () => this.#init.store.sweep());
+    this.#run("sweeping", () => this.#holdings.sweep());
   }
 
   /** Of two contributions of this peer to a slot only one can be folded; that must not be one that its disk has lost. */

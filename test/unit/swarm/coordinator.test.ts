@@ -405,3 +405,19 @@ test("a peer that comes back within its lease's time lets go of it with its firs
   coordinator.heard("peer-1", heartbeat({ sequence: 2 }), 1000);
   assert.equal(coordinator.leases.on(slot, 1001).length, 0);
 });
+
+test("a peer that cannot do a slot leaves it to others, and tries again after two lease times", () => {
+  const simulation = new Simulation({ peers: 1, seed: 3, config: config({ grid: [1], rounds: 1 }) });
+  const [{ coordinator }] = simulation.peers as [Simulation["peers"][0]];
+  const slot = { round: 0, path: 0, replica: 0 };
+  const claims = (from: number, to: number): number[] => {
+    const times: number[] = [];
+    for (let now = from; now < to; now += 500)
+      if (coordinator.decide(now).some(({ type }) => type === "claim")) times.push(now);
+    return times;
+  };
+  assert.equal(claims(0, 10_000).length, 1);
+  coordinator.failed(slot, 10_000);
+  coordinator.released();
+  assert.deepEqual(claims(10_000, 60_000), [10_000 + 2 * LEASE_MS]);
+});
