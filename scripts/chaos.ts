@@ -1,7 +1,7 @@
 /**
  * Whole swarms under faults, seed by seed, and the contract of docs/design.md checked on what they leave behind.
  *
- *     npm run chaos -- --seeds 1-20 [--peers 5] [--rate 3000] [--faults 6] [--minutes 8] [--keep folder]
+ *     npm run chaos -- --seeds 1-20 [--peers 5] [--rate 3000] [--faults 6] [--minutes 12] [--keep folder]
  *         [--namespaces] [--json]
  *
  * Each seed trains a small run to its end with real processes. The last part measures the rate of outer updates of
@@ -25,7 +25,7 @@ const { values: options } = parseArgs({
     peers: { type: "string", default: "5" },
     rate: { type: "string", default: "3000" },
     faults: { type: "string", default: "6" },
-    minutes: { type: "string", default: "16" },
+    minutes: { type: "string", default: "12" },
     keep: { type: "string" },
     namespaces: { type: "boolean", default: false },
     json: { type: "boolean", default: false },

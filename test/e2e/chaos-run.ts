@@ -21,7 +21,7 @@ export async function createChaosFolder(
 ): Promise<{ prepared: string; run: CID; manifest: Manifest }> {
   await mkdir(directory, { recursive: true });
   const prepared = path.join(directory, "data");
-  const run = await createTinyRun(directory, prepared, { swarm, training });
+  const run = await createTinyRun(directory, prepared, { swarm, training: { innerSteps: 45, ...training } });
   const { manifests } = await readDisk(prepared);
   return { prepared, run, manifest: manifests.get(run.toString())! };
 }
