@@ -5,8 +5,8 @@ import { agreementMs } from "./agreement.ts";
 import { schedule } from "./schedule.ts";
 import { type ChaosInit, startChaos } from "./session.ts";
 
-/** Short as the runs are, and as long as their leases. */
-const MEAN_FAULT_MS = 4_000;
+/** Short as the runs are; a quarter of the faults outlasts their leases. */
+const MEAN_FAULT_MS = 3_000;
 
 export interface ChaosRunInit extends ChaosInit {
   /** A folder that `pathweave create` made, copied for the first peer. */
