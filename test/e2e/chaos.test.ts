@@ -11,6 +11,9 @@ import { judgeSeed } from "../../node/chaos/campaign.ts";
 import { createChaosFolder } from "./chaos-run.ts";
 
 const SEEDS = 20;
+/** As many as paths, and rounds of a second, so that a seed takes less than half a minute on two cores. */
+const PEERS = 4;
+const INNER_STEPS = 30;
 const FAULTS = 6;
 /** Many more an hour than a swarm sees in a week, so that each run of half a minute sees some. */
 const RATE = 3000;
@@ -20,7 +23,7 @@ let directory: string;
 let made: Awaited<ReturnType<typeof createChaosFolder>>;
 before(async () => {
   directory = await mkdtemp(path.join(tmpdir(), "pathweave-chaos-"));
-  made = await createChaosFolder(directory);
+  made = await createChaosFolder(directory, { innerSteps: INNER_STEPS });
 });
 after(() => rm(directory, { recursive: true, force: true }));
 
@@ -28,7 +31,7 @@ for (let seed = 1; seed <= SEEDS; seed++)
   test(`nothing is lost, seed ${seed}`, async (context) => {
     const { broken, audit, ...report } = await judgeSeed({
       ...made,
-      peers: 5,
+      peers: PEERS,
       seed,
       rate: RATE,
       faults: FAULTS,
