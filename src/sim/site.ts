@@ -9,6 +9,8 @@ import type { Heartbeat } from "../swarm/messages.ts";
 import { View, type ViewInit } from "../swarm/view.ts";
 import type { SimulatedPeer } from "./peer.ts";
 
+const FOLDS_REFUSED = "it folds what is refused";
+
 export class Site {
   readonly index: number;
   readonly peers: SimulatedPeer[] = [];
@@ -23,6 +25,8 @@ export class Site {
   readonly #init: Omit<ViewInit, "lineages">;
   readonly #known = new Set<string>();
   readonly #contributions: KnownContribution[] = [];
+  /** Versions that list a contribution, by its CID. */
+  readonly #folders = new Map<string, CID[]>();
   #view: View;
 
   constructor(
@@ -68,8 +72,12 @@ export class Site {
     const { missing } = lineage.addContribution(contribution);
     if (this.#note(contribution.cid)) this.#contributions.push(contribution);
     this.#view.contributed(contribution);
-    if (this.isPoisoned(contribution, this))
+    if (this.isPoisoned(contribution, this)) {
       lineage.refuse(contribution.cid, "its tensors are not of the expected shapes");
+      // Those that were here before it, and waited for it.
+      for (const folder of this.#folders.get(contribution.cid.toString()) ?? [])
+        lineage.refuse(folder, FOLDS_REFUSED);
+    }
     return missing !== undefined;
   }
 
@@ -80,7 +88,9 @@ export class Site {
     this.#note(version.cid);
     // Folding again fails on a contribution of the wrong content.
     if (version.contributions.some((cid) => lineage.refusal(cid) !== undefined))
-      lineage.refuse(version.cid, "it folds what is refused");
+      lineage.refuse(version.cid, FOLDS_REFUSED);
+    for (const cid of version.contributions.map(String))
+      this.#folders.set(cid, [...(this.#folders.get(cid) ?? []), version.cid]);
     return missing !== undefined;
   }
 
