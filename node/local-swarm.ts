@@ -70,7 +70,11 @@ export class PeerProcess {
       this.#ready.reject(new NetworkError(`${name} ended before it was ready, with ${this.exit}.`));
       events.emit("exit", this);
     });
-    this.#ready.promise.catch(() => {});
+    const late = new NetworkError(
+      `${name} was not ready within ${START_MS / 1000} s; see what it printed above.`,
+    );
+    const deadline = setTimeout(() => this.#ready.reject(late), START_MS);
+    this.#ready.promise.catch(() => {}).finally(() => clearTimeout(deadline));
     createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#read(line));
   }
 
@@ -94,7 +98,7 @@ export class PeerProcess {
     return `exit code ${this.#child.exitCode ?? this.#child.signalCode}`;
   }
 
-  /** Resolves when its disk and its network are open. Throws NetworkError when it ends before. */
+  /** Resolves when its disk and its network are open. Throws NetworkError when it ends before, or takes over a minute. */
   get ready(): Promise<void> {
     return this.#ready.promise;
   }

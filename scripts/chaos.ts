@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { judgeSeed, type SeedReport, summarise } from "../node/chaos/campaign.ts";
+import { UsageError } from "../src/errors.ts";
 import type { ChaosNetwork } from "../node/chaos/network.ts";
 import { measureRate } from "../node/chaos/rate.ts";
 import { createChaosFolder } from "../test/e2e/chaos-run.ts";
@@ -47,6 +48,8 @@ async function network(peers: number): Promise<{ network?: ChaosNetwork }> {
 const { signal } = interrupt;
 const scratch = await mkdtemp(path.join(tmpdir(), "pathweave-chaos-"));
 try {
+  if (!/^\d+(-\d+)?$/.test(options.seeds))
+    throw new UsageError(`--seeds: cannot read "${options.seeds}". Write it as in 1-20.`);
   const [first, last = first] = options.seeds.split("-").map(Number) as [number, number?];
   const reports: SeedReport[] = [];
   const prepared = await createChaosFolder(path.join(scratch, "run"));
@@ -66,7 +69,7 @@ try {
     const { audit } = report;
     say(
       `seed ${seed}: ${report.faults} faults in ${report.seconds} s; ${audit.folded} of ${audit.contributions} contributions ` +
-        `folded in ${audit.generations} generations, ${audit.rejected} rejected, ${audit.lost} lost; ` +
+        `folded in ${audit.generations} generations, ${audit.rejected} rejected, ${audit.diedWithDisk} died with their disk, ${audit.lost} lost; ` +
         `agreed after ${report.agreementMs ?? "?"} ms${report.broken.map((line) => `\n  BROKEN ${line}`).join("")}`,
     );
   }

@@ -72,6 +72,8 @@ export interface CampaignReport {
   contributions: number;
   folded: number;
   rejected: number;
+  /** Gone with the disk of their signer before anybody else had their tensors, and trained again. */
+  diedWithDisk: number;
   lost: number;
   foldedTwice: number;
   headsAgree: boolean;
@@ -94,6 +96,7 @@ export function summarise(reports: readonly SeedReport[], updateRateRatio: numbe
     contributions: sum(({ audit }) => audit.contributions),
     folded: sum(({ audit }) => audit.folded),
     rejected: sum(({ audit }) => audit.rejected),
+    diedWithDisk: sum(({ audit }) => audit.diedWithDisk),
     lost: sum(({ audit }) => audit.lost),
     foldedTwice: sum(({ audit }) => audit.foldedTwice),
     headsAgree: reports.every(({ audit }) => audit.headsAgree),
