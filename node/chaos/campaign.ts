@@ -54,10 +54,10 @@ function breaches(run: Pick<ChaosRun, "agreementMs">, audit: AuditReport, { conf
     [audit.lost === 0, `b: ${audit.lost} contributions are neither folded nor rejected`],
     [audit.foldedTwice === 0, `b: ${audit.foldedTwice} contributions are folded twice`],
     [audit.outsideGenesis === 0, `c: ${audit.outsideGenesis} heads do not descend from genesis`],
-    [
-      audit.takeoverMs === null || audit.takeoverMs.max <= takeover,
-      `d: a lease was taken over ${audit.takeoverMs?.max} ms after it expired, allowed ${takeover} ms`,
-    ],
+    ...audit.takeovers.map(({ slot, from, by, since, milliseconds }): [boolean, string] => [
+      milliseconds <= takeover,
+      `d: slot ${slot} of ${from}, struck at ${since} ms, was taken over by ${by} after ${milliseconds} ms, allowed ${takeover} ms`,
+    ]),
     [audit.problems.length === 0, audit.problems.join("; ")],
   ];
   return rules.filter(([holds]) => !holds).map(([, words]) => words);
@@ -100,7 +100,9 @@ export function summarise(reports: readonly SeedReport[], updateRateRatio: numbe
     lost: sum(({ audit }) => audit.lost),
     foldedTwice: sum(({ audit }) => audit.foldedTwice),
     headsAgree: reports.every(({ audit }) => audit.headsAgree),
-    takeoverMs: medianAndMaximum(reports.flatMap(({ audit }) => audit.takeovers)),
+    takeoverMs: medianAndMaximum(
+      reports.flatMap(({ audit }) => audit.takeovers.map(({ milliseconds }) => milliseconds)),
+    ),
     agreementMs: Math.max(...reports.map((report) => report.agreementMs ?? Number.POSITIVE_INFINITY)),
     updateRateRatio,
     broken: reports.flatMap(({ seed, broken }) => (broken.length === 0 ? [] : [{ seed, broken }])),

@@ -190,6 +190,7 @@ function summary({ run, leaseMs, disks, evidence, audits, outcomes }: SummaryIni
     ),
   ];
   const first = bad[0];
+  const takeovers = evidence.takeovers.all();
   const sum = (of: (audit: ModuleAudit) => number): number =>
     audits.reduce((total, audit) => total + of(audit), 0);
   return {
@@ -221,8 +222,8 @@ function summary({ run, leaseMs, disks, evidence, audits, outcomes }: SummaryIni
     corruptBlocks: corrupt.length,
     forged: disks.reduce((total, disk) => total + disk.forged, 0),
     ...(first === undefined ? {} : { firstBadVersion: plain(first) }),
-    takeovers: evidence.takeovers.times(),
-    takeoverMs: summarise(evidence.takeovers.times()),
+    takeovers,
+    takeoverMs: summarise(takeovers.map(({ milliseconds }) => milliseconds)),
     leaseMs,
     problems,
   };

@@ -11,14 +11,26 @@ export interface LeaseEvent {
   replica: number;
 }
 
+/** One slot that passed from a peer that a fault silenced to another. */
+export interface Takeover {
+  /** `round/path/replica`. */
+  slot: string;
+  /** Names of who held it, and of who took over. */
+  from: string;
+  by: string;
+  /** When the holder was struck, ms. */
+  since: number;
+  /** The takeover time, ms. */
+  milliseconds: number;
+}
+
 export interface Takeovers {
   /** A peer was killed, paused, wiped or cut off. */
   struck(at: number, peer: string): void;
   /** A peer is heard again. */
   back(at: number, peer: string): void;
   lease(at: number, peer: string, event: LeaseEvent): void;
-  /** Times of all takeovers, ms. */
-  times(): number[];
+  all(): Takeover[];
 }
 
 interface Orphan {
@@ -33,7 +45,7 @@ export function createTakeovers(leaseMs: number): Takeovers {
   const held = new Map<string, Set<string>>();
   const down = new Set<string>();
   const orphans = new Map<string, Orphan>();
-  const times: number[] = [];
+  const all: Takeover[] = [];
   let clock = 0;
 
   const someoneIdle = (): boolean => [...held].some(([peer, slots]) => !down.has(peer) && slots.size === 0);
@@ -79,9 +91,11 @@ export function createTakeovers(leaseMs: number): Takeovers {
       // What a peer behind the same cut does is none: its side still hears the holder.
       if (orphan.holder !== peer && down.has(peer)) return;
       orphans.delete(slot);
-      if (orphan.holder !== peer) times.push(Math.min(at - orphan.since, leaseMs + orphan.idle));
+      const { holder, since, idle } = orphan;
+      if (holder !== peer)
+        all.push({ slot, from: holder, by: peer, since, milliseconds: Math.min(at - since, leaseMs + idle) });
     },
-    times: () => [...times],
+    all: () => [...all],
   };
 }
 

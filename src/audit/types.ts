@@ -3,6 +3,7 @@ import type { Contribution } from "../objects/contribution.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { Version } from "../objects/version.ts";
 import type { LoggedEvent } from "./events.ts";
+import type { Takeover } from "./takeovers.ts";
 
 export interface RecordedVersion extends Version {
   cid: CID;
@@ -102,8 +103,7 @@ export interface AuditReport {
   forged: number;
   /** The lowest of the versions that do not follow. */
   firstBadVersion?: BadVersion;
-  /** Times of all takeovers, ms; see `takeovers.ts`. */
-  takeovers: number[];
+  takeovers: Takeover[];
   /** Of these. Null when none was needed, or there is no log. */
   takeoverMs: { median: number; max: number } | null;
   /** Lease time of the run; a takeover is due within twice of it. */
