@@ -178,6 +178,11 @@ function textView(data: string): View {
         case "rejected":
           progress.line(`rejected ${event.cid} of ${event.module}: ${event.reason}`);
           break;
+        case "passed-over":
+          progress.line(
+            `passing over generation ${event.generation} of ${event.module} until its tensors can be had: ${event.reason}`,
+          );
+          break;
         case "blocked":
           progress.line(
             `blocked peer ${short(event.peer)} for ${formatDuration(1000 * event.seconds)}, ${event.offence}: ${event.reason}`,

@@ -273,7 +273,7 @@ function disagreeing(audits: readonly ModuleAudit[], disks: readonly Disk[], evi
   return audits.flatMap(({ module, head, peerHeads }) =>
     disks.flatMap(({ name }, at) => {
       const own = peerHeads[at]!;
-      if (own === head || evidence.down.has(name)) return [];
+      if (own === head || evidence.isDown(name)) return [];
       return `${name} has generation ${own.version.generation} of ${module} (${own.version.cid}) as head, all disks together generation ${head.version.generation} (${head.version.cid}).`;
     }),
   );
@@ -285,7 +285,7 @@ function misled(audits: readonly ModuleAudit[], evidence: Evidence): string[] {
     const lineage = new Set(ancestry(head).map(({ version }) => version.cid.toString()));
     return [...evidence.heads].flatMap(([peer, heads]) => {
       const last = heads.get(module);
-      if (last === undefined || lineage.has(last) || evidence.down.has(peer)) return [];
+      if (last === undefined || lineage.has(last) || evidence.isDown(peer)) return [];
       return `${peer} said last that ${last} is the head of ${module}; that version is not in the winning lineage.`;
     });
   });

@@ -2,7 +2,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { InvalidObjectError, messageOf, StorageError } from "../errors.ts";
-import { type Takeovers, createTakeovers } from "./takeovers.ts";
+import { createTakeovers, type Silence, type Takeovers } from "./takeovers.ts";
 
 const slot = { round: z.int(), path: z.int(), replica: z.int() };
 
@@ -67,15 +67,23 @@ export interface Evidence {
   refusals: ReadonlyMap<string, string>;
   /** Peer ids whose disks were lost. */
   wiped: ReadonlySet<string>;
-  /** Names of peers that a fault had in its grip when the log ended. */
-  down: ReadonlySet<string>;
+  /** Whether a fault had a peer in its grip when the log ended, by its name. */
+  isDown(peer: string): boolean;
   /** The head that each peer named last, by peer and module. */
   heads: ReadonlyMap<string, ReadonlyMap<string, string>>;
   takeovers: Takeovers;
 }
 
-const STRIKES = new Set(["kill", "pause", "partition", "wipe"]);
-const ENDS = new Set(["resume", "heal", "restart"]);
+/** How each fault silences a peer. A slow link does not. */
+const STRIKES: Readonly<Record<string, Silence>> = {
+  kill: "halted",
+  pause: "halted",
+  stop: "halted",
+  wipe: "halted",
+  blackout: "halted",
+  partition: "cut",
+};
+const ENDS: Readonly<Record<string, Silence>> = { resume: "halted", restart: "halted", heal: "cut" };
 
 /** Reads a log to its end. */
 export async function gatherEvidence(
@@ -85,20 +93,15 @@ export async function gatherEvidence(
   const refusals = new Map<string, string>();
   const identities = new Map<string, Set<string>>();
   const wiped = new Set<string>();
-  const down = new Set<string>();
   const heads = new Map<string, Map<string, string>>();
   const takeovers = createTakeovers(leaseMs);
   for await (const entry of events ?? []) {
     if ("fault" in entry) {
       const { kind, peers } = entry.fault;
       for (const peer of peers) {
-        if (STRIKES.has(kind)) {
-          down.add(peer);
-          takeovers.struck(entry.at, peer);
-        } else if (ENDS.has(kind)) {
-          down.delete(peer);
-          takeovers.back(entry.at, peer);
-        }
+        const [strikes, ends] = [STRIKES[kind], ENDS[kind]];
+        if (strikes !== undefined) takeovers.struck(entry.at, peer, strikes);
+        if (ends !== undefined) takeovers.over(entry.at, peer, ends);
         if (kind !== "wipe") continue;
         for (const id of identities.get(peer) ?? []) wiped.add(id);
         heads.delete(peer);
@@ -110,11 +113,11 @@ export async function gatherEvidence(
     const [event, { peer, at }] = [parsed.data, entry];
     if (event.type === "started") {
       identities.set(peer, (identities.get(peer) ?? new Set<string>()).add(event.peer));
-      takeovers.back(at, peer);
+      takeovers.started(at, peer);
     } else if (event.type === "rejected" || event.type === "offence") refusals.set(event.cid, event.reason);
     else if (event.type === "head")
       heads.set(peer, (heads.get(peer) ?? new Map<string, string>()).set(event.module, event.cid));
     else takeovers.lease(at, peer, event);
   }
-  return { refusals, wiped, down, heads, takeovers };
+  return { refusals, wiped, isDown: takeovers.isSilent, heads, takeovers };
 }

@@ -24,12 +24,17 @@ export interface Takeover {
   milliseconds: number;
 }
 
+/** Why a peer is not heard: its process does not run, or it is cut off. It can be both. */
+export type Silence = "halted" | "cut";
+
 export interface Takeovers {
-  /** A peer was killed, paused, wiped or cut off. */
-  struck(at: number, peer: string): void;
-  /** A peer is heard again. */
-  back(at: number, peer: string): void;
+  struck(at: number, peer: string, silence: Silence): void;
+  /** What silenced the peer is over; unless something else does, it is heard again, with the leases it had. */
+  over(at: number, peer: string, silence: Silence): void;
+  /** A peer's process began, anew or again: it holds nothing. */
+  started(at: number, peer: string): void;
   lease(at: number, peer: string, event: LeaseEvent): void;
+  isSilent(peer: string): boolean;
   all(): Takeover[];
 }
 
@@ -41,14 +46,15 @@ interface Orphan {
 }
 
 export function createTakeovers(leaseMs: number): Takeovers {
-  /** Slots that each peer holds, also of peers that are down. */
+  /** Slots that each peer holds, also of peers that are silent. */
   const held = new Map<string, Set<string>>();
-  const down = new Set<string>();
+  const silent = new Map<string, Set<Silence>>();
   const orphans = new Map<string, Orphan>();
   const all: Takeover[] = [];
   let clock = 0;
 
-  const someoneIdle = (): boolean => [...held].some(([peer, slots]) => !down.has(peer) && slots.size === 0);
+  const isSilent = (peer: string): boolean => (silent.get(peer)?.size ?? 0) > 0;
+  const someoneIdle = (): boolean => [...held].some(([peer, slots]) => !isSilent(peer) && slots.size === 0);
 
   /** Lets time pass, in which nothing changed. */
   function advance(at: number): void {
@@ -64,18 +70,24 @@ export function createTakeovers(leaseMs: number): Takeovers {
     return slots;
   }
 
+  const over: Takeovers["over"] = (at, peer, silence) => {
+    advance(at);
+    silent.get(peer)?.delete(silence);
+    if (isSilent(peer)) return;
+    for (const [slot, orphan] of orphans) if (orphan.holder === peer) orphans.delete(slot);
+  };
+
   return {
-    struck(at, peer) {
+    over,
+    started(at, peer) {
+      over(at, peer, "halted");
+      held.set(peer, new Set());
+    },
+    struck(at, peer, silence) {
       advance(at);
-      down.add(peer);
+      silent.set(peer, (silent.get(peer) ?? new Set()).add(silence));
       for (const slot of slotsOf(peer))
         if (!orphans.has(slot)) orphans.set(slot, { holder: peer, since: at, idle: 0 });
-    },
-    back(at, peer) {
-      advance(at);
-      down.delete(peer);
-      slotsOf(peer);
-      for (const [slot, orphan] of orphans) if (orphan.holder === peer) orphans.delete(slot);
     },
     lease(at, peer, { state, round, path, replica }) {
       advance(at);
@@ -83,18 +95,20 @@ export function createTakeovers(leaseMs: number): Takeovers {
       const orphan = orphans.get(slot);
       if (state === "abandoned" || state === "completed") {
         slotsOf(peer).delete(slot);
-        if (orphan?.holder === peer) orphans.delete(slot);
+        // Whoever completes it leaves nothing to take over.
+        if (state === "completed" || orphan?.holder === peer) orphans.delete(slot);
         return;
       }
       slotsOf(peer).add(slot);
       if (orphan === undefined) return;
       // What a peer behind the same cut does is none: its side still hears the holder.
-      if (orphan.holder !== peer && down.has(peer)) return;
+      if (orphan.holder !== peer && isSilent(peer)) return;
       orphans.delete(slot);
       const { holder, since, idle } = orphan;
       if (holder !== peer)
         all.push({ slot, from: holder, by: peer, since, milliseconds: Math.min(at - since, leaseMs + idle) });
     },
+    isSilent,
     all: () => [...all],
   };
 }

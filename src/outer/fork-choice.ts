@@ -1,5 +1,5 @@
-/** Which of a tree's versions is the head: most folded tokens, then lower CID, leaving out what is barred. */
-import type { Branch } from "./branch.ts";
+/** Which of a tree's versions is the head: most folded tokens, then lower CID, leaving out what is barred or passed over. */
+import { type Branch, descends } from "./branch.ts";
 import { compareHeads } from "./order.ts";
 
 export class ForkChoice {
@@ -7,6 +7,8 @@ export class ForkChoice {
   /** Versions that were refused, are false by a confirmed sibling, or descend from one of these. */
   readonly #barred = new Set<Branch>();
   readonly #confirmed = new Set<Branch>();
+  /** Versions whose tensors cannot be had for now. */
+  readonly #passedOver = new Set<Branch>();
   #head: Branch;
 
   constructor(genesis: Branch) {
@@ -25,7 +27,7 @@ export class ForkChoice {
     const isFalse = siblings.some((sibling) => this.#confirmed.has(sibling) && isRival(sibling, branch));
     if (refused || isFalse || (branch.parent !== undefined && this.#barred.has(branch.parent)))
       this.#barred.add(branch);
-    else if (isBetter(branch, this.#head)) this.#head = branch;
+    else if (isBetter(branch, this.#head) && !this.#isHidden(branch)) this.#head = branch;
   }
 
   /** Bars versions and all that descend from them. */
@@ -49,11 +51,30 @@ export class ForkChoice {
     return this.#confirmed.has(branch);
   }
 
+  /** Leaves a version and all that descend from it out, until `reconsider`. */
+  passOver(branch: Branch): void {
+    this.#passedOver.add(branch);
+    this.#head = this.#best();
+  }
+
+  reconsider(branch: Branch): void {
+    if (this.#passedOver.delete(branch)) this.#head = this.#best();
+  }
+
+  /** Versions that are passed over and not barred. */
+  passedOver(): Branch[] {
+    return [...this.#passedOver].filter((branch) => !this.#barred.has(branch));
+  }
+
+  #isHidden(branch: Branch): boolean {
+    return [...this.#passedOver].some((root) => descends(branch, root));
+  }
+
   #best(): Branch {
     let best = this.#genesis;
     const branches = [this.#genesis];
     for (let next = branches.pop(); next !== undefined; next = branches.pop()) {
-      if (this.#barred.has(next)) continue;
+      if (this.#barred.has(next) || this.#passedOver.has(next)) continue;
       if (isBetter(next, best)) best = next;
       branches.push(...next.children);
     }

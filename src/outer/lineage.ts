@@ -228,6 +228,31 @@ export class Lineage {
     this.#followHead();
   }
 
+  /**
+   * Leaves a version and all that builds on it out of the fork choice, because its tensors cannot be had for now:
+   * who published it may be gone, or withhold them. What only these folded is pending again. `reconsider` takes it back.
+   * The genesis stays.
+   */
+  passOver(cid: CID): void {
+    const branch = this.#branches.get(cid.toString());
+    if (branch === undefined || branch === this.#genesis) return;
+    this.#forkChoice.passOver(branch);
+    this.#followHead();
+  }
+
+  /** The tensors of a version that was passed over are here. */
+  reconsider(cid: CID): void {
+    const branch = this.#branches.get(cid.toString());
+    if (branch === undefined) return;
+    this.#forkChoice.reconsider(branch);
+    this.#followHead();
+  }
+
+  /** Versions that are passed over. */
+  passedOver(): KnownVersion[] {
+    return this.#forkChoice.passedOver().map(({ version }) => version);
+  }
+
   /** Whether the version is genesis or was confirmed. */
   confirmed(cid: CID): boolean {
     const branch = this.#branches.get(cid.toString());

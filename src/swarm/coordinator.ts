@@ -21,9 +21,10 @@ const MAX_CONTRIBUTIONS = 8192;
 const LISTEN_HEARTBEATS = 3;
 /** Lease times after which a peer tries again what failed. */
 const FAILED_LEASES = 2;
-/** Grace times after which an outer gradient that is not here, and whose signer is gone, is given up. */
-const LOST_GRACES = 2;
-/** The same when its signer still talks: it may have a slow link, or withhold it so that nobody trains the slot. */
+/** Grace times after which what was only referred to is given up. */
+const MISSING_GRACES = 2;
+/** Grace times after which an outer gradient that is not here is given up although its signer still talks: it may have a slow link, or
+ * withhold it so that nobody trains the slot. */
 const WITHHELD_GRACES = 5;
 /** Peers after the owners that do their duty, one after another, when none of them does. */
 const STAND_INS = 4;
@@ -244,7 +245,7 @@ export class Coordinator {
       [...this.#init.lineages.values()].every((lineage) =>
         lineage.pending().every((contribution) => this.#lost.has(contribution.cid.toString())),
       ) &&
-      !this.#view.awaits(LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000, this.#now)
+      !this.#view.awaits(MISSING_GRACES * this.#init.config.swarm.graceSeconds * 1000, this.#now)
     );
   }
 
@@ -261,16 +262,17 @@ export class Coordinator {
 
   /**
    * Notes which contributions can no longer be had: a peer may die after it announced one and before anybody fetched
-   * its tensors. Should it come back, its work is late like any other. A live signer is waited for longer, and only
-   * owners, who have tried, can tell that it does not deliver. They do not count what is lost, and so train the slot
-   * again; or a short-lived peer would end it.
+   * its tensors. Then its slot is like one whose lease expired, and open again a lease time after the signer was found
+   * gone. Should it come back, its work is late like any other. A live signer is waited for longer, and only owners, who
+   * have tried, can tell that it does not deliver.
    */
   #noteLost(now: number): void {
-    const graceMs = this.#init.config.swarm.graceSeconds * 1000;
+    const { graceSeconds, leaseSeconds } = this.#init.config.swarm;
+    const [goneMs, withheldMs] = [1000 * leaseSeconds, WITHHELD_GRACES * 1000 * graceSeconds];
     this.#lost.clear();
     // Not only of others: what this peer made is available, and what its disk lost nobody brings.
     for (const { contribution, since } of this.#view.orphans(now))
-      if (!this.isAvailable(contribution.cid) && now - since >= LOST_GRACES * graceMs)
+      if (!this.isAvailable(contribution.cid) && now - since >= goneMs)
         this.#lost.add(contribution.cid.toString());
     const absent = new Map<string, number>();
     const owned = new Set(this.owned(now));
@@ -280,7 +282,7 @@ export class Coordinator {
         const since = this.#absent.get(cid.toString()) ?? now;
         absent.set(cid.toString(), since);
         const isLive = this.membership.member(signer)?.isLive(now) === true;
-        if (now - since >= (isLive ? WITHHELD_GRACES : LOST_GRACES) * graceMs) this.#lost.add(cid.toString());
+        if (now - since >= (isLive ? withheldMs : goneMs)) this.#lost.add(cid.toString());
       }
     this.#absent = absent;
     this.#discount =

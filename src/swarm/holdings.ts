@@ -15,10 +15,12 @@ import type { Packs, SwarmEvent } from "./types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
 const FETCH_MS = 120_000;
-/** After a failed try, how long until the next. */
 /** A sweep spares what was written since the one before, which must be longer ago than any fetch began. */
 const SWEEP_PAUSE_MS = 2 * FETCH_MS;
+/** After a failed try, how long until the next. */
 const BACKOFF_MS = 3_000;
+/** Grace times without a version's tensors after which this peer builds on another version until they are here. */
+const ABSENT_GRACES = 2;
 /** With `verify: sample`, a peer folds one in so many versions again. */
 const SAMPLE = 4n;
 
@@ -54,6 +56,8 @@ export class Holdings {
   readonly #versions = new Map<string, Promise<void>>();
   /** Fetches of outer gradients that are under way. */
   readonly #deltas = new Set<string>();
+  /** Since when the tensors of versions could not be had, by CID. */
+  readonly #absent = new Map<string, number>();
   #swept = Number.NEGATIVE_INFINITY;
   /** When to try again what failed, by CID. */
   readonly #retry = new Map<string, number>();
@@ -117,6 +121,7 @@ export class Holdings {
     const folded = await this.#fold(parent, contributions);
     this.#versions.set(folded.version.cid.toString(), Promise.resolve());
     await this.#retainVersion(folded.version);
+    this.#had(folded.version);
     this.#init.announcers.heard(folded.version.cid, this.#init.self, true);
     this.#emitVersion(folded.version, "folded", began);
     return folded;
@@ -127,13 +132,43 @@ export class Holdings {
     const key = version.cid.toString();
     const running = this.#versions.get(key);
     if (running !== undefined) return running;
-    const task = this.#obtain(version).catch((error: unknown) => {
-      this.#versions.delete(key);
-      this.#retry.set(key, performance.now() + BACKOFF_MS);
-      throw error;
-    });
+    const task = this.#obtain(version).then(
+      () => this.#had(version),
+      (error: unknown) => {
+        this.#versions.delete(key);
+        this.#retry.set(key, performance.now() + this.#missed(version, error));
+        throw error;
+      },
+    );
     this.#versions.set(key, task);
     return task;
+  }
+
+  #had({ module, cid }: KnownVersion): void {
+    this.#absent.delete(cid.toString());
+    this.#init.lineage(module).reconsider(cid);
+  }
+
+  /**
+   * Notes that a version could not be had; after two grace times it is passed over. Whoever published it may be gone
+   * with the only copy of what it folds, or withhold it. Returns the milliseconds until the next try.
+   */
+  #missed(version: KnownVersion, error: unknown): number {
+    if (!(error instanceof UnavailableError)) return BACKOFF_MS;
+    const { module, generation, cid } = version;
+    const graceMs = this.#init.config.swarm.graceSeconds * 1000;
+    const now = performance.now();
+    const since = this.#absent.get(cid.toString()) ?? now;
+    this.#absent.set(cid.toString(), since);
+    if (now - since < ABSENT_GRACES * graceMs) return BACKOFF_MS;
+    const lineage = this.#init.lineage(module);
+    const known = lineage.passedOver().some((other) => other.cid.equals(cid));
+    if (!known && generation > 0) {
+      lineage.passOver(cid);
+      const reason = messageOf(error);
+      this.#init.emit({ type: "passed-over", module, generation, cid: cid.toString(), reason });
+    }
+    return Math.max(BACKOFF_MS, graceMs);
   }
 
   /**

@@ -457,9 +457,12 @@ export class Swarm {
         }
       });
     }
-    const head = lineage.head();
-    if (this.#holdings.wants(head, now))
-      this.#run(`head of ${module}`, () => this.#holdings.materialise(head));
+    for (const version of [lineage.head(), ...lineage.passedOver()])
+      if (this.#holdings.wants(version, now))
+        this.#run(`generation ${version.generation} of ${module}`, async () => {
+          await this.#holdings.materialise(version);
+          this.#tick();
+        });
   }
 
   #reject(contribution: KnownContribution, reason: string): void {

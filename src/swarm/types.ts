@@ -72,6 +72,8 @@ export type SwarmEvent =
   | { type: "kept"; cid: string }
   | { type: "head"; module: string; generation: number; cid: string }
   | { type: "rejected"; module: string; cid: string; reason: string }
+  /** A version's tensors cannot be had; this peer builds on another until they can. */
+  | { type: "passed-over"; module: string; generation: number; cid: string; reason: string }
   /** A peer did what no honest peer does; see `src/swarm/conduct.ts`. */
   | { type: "offence"; peer: string; offence: Offence; reason: string; score: number; cid?: string }
   /** A peer is shut out for a time. */

@@ -16,7 +16,6 @@ import * as dagCbor from "@ipld/dag-cbor";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
 import { dagCborCid, rawBlock } from "../../src/objects/object.ts";
-import { TensorPack } from "../../src/objects/tensor-pack.ts";
 import { encodeTensors } from "../../src/outer/codec.ts";
 import { decodeInvite } from "../../src/run/invite.ts";
 import { createPacks, readPack } from "../../src/store/pack.ts";
@@ -32,9 +31,11 @@ import {
   type Intruder,
   intrude,
   openHonestPeer,
+  openHonestSwarm,
   type Target,
+  targetAt,
 } from "./intruder.ts";
-import { createTinyRun, ROUNDS } from "./tiny-run.ts";
+import { ROUNDS } from "./tiny-run.ts";
 
 const LIMIT = { timeout: 60_000 };
 const CLIP_MEDIAN = 2;
@@ -44,21 +45,9 @@ const targets = new Map<string, Target>();
 
 before(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "pathweave-hostile-"));
-  const first = path.join(folder, "peer-1");
-  const run = await createTinyRun(folder, first, {
-    swarm: { settleSeconds: 3600, leaseSeconds: 7200, graceSeconds: 3600, owners: 3 },
-    outer: { clipMedian: CLIP_MEDIAN },
-  });
-  peers.push(await openHonestPeer({ directory: first }));
-  const invite = decodeInvite(peers[0]!.invite()!);
-  assert.ok(invite.run.equals(run));
-  for (const name of ["peer-2", "peer-3"])
-    peers.push(await openHonestPeer({ directory: path.join(folder, name), invite }));
-  for (const peer of peers) await peer.swarm.start();
+  const swarm = { settleSeconds: 3600, leaseSeconds: 7200, graceSeconds: 3600, owners: 3 };
+  peers.push(...(await openHonestSwarm(folder, 3, { swarm, outer: { clipMedian: CLIP_MEDIAN } })));
   for (const peer of peers) {
-    for (const other of peers)
-      if (other !== peer)
-        await peer.said((event) => event.type === "member" && event.peer === other.network.peerId);
     // So that all that is fetched from now on is fetched because of an intruder.
     for (const { name } of peer.topology.modules)
       await peer.swarm.parameters(name, "head", AbortSignal.timeout(30_000));
@@ -67,11 +56,8 @@ before(async () => {
     await peer.tokenizer();
     await peer.router();
   }
-  const [{ swarm, store, topology }] = peers as [HonestPeer];
-  for (const { name } of topology.modules) {
-    const { tensors, elements } = TensorPack.decode(await store.get(swarm.lineage(name).head().parameters));
-    targets.set(name, { module: name, tensors, elements });
-  }
+  const [first] = peers as [HonestPeer];
+  for (const { name } of first.topology.modules) targets.set(name, await targetAt(first, name));
 });
 
 after(async () => {

@@ -2,6 +2,7 @@
  * What a peer of the swarm can be made to do: a node from the production parts, with its own key and disk, that says
  * whatever it is told to. And peers of the swarm in this process, whose events and state a test can see.
  */
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp } from "node:fs/promises";
 import path from "node:path";
@@ -11,16 +12,18 @@ import type { CID } from "multiformats/cid";
 import { silentLogger } from "../../src/log.ts";
 import { Contribution } from "../../src/objects/contribution.ts";
 import type { Block } from "../../src/objects/object.ts";
-import type { Codec, TensorDescription } from "../../src/objects/tensor-pack.ts";
+import { type Codec, type TensorDescription, TensorPack } from "../../src/objects/tensor-pack.ts";
 import { Version } from "../../src/objects/version.ts";
 import { encodeTensors } from "../../src/outer/codec.ts";
 import { openPeer, type Peer, type PeerOptions } from "../../src/peer.ts";
 import { tokensPerStep } from "../../src/outer/rules.ts";
+import { decodeInvite } from "../../src/run/invite.ts";
 import { writePack } from "../../src/store/pack.ts";
 import { Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
 import type { SwarmEvent } from "../../src/swarm/types.ts";
 import { openPeer as openNode, type StorePeer } from "../integration/store/support.ts";
 import { LOOPBACK, until } from "../integration/net/support.ts";
+import { createTinyRun } from "./tiny-run.ts";
 
 /** A peer of the swarm and what it said so far. */
 export interface HonestPeer extends Peer {
@@ -62,6 +65,35 @@ export async function openHonestPeer(
       }
     },
   };
+}
+
+/** Peers of a tiny run that have heard each other. The caller stops them. */
+export async function openHonestSwarm(
+  folder: string,
+  size: number,
+  changes: Parameters<typeof createTinyRun>[2],
+): Promise<HonestPeer[]> {
+  const first = path.join(folder, "peer-1");
+  const run = await createTinyRun(folder, first, changes);
+  const peers = [await openHonestPeer({ directory: first })];
+  const invite = decodeInvite(peers[0]!.invite()!);
+  assert.ok(invite.run.equals(run));
+  for (let index = 2; index <= size; index++)
+    peers.push(await openHonestPeer({ directory: path.join(folder, `peer-${index}`), invite }));
+  for (const peer of peers) await peer.swarm.start();
+  for (const peer of peers)
+    for (const other of peers)
+      if (other !== peer)
+        await peer.said((event) => event.type === "member" && event.peer === other.network.peerId);
+  return peers;
+}
+
+/** The tensors of a module, as its genesis has them. */
+export async function targetAt({ store, swarm }: Peer, module: string): Promise<Target> {
+  const { tensors, elements } = TensorPack.decode(
+    await store.get(swarm.lineage(module).ancestry().at(-1)!.parameters),
+  );
+  return { module, tensors, elements };
 }
 
 /** A module as far as forging for it needs. */

@@ -8,10 +8,10 @@ const lease = (state: LeaseEvent["state"], path = 0): LeaseEvent => ({ state, ro
 /** `ann` holds path 0 since 0 and is struck at 5000; `bob` is idle. */
 function struck(): ReturnType<typeof createTakeovers> {
   const takeovers = createTakeovers(LEASE);
-  for (const peer of ["ann", "bob"]) takeovers.back(0, peer);
+  for (const peer of ["ann", "bob"]) takeovers.started(0, peer);
   takeovers.lease(0, "ann", lease("claimed"));
   takeovers.lease(0, "ann", lease("started"));
-  takeovers.struck(5000, "ann");
+  takeovers.struck(5000, "ann", "halted");
   return takeovers;
 }
 
@@ -45,16 +45,17 @@ describe("takeovers", () => {
 
   it("do not count peers that are down as able", () => {
     const takeovers = struck();
-    takeovers.struck(5100, "bob");
-    takeovers.back(9000, "bob");
+    takeovers.struck(5100, "bob", "halted");
+    takeovers.over(9000, "bob", "halted");
     takeovers.lease(9200, "bob", lease("claimed"));
     assert.deepEqual(times(takeovers), [1200]);
   });
 
   it("are not needed when the holder is back, or done, before anybody claims", () => {
     for (const rescue of [
-      (takeovers: ReturnType<typeof struck>) => takeovers.back(5600, "ann"),
+      (takeovers: ReturnType<typeof struck>) => takeovers.over(5600, "ann", "halted"),
       (takeovers: ReturnType<typeof struck>) => takeovers.lease(5600, "ann", lease("completed")),
+      (takeovers: ReturnType<typeof struck>) => takeovers.lease(5600, "eve", lease("completed")),
     ]) {
       const takeovers = struck();
       rescue(takeovers);
@@ -63,9 +64,28 @@ describe("takeovers", () => {
     }
   });
 
+  it("do not count a peer as able that is killed within a cut, when the cut is healed", () => {
+    const takeovers = struck();
+    takeovers.struck(5100, "bob", "cut");
+    takeovers.struck(5200, "bob", "halted");
+    takeovers.over(5300, "bob", "cut");
+    assert.equal(takeovers.isSilent("bob"), true);
+    takeovers.started(9000, "bob");
+    takeovers.lease(9200, "bob", lease("claimed"));
+    assert.deepEqual(times(takeovers), [1200]);
+  });
+
+  it("do not count leases of which a restart has freed their holder", () => {
+    const takeovers = struck();
+    takeovers.started(5500, "ann");
+    takeovers.struck(7000, "ann", "halted");
+    takeovers.lease(20_000, "bob", lease("claimed"));
+    assert.deepEqual(times(takeovers), []);
+  });
+
   it("are not what a peer behind the same cut, or on another slot, does", () => {
     const takeovers = struck();
-    takeovers.struck(5000, "eve");
+    takeovers.struck(5000, "eve", "cut");
     takeovers.lease(5100, "eve", lease("claimed"));
     takeovers.lease(5200, "bob", lease("claimed", 3));
     assert.deepEqual(times(takeovers), []);

@@ -207,6 +207,38 @@ describe("lineage properties", () => {
     );
   });
 
+  it("passing versions over leaves the best that builds on none of them, and taking them back changes nothing", () => {
+    fc.assert(
+      fc.property(stepsArbitrary, fc.array(index), fc.nat(), (steps, chosen, at) => {
+        const { lineage, messages, confirmed } = build(steps);
+        const passing = createLineage();
+        const passed = new Set<string>();
+        for (const [sent, message] of messages.entries()) {
+          if (sent === at % messages.length)
+            for (const each of chosen) {
+              const version = passing.versions()[each % passing.versions().length]!;
+              passing.passOver(version.cid);
+              if (version.generation > 0) passed.add(version.cid.toString());
+            }
+          deliver(passing, message);
+        }
+        for (const cid of confirmed) passing.confirm(cid);
+        const usable = passing
+          .versions()
+          .filter((version) =>
+            walk(passing, version).every(
+              ({ cid }) => passing.refusal(cid) === undefined && !passed.has(cid.toString()),
+            ),
+          );
+        if (confirmed.length === 0) assert.equal(passing.head().cid, usable.toSorted(compareHeads)[0]!.cid);
+        for (const cid of passing.passedOver().map((version) => version.cid)) passing.reconsider(cid);
+        assert.deepEqual(passing.passedOver(), []);
+        assert.deepEqual(view(passing), view(lineage));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it("all pending contributions together always make a valid next version", () => {
     fc.assert(
       fc.property(stepsArbitrary, (steps) => {

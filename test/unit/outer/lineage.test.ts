@@ -156,6 +156,35 @@ describe("lineage: contributions", () => {
   });
 });
 
+describe("lineage: versions whose tensors cannot be had", () => {
+  it("are passed over, and what only they folded is pending again, until they are taken back", () => {
+    const lineage = createLineage();
+    const [a, b] = contributeRound(GENESIS.cid, 0);
+    for (const contribution of [a, b]) lineage.addContribution(contribution);
+    const [poor, rich] = [fold(GENESIS, [a]), fold(GENESIS, [a, b])];
+    for (const version of [poor, rich]) lineage.addVersion(version);
+    lineage.passOver(rich.cid);
+    assert.deepEqual(labels(lineage.passedOver()), labels([rich]));
+    assert.equal(lineage.head().cid, poor.cid);
+    assert.deepEqual(labels(lineage.pending()), labels([b]));
+    const late = contribute(rich.cid, { round: 1 });
+    lineage.addContribution(late);
+    const child = fold(rich, [late]);
+    lineage.addVersion(child);
+    assert.equal(lineage.head().cid, poor.cid, "what builds on them is passed over, too");
+    lineage.reconsider(rich.cid);
+    assert.equal(lineage.head().cid, child.cid);
+    assert.deepEqual(lineage.pending(), []);
+  });
+
+  it("are never the genesis", () => {
+    const lineage = createLineage();
+    lineage.passOver(GENESIS.cid);
+    assert.deepEqual(lineage.passedOver(), []);
+    assert.equal(lineage.head().cid, GENESIS.cid);
+  });
+});
+
 describe("lineage: versions that do not follow", () => {
   const both = contributeRound(GENESIS.cid, 0);
   const [a, b] = both;
