@@ -27,6 +27,9 @@ import type {
   RecordedVersion,
 } from "./types.ts";
 
+/** Heartbeats that a peer listens to before its first claim (docs/design.md, "Leases"). */
+const LISTEN_HEARTBEATS = 3;
+
 /** What the disks say about one module. */
 interface ModuleAudit {
   module: string;
@@ -50,7 +53,8 @@ export async function auditDisks(options: AuditOptions): Promise<AuditReport> {
   const { run, manifest } = theRun(disks);
   const { config } = manifest;
   const leaseMs = 1000 * config.swarm.leaseSeconds;
-  const evidence = await gatherEvidence(options.events, leaseMs);
+  const listenMs = LISTEN_HEARTBEATS * 1000 * config.swarm.heartbeatSeconds;
+  const evidence = await gatherEvidence(options.events, { leaseMs, listenMs });
   const paths = pathsByModule(config);
   const versions = merged(disks.map((disk) => disk.versions));
   const contributions = [...merged(disks.map((disk) => disk.contributions)).values()].filter((contribution) =>

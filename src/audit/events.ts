@@ -88,13 +88,13 @@ const ENDS: Readonly<Record<string, Silence>> = { resume: "halted", restart: "ha
 /** Reads a log to its end. */
 export async function gatherEvidence(
   events: AsyncIterable<LoggedEvent> | undefined,
-  leaseMs: number,
+  times: Parameters<typeof createTakeovers>[0],
 ): Promise<Evidence> {
   const refusals = new Map<string, string>();
   const identities = new Map<string, Set<string>>();
   const wiped = new Set<string>();
   const heads = new Map<string, Map<string, string>>();
-  const takeovers = createTakeovers(leaseMs);
+  const takeovers = createTakeovers(times);
   for await (const entry of events ?? []) {
     if ("fault" in entry) {
       const { kind, peers } = entry.fault;

@@ -1,8 +1,10 @@
 /**
  * How long slots stay orphaned. A holder's lease begins to run out when a fault silences it, at the latest. A
  * takeover time is what passes from that moment to the first claim of another peer on the slot, less the time
- * after the expiry in which every live peer held a lease itself, since nobody could take over then. No takeover
- * is counted when the holder is back, or done, before anybody else claims. Pure: times (ms) come with the events.
+ * after the expiry in which no live peer was free: each held a lease itself, or had just started and still listened
+ * to the others, as it does for three heartbeats before its first claim. No takeover is counted when the holder is
+ * back, or the slot done, before anybody else claims, nor of a lease that was held while nobody else was there to hear
+ * of it. Pure: times (ms) come with the events.
  */
 export interface LeaseEvent {
   state: "claimed" | "started" | "abandoned" | "completed";
@@ -41,31 +43,37 @@ export interface Takeovers {
 interface Orphan {
   holder: string;
   since: number;
-  /** Time after the expiry in which a live peer was idle. */
+  /** Time after the expiry in which a live peer was free. */
   idle: number;
 }
 
-export function createTakeovers(leaseMs: number): Takeovers {
-  /** Slots that each peer holds, also of peers that are silent. */
-  const held = new Map<string, Set<string>>();
+/** @param listenMs how long a peer that has started listens before its first claim */
+export function createTakeovers({ leaseMs, listenMs }: { leaseMs: number; listenMs: number }): Takeovers {
+  /** Slots that each peer holds, also of peers that are silent, and whether another peer could hear of it. */
+  const held = new Map<string, Map<string, boolean>>();
   const silent = new Map<string, Set<Silence>>();
+  /** Until when each peer listens. */
+  const listening = new Map<string, number>();
   const orphans = new Map<string, Orphan>();
   const all: Takeover[] = [];
   let clock = 0;
 
   const isSilent = (peer: string): boolean => (silent.get(peer)?.size ?? 0) > 0;
-  const someoneIdle = (): boolean => [...held].some(([peer, slots]) => !isSilent(peer) && slots.size === 0);
 
-  /** Lets time pass, in which nothing changed. */
+  /** Lets time pass, in which nothing changed but that peers stopped listening. */
   function advance(at: number): void {
-    if (someoneIdle())
-      for (const orphan of orphans.values())
-        orphan.idle += Math.max(0, at - Math.max(clock, orphan.since + leaseMs));
+    const idle = [...held].filter(([peer, slots]) => !isSilent(peer) && slots.size === 0);
+    const free = Math.min(...idle.map(([peer]) => listening.get(peer) ?? 0));
+    for (const orphan of orphans.values())
+      orphan.idle += Math.max(0, at - Math.max(clock, free, orphan.since + leaseMs));
     clock = at;
+    const heard = [...held].filter(([peer]) => !isSilent(peer));
+    if (heard.length > 1)
+      for (const [, slots] of heard) for (const slot of slots.keys()) slots.set(slot, true);
   }
 
-  function slotsOf(peer: string): Set<string> {
-    const slots = held.get(peer) ?? new Set<string>();
+  function slotsOf(peer: string): Map<string, boolean> {
+    const slots = held.get(peer) ?? new Map<string, boolean>();
     held.set(peer, slots);
     return slots;
   }
@@ -81,13 +89,14 @@ export function createTakeovers(leaseMs: number): Takeovers {
     over,
     started(at, peer) {
       over(at, peer, "halted");
-      held.set(peer, new Set());
+      held.set(peer, new Map());
+      listening.set(peer, at + listenMs);
     },
     struck(at, peer, silence) {
       advance(at);
       silent.set(peer, (silent.get(peer) ?? new Set()).add(silence));
-      for (const slot of slotsOf(peer))
-        if (!orphans.has(slot)) orphans.set(slot, { holder: peer, since: at, idle: 0 });
+      for (const [slot, heard] of slotsOf(peer))
+        if (heard && !orphans.has(slot)) orphans.set(slot, { holder: peer, since: at, idle: 0 });
     },
     lease(at, peer, { state, round, path, replica }) {
       advance(at);
@@ -99,7 +108,8 @@ export function createTakeovers(leaseMs: number): Takeovers {
         if (state === "completed" || orphan?.holder === peer) orphans.delete(slot);
         return;
       }
-      slotsOf(peer).add(slot);
+      const slots = slotsOf(peer);
+      slots.set(slot, slots.get(slot) ?? false);
       if (orphan === undefined) return;
       // What a peer behind the same cut does is none: its side still hears the holder.
       if (orphan.holder !== peer && isSilent(peer)) return;

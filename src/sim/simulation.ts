@@ -394,7 +394,10 @@ export class Simulation {
     for (const module of peer.coordinator.owned(this.now))
       for (const { cid, signer } of peer.lineages.get(module)!.pending()) {
         const key = cid.toString();
-        if (peer.disk.has(key) || peer.fetching.has(key)) continue;
+        if (peer.fetching.has(key)) continue;
+        // What only a losing branch had folded is pending again, and was not when the peer started.
+        if (peer.disk.has(key)) peer.coordinator.available(cid);
+        if (peer.coordinator.isAvailable(cid)) continue;
         if (this.withheld.has(signer) || this.#source(peer, key) === undefined) continue;
         peer.fetching.add(key);
         this.after(this.network.transfer(this.#options.moduleBytes), () => {

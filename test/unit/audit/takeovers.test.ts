@@ -7,7 +7,7 @@ const lease = (state: LeaseEvent["state"], path = 0): LeaseEvent => ({ state, ro
 
 /** `ann` holds path 0 since 0 and is struck at 5000; `bob` is idle. */
 function struck(): ReturnType<typeof createTakeovers> {
-  const takeovers = createTakeovers(LEASE);
+  const takeovers = createTakeovers({ leaseMs: LEASE, listenMs: 300 });
   for (const peer of ["ann", "bob"]) takeovers.started(0, peer);
   takeovers.lease(0, "ann", lease("claimed"));
   takeovers.lease(0, "ann", lease("started"));
@@ -71,7 +71,8 @@ describe("takeovers", () => {
     takeovers.over(5300, "bob", "cut");
     assert.equal(takeovers.isSilent("bob"), true);
     takeovers.started(9000, "bob");
-    takeovers.lease(9200, "bob", lease("claimed"));
+    // It listens for 300 ms.
+    takeovers.lease(9500, "bob", lease("claimed"));
     assert.deepEqual(times(takeovers), [1200]);
   });
 
@@ -81,6 +82,18 @@ describe("takeovers", () => {
     takeovers.struck(7000, "ann", "halted");
     takeovers.lease(20_000, "bob", lease("claimed"));
     assert.deepEqual(times(takeovers), []);
+  });
+
+  it("do not count leases that nobody else was there to hear of", () => {
+    const takeovers = struck();
+    takeovers.lease(5000, "bob", lease("claimed", 1));
+    takeovers.struck(5100, "bob", "cut");
+    takeovers.lease(5200, "bob", lease("completed", 1));
+    takeovers.lease(5300, "bob", lease("claimed", 2));
+    takeovers.struck(5400, "bob", "halted");
+    takeovers.started(9000, "eve");
+    takeovers.lease(9400, "eve", lease("claimed", 2));
+    assert.deepEqual(takeovers.all(), []);
   });
 
   it("are not what a peer behind the same cut, or on another slot, does", () => {
