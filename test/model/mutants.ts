@@ -63,7 +63,7 @@ export const MUTANTS: Mutant[] = [
     edits: [
       {
         file: "src/outer/fork-choice.ts",
-        from: "else if (isBetter(branch, this.#head)) this.#head = branch;",
+        from: "else if (isBetter(branch, this.#head) && !this.#isHidden(branch)) this.#head = branch;",
         to: "else if (branch.version.generation > this.#head.version.generation) this.#head = branch;",
       },
     ],
