@@ -16,6 +16,7 @@ import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
 import type { TokenizedShard, Tokenizer } from "./data/types.ts";
+import { createHoldoutScorer } from "./holdout.ts";
 import { createEngine } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
 import { messageOf, NetworkError, UsageError } from "./errors.ts";
@@ -309,6 +310,17 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
           },
         });
 
+  const { holdout } = config.outer;
+  const scorer =
+    trainer === undefined || holdout === undefined
+      ? undefined
+      : createHoldoutScorer({
+          shape,
+          sequences: holdout.sequences,
+          prefixTokens: config.routing.prefixTokens,
+          holdout: (path) => shard(manifest.holdouts[path]!),
+          validation: () => shard(manifest.validation),
+        });
   const swarm = new Swarm({
     network,
     store,
@@ -320,6 +332,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     sources: () => [...providers],
     evidence: createEvidenceLog(join(directory, "evidence.ndjson")),
     trainer,
+    ...(scorer === undefined ? {} : { scorer }),
     keep: (object, stopping) =>
       keepObject(store, object, () => ({
         holders: holders(),

@@ -20,6 +20,22 @@ function coordinate(grid: readonly number[], path: number, axis: number): number
   return Math.floor(path / stride) % grid[axis]!;
 }
 
+/** Modules with fewer contributions a generation are those that a run can have tried on held-out text. */
+const TRIED_BELOW = 3;
+
+/** Whether it names what its path started from, one version a module, just where it is tried on held-out text. */
+function namesItsBases(
+  { module, path, base, bases }: RecordedContribution,
+  config: RunConfig,
+  paths: ReadonlyMap<string, readonly number[]>,
+): boolean {
+  const isTried =
+    config.outer.holdout !== undefined && paths.get(module)!.length * config.replicas < TRIED_BELOW;
+  if (bases === undefined || !isTried) return bases === undefined && !isTried;
+  const modules = [...paths].filter(([, through]) => through.includes(path)).map(([name]) => name);
+  return bases.length === modules.length && bases[modules.indexOf(module)]!.equals(base);
+}
+
 /** Whether a contribution is one of this run that may be folded at all. */
 export function meetsRules(
   contribution: RecordedContribution,
@@ -36,7 +52,8 @@ export function meetsRules(
     round < rounds &&
     steps >= 1 &&
     steps <= innerSteps &&
-    tokens === steps * batchSize * config.model.sequenceLength
+    tokens === steps * batchSize * config.model.sequenceLength &&
+    namesItsBases(contribution, config, paths)
   );
 }
 

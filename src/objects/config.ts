@@ -55,6 +55,13 @@ const trainingSchema = z.strictObject({
   maskPrefix: z.boolean().default(true),
 });
 
+const holdoutSchema = z.strictObject({
+  /** Nats per token by which a contribution may raise the loss on the held-out text of its path. */
+  tolerance: z.number().positive().default(0.1),
+  /** Sequences of that text that are scored. */
+  sequences: positive.max(256).default(8),
+});
+
 const outerSchema = z.strictObject({
   learningRate: z.number().positive().default(0.7),
   momentum: z.number().min(0).lt(1).default(0.9),
@@ -69,6 +76,8 @@ const outerSchema = z.strictObject({
   clipMedian: z.number().min(1).optional(),
   /** How contributions are averaged; `none`, the weighted mean, when absent. */
   robust: z.enum(["none", "trimmed-mean", "centred-clipping"]).optional(),
+  /** Tries contributions to modules with too few for an average to help on held-out text; not when absent. */
+  holdout: holdoutSchema.optional(),
   /** Generations after which a contribution is too old to fold. */
   maxStaleness: z.int().min(0).max(64).default(4),
   /** Share of the expected contributions with which a generation may close after the grace time. */
@@ -139,6 +148,7 @@ export type RunConfig = z.infer<typeof runConfigSchema>;
 export type ModelConfig = z.infer<typeof modelSchema>;
 export type LevelConfig = z.infer<typeof levelSchema>;
 export type TrainingConfig = z.infer<typeof trainingSchema>;
+export type HoldoutConfig = z.infer<typeof holdoutSchema>;
 export type OuterConfig = z.infer<typeof outerSchema>;
 export type SwarmConfig = z.infer<typeof swarmSchema>;
 

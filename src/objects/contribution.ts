@@ -11,6 +11,8 @@ const contributionSchema = z.strictObject({
   replica: countSchema,
   /** The version of the module that the round started from. */
   base: cidSchema,
+  /** The versions of all modules of its path that it started from, in network order; only where the run tries it on held-out text. */
+  bases: z.array(cidSchema).max(64).optional(),
   /** TensorPack of the outer gradient in the run's codec. */
   delta: cidSchema,
   /** Training tokens this round consumed: steps × batch × sequence length. */

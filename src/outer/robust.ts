@@ -6,9 +6,8 @@
  * nothing is a minority, and they are the plain average.
  */
 import type { OuterConfig } from "../objects/config.ts";
+import { MAJORITY } from "./rules.ts";
 
-/** With fewer, there is no majority to measure the others by. */
-const MINIMUM = 3;
 const CENTRING_STEPS = 3;
 
 /** One outer gradient of a fold. Its values x are f32(clip · delta). */
@@ -35,7 +34,7 @@ export function normOf(delta: Float32Array): number {
 /** The norm above which one of these is clipped: `clipNorm`, or `clipMedian` times the lower median of all. */
 export function normLimit(norms: readonly number[], { clipNorm, clipMedian }: OuterConfig): number {
   const relative =
-    clipMedian === undefined || norms.length < MINIMUM ? Infinity : clipMedian * lowerMedian(norms);
+    clipMedian === undefined || norms.length < MAJORITY ? Infinity : clipMedian * lowerMedian(norms);
   return Math.min(clipNorm ?? Infinity, relative);
 }
 
@@ -58,8 +57,8 @@ export function accumulate(accumulator: Float32Array, { delta, share, clip }: We
 /** The average that the run's policy asks for, of gradients in fold order. */
 export function averageOf(all: readonly Weighed[], robust: OuterConfig["robust"]): Float32Array {
   const average = new Float32Array(all[0]!.delta.length);
-  if (robust === "trimmed-mean" && all.length >= MINIMUM) trimmedMean(all, average);
-  else if (robust === "centred-clipping" && all.length >= MINIMUM) centredClipping(all, average);
+  if (robust === "trimmed-mean" && all.length >= MAJORITY) trimmedMean(all, average);
+  else if (robust === "centred-clipping" && all.length >= MAJORITY) centredClipping(all, average);
   else for (const each of all) accumulate(average, each);
   return average;
 }

@@ -17,17 +17,27 @@ export function tokensPerStep(config: RunConfig): number {
   return config.training.batchSize * config.model.sequenceLength;
 }
 
+/** With fewer contributions nothing is a minority, and no average helps against one that is wrong. */
+export const MAJORITY = 3;
+
+/** Whether contributions to a module are tried on held-out text: the run says so, and too few are averaged. */
+export function isTried(
+  module: string,
+  { config, topology }: Pick<LineageInit, "config" | "topology">,
+): boolean {
+  const writers = topology.pathsOfModule(module).length * config.replicas;
+  return config.outer.holdout !== undefined && writers < MAJORITY;
+}
+
 /** One peer contributes a round of a replica of a path at most once to a lineage; this names that. */
 export function authorship({ round, path, replica, signer }: KnownContribution): string {
   return `${round}/${path}/${replica}/${signer}`;
 }
 
 /** Refuses a contribution that is not one of this run's module. */
-export function checkContribution(
-  contribution: KnownContribution,
-  { module, topology, config, runId }: LineageInit,
-): void {
-  const { cid, run, round, path, replica, steps, tokens, signer } = contribution;
+export function checkContribution(contribution: KnownContribution, init: Omit<LineageInit, "genesis">): void {
+  const { module, topology, config, runId } = init;
+  const { cid, run, round, path, replica, base, bases, steps, tokens, signer } = contribution;
   const { rounds, innerSteps } = config.training;
   const no = (reason: string): never => refuse("contribution", cid, reason);
   if (!run.equals(runId)) no(`it is of run ${run.toString()}`);
@@ -39,6 +49,14 @@ export function checkContribution(
   if (steps < 1 || steps > innerSteps) no(`${steps} steps are not between 1 and ${innerSteps}`);
   const expected = steps * tokensPerStep(config);
   if (tokens !== expected) no(`${steps} steps are ${expected} tokens, not ${tokens}`);
+  if ((bases !== undefined) !== isTried(module, init))
+    no(`it ${bases === undefined ? "does not say" : "says"} which versions its path started from`);
+  const modules = topology.modulesOfPath(path);
+  if (
+    bases !== undefined &&
+    (bases.length !== modules.length || !bases[modules.indexOf(module)]!.equals(base))
+  )
+    no(`the versions that it names are not one of each module of path ${path}, its base among them`);
 }
 
 /** Refuses a version that cannot be an outer update of the module, whatever its parent is. */

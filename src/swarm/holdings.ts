@@ -9,6 +9,7 @@ import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import { hash64 } from "../random.ts";
 import type { Store } from "../store/types.ts";
 import type { Announcers } from "./announcers.ts";
+import type { HoldoutCheck } from "./holdout-check.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
 import { deltaOwner } from "./round.ts";
 import type { Packs, SwarmEvent } from "./types.ts";
@@ -30,6 +31,8 @@ export interface HoldingsInit {
   store: Store;
   packs: Packs;
   states: ModuleStates;
+  /** Tries contributions on held-out text; absent when the run does not. */
+  check?: HoldoutCheck;
   /** Peers that announced a version hold its tensors. */
   announcers: Announcers;
   /** Keep all tensors of all generations. */
@@ -83,11 +86,7 @@ export class Holdings {
     const key = contribution.cid.toString();
     this.#deltas.add(key);
     try {
-      await this.#init.states.delta(
-        contribution,
-        this.#deltaHolders(contribution),
-        this.#init.signal(FETCH_MS),
-      );
+      await this.examine(contribution);
       await this.retainDelta(contribution);
     } catch (error) {
       this.#retry.set(key, performance.now() + BACKOFF_MS);
@@ -95,6 +94,16 @@ export class Holdings {
     } finally {
       this.#deltas.delete(key);
     }
+  }
+
+  /**
+   * Gets an outer gradient and looks whether it may be folded. Throws InvalidObjectError when it never may, and
+   * UnavailableError when what that takes cannot be had.
+   */
+  async examine(contribution: KnownContribution): Promise<void> {
+    const signal = this.#init.signal(FETCH_MS);
+    const delta = await this.#init.states.delta(contribution, this.#deltaHolders(contribution), signal);
+    await this.#init.check?.(contribution, delta, signal);
   }
 
   /** Whether an outer gradient is on this disk. */
@@ -225,6 +234,8 @@ export class Holdings {
     const contributions = contributionsOf(lineage, version);
     let reason: string | undefined;
     try {
+      for (const contribution of contributions)
+        if (contribution.bases !== undefined) await this.examine(contribution);
       const { version: folded } = await this.#fold(parent, contributions);
       if (folded.cid.toString() !== version.cid.toString()) reason = `folding it again gives ${folded.cid}`;
     } catch (error) {

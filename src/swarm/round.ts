@@ -20,6 +20,8 @@ export interface RoundInit {
   states: PathStates;
   /** Tensors of a module in network order. */
   tensors(module: string): TensorDescription[];
+  /** Whether contributions to a module are tried on held-out text, for which they name what they started from. */
+  isTried(module: string): boolean;
 }
 
 export interface FinishedRound extends TrainedRound {
@@ -74,6 +76,7 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
         module,
         ...slot,
         base,
+        ...(init.isTried(module) ? { bases: round.bases.map(({ cid }) => cid) } : {}),
         delta: pack,
         tokens: round.tokens,
         steps: round.steps,

@@ -15,6 +15,7 @@ import type { TensorDescription } from "../objects/tensor-pack.ts";
 import { dagCborCid, kindOf } from "../objects/object.ts";
 import { Version } from "../objects/version.ts";
 import { Lineage } from "../outer/lineage.ts";
+import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
@@ -27,6 +28,7 @@ import { createDiscipline, type Discipline } from "./discipline.ts";
 import type { EvidenceLog } from "./evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./discovery.ts";
 import { type Slot, slotKey } from "./leases.ts";
+import { createHoldoutCheck } from "./holdout-check.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
@@ -36,7 +38,7 @@ import { type FinishedRound, writeRound } from "./round.ts";
 import { createPublications } from "./publications.ts";
 import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
 import { createSplitDetector } from "./split.ts";
-import type { Packs, PathTrainer, SwarmEvent } from "./types.ts";
+import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 
 const TICK_MS = 500;
@@ -63,6 +65,8 @@ export interface SwarmInit {
   evidence?: EvidenceLog;
   /** Absent for an observer. */
   trainer: PathTrainer | undefined;
+  /** For runs that try contributions on held-out text; absent in others, and for an observer. */
+  scorer?: HoldoutScorer;
   /** Gets an object of the manifest onto this disk, to stay. */
   keep(object: CID, signal: AbortSignal): Promise<void>;
   /** Keep all tensors of all generations. */
@@ -146,7 +150,23 @@ export class Swarm {
       emit: (event) => init.emit(event),
     });
     this.#announcers = createAnnouncers(init.store);
+    const { holdout } = manifest.config.outer;
     this.#holdings = new Holdings({
+      ...(holdout === undefined || init.scorer === undefined
+        ? {}
+        : {
+            check: createHoldoutCheck({
+              holdout,
+              topology,
+              lineage: (module) => this.lineage(module),
+              parameters: async (version, signal) => {
+                await this.#holdings.materialise(version);
+                return this.#holdings.parameters(version, signal);
+              },
+              scorer: init.scorer,
+              logger: this.#log,
+            }),
+          }),
       self: network.peerId,
       config: manifest.config,
       store: init.store,
@@ -239,7 +259,7 @@ export class Swarm {
     try {
       await this.#flush();
     } finally {
-      await this.#init.trainer?.close();
+      await Promise.all([this.#init.trainer?.close(), this.#init.scorer?.close()]);
     }
   }
 
@@ -442,20 +462,7 @@ export class Swarm {
     const lineage = this.lineage(module);
     for (const contribution of lineage.pending()) {
       if (this.coordinator.isAvailable(contribution.cid)) continue;
-      if (!this.#holdings.wantsDelta(contribution, now)) continue;
-      this.#run(`outer gradient of ${module} from ${contribution.signer}`, async () => {
-        try {
-          await this.#holdings.fetchDelta(contribution);
-          this.coordinator.available(contribution.cid);
-          this.#tick();
-        } catch (error) {
-          if (!(error instanceof InvalidObjectError)) throw error;
-          this.#reject(contribution, messageOf(error));
-          this.#charge(contribution.signer, "invalid-contribution", messageOf(error), {
-            cid: contribution.cid,
-          });
-        }
-      });
+      if (this.#holdings.wantsDelta(contribution, now)) this.#obtainDelta(contribution);
     }
     for (const version of [lineage.head(), ...lineage.passedOver()])
       if (this.#holdings.wants(version, now))
@@ -463,6 +470,22 @@ export class Swarm {
           await this.#holdings.materialise(version);
           this.#tick();
         });
+  }
+
+  /** Gets an outer gradient and finds out whether it may be folded. */
+  #obtainDelta(contribution: KnownContribution): void {
+    const { module, signer, cid } = contribution;
+    this.#run(`outer gradient of ${module} from ${signer}`, async () => {
+      try {
+        await this.#holdings.fetchDelta(contribution);
+        this.coordinator.available(cid);
+        this.#tick();
+      } catch (error) {
+        if (!(error instanceof InvalidObjectError)) throw error;
+        this.#reject(contribution, messageOf(error));
+        this.#charge(signer, "invalid-contribution", messageOf(error), { cid });
+      }
+    });
   }
 
   #reject(contribution: KnownContribution, reason: string): void {
@@ -564,9 +587,15 @@ export class Swarm {
         privateKey: network.privateKey,
         codec: this.#config.outer.codec,
         states: this.#pathStates,
+        isTried: (module) => isTried(module, { config: this.#config, topology: this.#init.topology }),
       },
       round,
     );
+    // What others would refuse is not said; the slot is left to them.
+    for (const { bytes } of contributions) {
+      const { type, record } = await openRecord(bytes);
+      if (type === "contribution") await this.#holdings.examine(record);
+    }
     // On disk before anybody hears of it, so that a crash cannot take back what was announced.
     await this.#records.flush(async () => {
       for (const { bytes } of contributions) await this.#ingest(bytes, network.peerId);
@@ -790,10 +819,8 @@ export class Swarm {
     }
     for (const lineage of this.#lineages.values()) {
       for (const contribution of lineage.pending())
-        if (await this.#holdings.hasDelta(contribution)) {
-          await this.#holdings.retainDelta(contribution);
-          this.coordinator.available(contribution.cid);
-        }
+        // It may be there because it was found wrong, which is not on disk.
+        if (await this.#holdings.hasDelta(contribution)) this.#obtainDelta(contribution);
       const [missing] = lineage.missing();
       if (missing !== undefined)
         this.#log.warn(

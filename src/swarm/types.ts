@@ -52,6 +52,16 @@ export interface PathTrainer {
   close(): Promise<void>;
 }
 
+/** Scores whole paths on held-out text; the swarm's only other view of the learning side. */
+export interface HoldoutScorer {
+  /**
+   * Nats per token of `parameters` (flat, a whole path) on held-out text of the path, the same on every machine to the
+   * last bit.
+   */
+  score(path: number, parameters: Float32Array, signal: AbortSignal): Promise<number>;
+  close(): Promise<void>;
+}
+
 /** Facts that people and programs follow; printed as NDJSON by `join --json`. */
 export type SwarmEvent =
   | { type: "member"; peer: string; state: "joined" | "left"; live: number }

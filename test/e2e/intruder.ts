@@ -72,14 +72,15 @@ export async function openHonestSwarm(
   folder: string,
   size: number,
   changes: Parameters<typeof createTinyRun>[2],
+  options: Partial<PeerOptions> = {},
 ): Promise<HonestPeer[]> {
   const first = path.join(folder, "peer-1");
   const run = await createTinyRun(folder, first, changes);
-  const peers = [await openHonestPeer({ directory: first })];
+  const peers = [await openHonestPeer({ ...options, directory: first })];
   const invite = decodeInvite(peers[0]!.invite()!);
   assert.ok(invite.run.equals(run));
   for (let index = 2; index <= size; index++)
-    peers.push(await openHonestPeer({ directory: path.join(folder, `peer-${index}`), invite }));
+    peers.push(await openHonestPeer({ ...options, directory: path.join(folder, `peer-${index}`), invite }));
   for (const peer of peers) await peer.swarm.start();
   for (const peer of peers)
     for (const other of peers)

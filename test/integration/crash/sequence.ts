@@ -99,7 +99,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
     const values = (offset: number): Float32Array =>
       Float32Array.from({ length: 2 * ELEMENTS }, (_, i) => Math.sin(round + offset + i));
     const written = await writeRound(
-      { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors },
+      { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors, isTried: () => false },
       {
         slot,
         bases,

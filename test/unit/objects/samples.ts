@@ -40,6 +40,12 @@ export const contribution: Contribution = {
   loss: 3.25,
 };
 
+/** Of a run that tries contributions on held-out text. */
+export const triedContribution: Contribution = {
+  ...contribution,
+  bases: [node("embedding"), node("base"), node("head")],
+};
+
 /** A kind with its type forgotten, so that all go through the same tests. */
 export interface Sample {
   name: string;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { CID } from "multiformats/cid";
 import { compareCids } from "../../../src/outer/order.ts";
 import {
   GENESIS,
@@ -65,6 +66,31 @@ describe("lineage: contributions", () => {
       assert.throws(() => lineage.addContribution(contribute(GENESIS.cid, parts)), invalid(message));
       assert.deepEqual(lineage.contributions(), []);
     });
+
+  describe("that a run tries on held-out text", () => {
+    const { config, ...init } = createInit({ holdout: { tolerance: 0.1, sequences: 8 } });
+    const tried = (replicas: number): Lineage => new Lineage({ ...init, config: { ...config, replicas } });
+    const bases = [GENESIS.cid, cidOf("genesis of upper/0")];
+    const cases: [string, CID[] | undefined, RegExp][] = [
+      ["none", undefined, /does not say which versions its path started from/],
+      ["another base", bases.toReversed(), /its base among them/],
+      ["too few", bases.slice(0, 1), /not one of each module of path 0/],
+      ["too many", [...bases, GENESIS.cid], /not one of each module of path 0/],
+    ];
+    for (const [name, named, message] of cases)
+      it(`are refused when they name ${name}`, () => {
+        const parts = named === undefined ? {} : { bases: named };
+        assert.throws(() => tried(1).addContribution(contribute(GENESIS.cid, parts)), invalid(message));
+      });
+
+    it("name what they started from, but where averages help", () => {
+      const named = contribute(GENESIS.cid, { bases });
+      assert.equal(tried(1).addContribution(named).added, true);
+      // With two replicas the two paths of the module give four contributions.
+      assert.throws(() => tried(2).addContribution(named), invalid(/says which versions/));
+      assert.equal(tried(2).addContribution(contribute(GENESIS.cid)).added, true);
+    });
+  });
 
   it("of a signer off the run's list are refused, and so never folded, whoever brings them", () => {
     const init = createInit();
