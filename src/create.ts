@@ -101,6 +101,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     router: { documents: 0, tokens: 0 },
   };
   let done = 0;
+  let longest = 0;
   for await (const document of documents()) {
     signal.throwIfAborted();
     const tokens = encodeDocument(tokenizer, document.text);
@@ -109,10 +110,17 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     counts[split].documents++;
     counts[split].tokens += tokens.length;
     if (split === "train") ids.push(document.id);
+    if (split === "validation") longest = Math.max(longest, tokens.length);
     done++;
     if (done % 64 === 0) onProgress({ stage: "reading", done });
   }
   requireEnough(counts, topology, shape);
+  // A path whose own holdout is too short is tried on these.
+  if (config.outer.holdout !== undefined && longest <= prefixTokens)
+    throw new CorpusError(
+      `outer.holdout needs held-out text, and no held-out document has more than the ${prefixTokens} tokens that route it. ` +
+        "Give more or longer text, or raise data.validationFraction.",
+    );
   const open = async (shard: ShardWriter): Promise<TokenizedShard> => {
     const { object, blocks } = shard.finish();
     await store.put(blocks);
