@@ -70,6 +70,8 @@ export class Coordinator {
   readonly #runId: string;
   readonly #view: View;
   #own: OwnLease | undefined;
+  /** The round that this peer was training when it ended, and its progress; until it claims anything. */
+  #kept: Pick<OwnLease, "slot" | "progress"> | undefined;
   /** When the first contribution to a module's next generation was seen, by head. */
   readonly #firstPending = new Map<string, Closable>();
   readonly #closable = new Map<string, Closable>();
@@ -142,6 +144,11 @@ export class Coordinator {
 
   progress(share: number): void {
     if (this.#own !== undefined) this.#own.progress = share;
+  }
+
+  /** This peer has kept the slot's round from before it ended, and can go on with it. */
+  kept(slot: Slot, progress: number): void {
+    this.#kept = { slot, progress };
   }
 
   /** The slot is done, failed or given up: this peer is idle again. */
@@ -296,6 +303,7 @@ export class Coordinator {
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
     // Who has just come hears the others out first; else all who start together claim the same slot.
     if (now < this.listensUntil) return undefined;
+    if (this.#kept !== undefined && this.#isFree(this.#kept, now)) return this.#claim(this.#kept, now);
     const failed = ({ slot }: Offer): boolean =>
       now < (this.#failed.get(`${slot.path}/${slot.replica}`) ?? Number.NEGATIVE_INFINITY);
     const offers = this.#view.offers(this.#init.self, now, this.#discount).filter((offer) => !failed(offer));
@@ -305,8 +313,24 @@ export class Coordinator {
     const [{ slot }] = offers.toSorted(
       (a, b) => a.rank - b.rank || a.slot.round - b.slot.round || (own(a.slot) < own(b.slot) ? -1 : 1),
     ) as [Offer];
-    this.#own = { slot, claimed: now, started: false, progress: 0 };
+    return this.#claim({ slot, progress: 0 }, now);
+  }
+
+  #claim({ slot, progress }: Pick<OwnLease, "slot" | "progress">, now: number): Decision {
+    this.#own = { slot, claimed: now, started: false, progress };
+    this.#kept = undefined;
     return { type: "claim", slot };
+  }
+
+  /** Whether a kept round is still to be done, and whoever holds it by now would yield to this peer. */
+  #isFree({ slot, progress }: Pick<OwnLease, "slot" | "progress">, now: number): boolean {
+    const own = { peer: this.#init.self, progress };
+    return (
+      this.openSlots().some((open) => slotKey(open) === slotKey(slot)) &&
+      this.leases
+        .on(slot, now)
+        .every((lease) => yields(this.#runId, slot, { peer: lease.holder, progress: lease.progress }, own))
+    );
   }
 
   #decideOwn(own: OwnLease, now: number): Decision | undefined {

@@ -35,10 +35,11 @@ import { Heartbeat, LineageRecord } from "./messages.ts";
 import { concatenate, createModuleStates } from "./module-states.ts";
 import { createPathStates, type PathStates } from "./path-states.ts";
 import { type FinishedRound, writeRound } from "./round.ts";
+import { createRoundStates, type RoundStates } from "./round-states.ts";
 import { createPublications } from "./publications.ts";
 import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
 import { createSplitDetector } from "./split.ts";
-import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
+import type { HoldoutScorer, Packs, PathTrainer, RoundState, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 
 const TICK_MS = 500;
@@ -93,6 +94,7 @@ export class Swarm {
   readonly #holdings: Holdings;
   readonly #records;
   readonly #pathStates: PathStates;
+  readonly #roundStates: RoundStates;
   readonly #announcers;
   readonly #custody: Custody;
   #keeping = false;
@@ -109,6 +111,7 @@ export class Swarm {
   readonly #synchronised = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
   #work: AbortController | undefined;
+  #leaving = false;
   #lastSlot: Slot | undefined;
   #tokensPerSecond = 0;
   #sequence = 0;
@@ -142,6 +145,7 @@ export class Swarm {
     this.#records = createLineageStore(init.store, this.#lineages);
     this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest));
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
+    this.#roundStates = createRoundStates({ store: init.store, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
@@ -249,6 +253,7 @@ export class Swarm {
   /** Says goodbye, which frees the leases at once, and waits for what is under way. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#leaving = true;
     this.#work?.abort(new Error("the peer stops"));
     this.coordinator.released();
     await this.#publishHeartbeat(true).catch(() => {});
@@ -534,8 +539,8 @@ export class Swarm {
     this.#lastSlot = slot;
     this.#init.emit({ type: "lease", state: "started", ...slot });
     try {
-      const modules = this.#init.topology.modulesOfPath(slot.path);
-      const bases = modules.map((module) => this.lineage(module).head());
+      const kept = await this.#keptRound(slot);
+      const bases = kept?.bases ?? this.#basesOf(slot);
       const parts = await Promise.all(
         bases.map(async (base) => {
           await this.#holdings.materialise(base);
@@ -543,15 +548,24 @@ export class Swarm {
         }),
       );
       const start = concatenate(parts);
-      const end = start.slice();
       const previous = await this.#pathStates.load(slot, start.length);
+      const from = kept?.state ?? {
+        parameters: start.slice(),
+        ...(previous === undefined ? {} : { moments: previous.moments }),
+      };
       const trained = await this.#init.trainer!.train(
         slot,
-        end,
-        previous?.moments,
-        (step) => {
-          this.coordinator.progress(step.step / step.steps);
-          this.#init.emit({ type: "step", ...step });
+        from,
+        {
+          step: (step) => {
+            this.coordinator.progress(step.step / step.steps);
+            this.#init.emit({ type: "step", ...step });
+          },
+          keep: async (state) => {
+            // What was given up is not gone on with.
+            if (work.signal.aborted && !this.#leaving) return;
+            await this.#roundStates.write({ ...state, slot, bases: bases.map(({ cid }) => cid) });
+          },
         },
         signal,
       );
@@ -559,11 +573,14 @@ export class Swarm {
       signal.throwIfAborted();
       const { batchSize } = this.#config.training;
       const tokens = trained.steps * batchSize * this.#config.model.sequenceLength;
-      await this.#contribute({ ...trained, slot, bases, start, end, tokens, previous });
+      await this.#contribute({ ...trained, slot, bases, start, end: from.parameters, tokens, previous });
+      await this.#roundStates.clear();
       this.#init.emit({ type: "lease", state: "completed", ...slot });
     } catch (error) {
       // Giving up is a decision, and has been announced as one.
       if (work.signal.aborted) return;
+      // What led here does so again, so the next try begins anew.
+      if (!(error instanceof StorageError)) await this.#roundStates.clear();
       this.coordinator.failed(slot, performance.now());
       this.#init.emit({ type: "lease", state: "abandoned", reason: messageOf(error), ...slot });
       throw error;
@@ -575,6 +592,30 @@ export class Swarm {
         this.#tick();
       }
     }
+  }
+
+  #basesOf({ path }: Slot): KnownVersion[] {
+    return this.#init.topology.modulesOfPath(path).map((module) => this.lineage(module).head());
+  }
+
+  /** What this peer kept of the round when it ended last, unless that is too old to be folded once it is done. */
+  async #keptRound(slot: Slot): Promise<{ bases: KnownVersion[]; state: RoundState } | undefined> {
+    const kept = await this.#roundStates.load();
+    if (kept === undefined || slotKey(kept.slot) !== slotKey(slot)) return undefined;
+    const bases = this.#init.topology.modulesOfPath(slot.path).map((module, index) => {
+      const lineage = this.lineage(module);
+      const base = kept.bases[index] && lineage.version(kept.bases[index]);
+      const isFoldable =
+        base !== undefined &&
+        lineage.refusal(base.cid) === undefined &&
+        lineage.head().generation - base.generation < this.#config.outer.maxStaleness;
+      return isFoldable ? base : undefined;
+    });
+    if (!bases.every((base) => base !== undefined)) return undefined;
+    this.#log.info(
+      `going on with round ${slot.round} of path ${slot.path} after step ${kept.progress.steps}`,
+    );
+    return { bases, state: kept };
   }
 
   async #contribute(round: FinishedRound): Promise<void> {
@@ -828,6 +869,9 @@ export class Swarm {
             `${lineage.head().generation} until a peer that has the rest is met`,
         );
     }
+    const kept = await this.#roundStates.load();
+    if (kept !== undefined)
+      this.coordinator.kept(kept.slot, kept.progress.steps / this.#config.training.innerSteps);
     if (records > 0) this.#log.info(`restored ${records} records of the lineage from disk`);
   }
 

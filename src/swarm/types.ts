@@ -24,6 +24,24 @@ export interface Moments {
   secondMoment: Float32Array;
 }
 
+/** How far a round of a path is. */
+export interface RoundProgress {
+  /** Steps that are done. */
+  steps: number;
+  /** Their mean training loss, nats per token. */
+  loss: number;
+  /** Whether it began without moments, so that its learning rate warms up. */
+  warmsUp: boolean;
+}
+
+/** The middle of a round: with it the round goes on as if it had never stopped. */
+export interface RoundState {
+  /** θ, flat, a whole path. */
+  parameters: Float32Array;
+  moments: Moments;
+  progress: RoundProgress;
+}
+
 /** What a round of a path produced. */
 export interface TrainedRound {
   moments: Moments;
@@ -40,16 +58,22 @@ export interface PathTrainer {
   prepare(slot: Slot, signal: AbortSignal): Promise<void>;
   /**
    * Trains `parameters` (flat, a whole path) in place for the round of the slot, from the moments that the round
-   * before it left; without them, in a takeover, the learning rate warms up.
+   * before it left; without them, in a takeover, the learning rate warms up. With `progress` it goes on from there.
    */
   train(
     slot: Slot,
-    parameters: Float32Array,
-    moments: Moments | undefined,
-    onStep: (step: SlotStep) => void,
+    from: Pick<RoundState, "parameters"> & Partial<RoundState>,
+    report: RoundReport,
     signal: AbortSignal,
   ): Promise<TrainedRound>;
   close(): Promise<void>;
+}
+
+/** What a trainer tells while it trains. */
+export interface RoundReport {
+  step(step: SlotStep): void;
+  /** Called now and then, and when the signal aborts; training goes on when it resolves. The vectors are not its own. */
+  keep(state: RoundState): Promise<void>;
 }
 
 /** Scores whole paths on held-out text; the swarm's only other view of the learning side. */

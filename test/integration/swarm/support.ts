@@ -45,13 +45,13 @@ export function quickConfig(rounds: number): RunConfig {
 const trainer: PathTrainer = {
   device: "stand-in",
   prepare: async () => {},
-  async train(slot, parameters, _moments, onStep, signal) {
+  async train(slot, { parameters }, report, signal) {
     const steps = 2;
     for (let step = 1; step <= steps; step++) {
       signal.throwIfAborted();
       for (let i = 0; i < parameters.length; i++) parameters[i]! -= 0.01;
       const numbers = { loss: 1, learningRate: 1, gradientNorm: 1, tokensPerSecond: 1, millisecondsLeft: 0 };
-      onStep({ ...slot, step, steps, ...numbers });
+      report.step({ ...slot, step, steps, ...numbers });
     }
     const moments = { step: steps, firstMoment: parameters, secondMoment: parameters };
     return { steps, loss: 1, tokensPerSecond: 1, moments };

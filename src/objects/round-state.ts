@@ -1,0 +1,27 @@
+import { z } from "zod";
+import { bytesSchema, cidSchema, countSchema, defineObject } from "./object.ts";
+
+/**
+ * The head of the file that a peer keeps of the round it trains; never sent. After it come the flat vectors θ and
+ * AdamW's first and second moment of the path, f32 little-endian.
+ */
+const roundStateSchema = z.strictObject({
+  round: countSchema,
+  path: countSchema,
+  replica: countSchema,
+  /** The versions of the path's modules that the round started from, in network order. */
+  bases: z.array(cidSchema).min(1).max(64),
+  /** Steps of the round that are done, their mean training loss, and whether the learning rate warmed up. */
+  steps: countSchema,
+  loss: z.number(),
+  warmsUp: z.boolean(),
+  /** AdamW steps that the moments have seen. */
+  step: countSchema,
+  /** Parameters of the path. */
+  elements: countSchema,
+  /** SHA-256 of the vectors. */
+  digest: bytesSchema,
+});
+
+export type RoundStateObject = z.infer<typeof roundStateSchema>;
+export const RoundStateObject = defineObject<RoundStateObject>("pathweave/round-state", 1, roundStateSchema);
