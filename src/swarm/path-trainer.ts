@@ -9,6 +9,7 @@ const TAKEOVER_WARMUP_STEPS = 10;
 const KEEP_MS = 60_000;
 /** And so many times as long as it takes to keep one. */
 const KEEP_SHARE = 20;
+const LEAST_STEP_MS = 1e-3;
 /** What a step is expected to take before any was done, ms: little is done before the first is known. */
 const FIRST_STEP_MS = 10_000;
 
@@ -71,7 +72,7 @@ export function createPathTrainer(init: PathTrainerInit): PathTrainer {
             loss += (record.loss - loss) / ++losses;
             tokens += record.tokens;
             milliseconds += record.milliseconds;
-            millisecondsPerStep = record.milliseconds;
+            millisecondsPerStep = Math.max(LEAST_STEP_MS, record.milliseconds);
             const step = record.step - firstStep + 1;
             report.step({
               ...slot,
