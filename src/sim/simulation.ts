@@ -411,7 +411,12 @@ export class Simulation {
     return undefined;
   }
 
-  #fold(peer: SimulatedPeer, module: string, parent: KnownVersion, contributions: KnownContribution[]): void {
+  #fold(
+    peer: SimulatedPeer,
+    module: string,
+    parent: KnownVersion,
+    contributions: readonly KnownContribution[],
+  ): void {
     const order = contributions.toSorted(compareContributions);
     const cids = order.map(({ cid }) => cid);
     // Stands for the tensors: like them, a function of the parent and the set.

@@ -35,7 +35,7 @@ export type Decision =
   | { type: "start"; slot: Slot }
   | { type: "abandon"; slot: Slot; reason: string }
   /** Publish the next version of a module from these contributions. */
-  | { type: "fold"; module: string; parent: KnownVersion; contributions: KnownContribution[] };
+  | { type: "fold"; module: string; parent: KnownVersion; contributions: readonly KnownContribution[] };
 
 export interface CoordinatorInit {
   self: string;
@@ -64,6 +64,13 @@ interface Closable {
   since: number;
 }
 
+/** What of a module's pending contributions is on this disk, for a state of both. */
+interface Foldable {
+  known: readonly KnownContribution[];
+  revision: number;
+  contributions: readonly KnownContribution[];
+}
+
 export class Coordinator {
   readonly #init: CoordinatorInit;
   readonly #runId: string;
@@ -77,8 +84,14 @@ export class Coordinator {
   readonly #folding = new Set<string>();
   /** Contributions whose outer gradient is on this disk; only these can be folded here. */
   readonly #available = new Set<string>();
-  /** Those whose outer gradient is not here and whose signer has been gone for so long that nobody is expected to bring it. */
-  readonly #lost = new Set<string>();
+  /** Grows with every change of it. */
+  #availableRevision = 0;
+  /** What of a module's pending contributions is on this disk. */
+  readonly #foldable = new Map<string, Foldable>();
+  /** Those whose signer has been gone for so long that nobody is expected to bring them. */
+  #orphaned: ReadonlyMap<string, KnownContribution> = new Map();
+  /** Those that this peer has tried to get in vain. */
+  #missed: ReadonlyMap<string, KnownContribution> = new Map();
   /** Since when an outer gradient that this peer should fold is not here. */
   #absent = new Map<string, number>();
   /** Until when this peer leaves the slots of a path and replica to others. */
@@ -119,6 +132,7 @@ export class Coordinator {
   greets(newcomer: string, now: number): boolean {
     const { self } = this.#init;
     const others = this.#view.greeters(newcomer, now);
+    if (this.membership.member(self)?.isLive(now) === true) return others.includes(self);
     // The first of all with this peer among them are among the first of the others and this one.
     return (
       others.includes(self) || rendezvous(greeting(newcomer), [self, ...others], GREETERS).includes(self)
@@ -162,16 +176,19 @@ export class Coordinator {
   /** The outer gradient of a contribution is on this disk. */
   available(contribution: CID): void {
     this.#available.add(contribution.toString());
+    this.#availableRevision++;
   }
 
   /** The outer gradient of a contribution is not on this disk any more. */
   lost(contribution: CID): void {
     this.#available.delete(contribution.toString());
+    this.#availableRevision++;
   }
 
   /** Whether nobody is expected to bring its outer gradient any more. */
   isLost(contribution: CID): boolean {
-    return this.#lost.has(contribution.toString());
+    const key = contribution.toString();
+    return this.#missed.has(key) || (this.#orphaned.has(key) && !this.#available.has(key));
   }
 
   isAvailable(contribution: CID): boolean {
@@ -229,7 +246,7 @@ export class Coordinator {
   }
 
   /** The next slot of every path and replica that has rounds left. */
-  openSlots(): Slot[] {
+  openSlots(): readonly Slot[] {
     return this.#view.openSlots(this.#discount);
   }
 
@@ -242,7 +259,7 @@ export class Coordinator {
       this.#own === undefined &&
       this.openSlots().length === 0 &&
       [...this.#init.lineages.values()].every((lineage) =>
-        lineage.pending().every((contribution) => this.#lost.has(contribution.cid.toString())),
+        lineage.pending().every((contribution) => this.isLost(contribution.cid)),
       ) &&
       !this.#view.awaits(LOST_GRACES * this.#init.config.swarm.graceSeconds * 1000, this.#now)
     );
@@ -267,26 +284,31 @@ export class Coordinator {
    */
   #noteLost(now: number): void {
     const graceMs = this.#init.config.swarm.graceSeconds * 1000;
-    this.#lost.clear();
     // Not only of others: what this peer made is available, and what its disk lost nobody brings.
-    for (const { contribution, since } of this.#view.orphans(now))
-      if (!this.isAvailable(contribution.cid) && now - since >= LOST_GRACES * graceMs)
-        this.#lost.add(contribution.cid.toString());
+    this.#orphaned = this.#view.orphaned(LOST_GRACES * graceMs, now);
     const absent = new Map<string, number>();
-    const owned = new Set(this.owned(now));
+    const missed = new Map<string, KnownContribution>();
+    const owned = this.owned(now);
     for (const module of owned)
-      for (const { cid, signer } of this.lineage(module).pending()) {
-        if (this.isAvailable(cid)) continue;
-        const since = this.#absent.get(cid.toString()) ?? now;
-        absent.set(cid.toString(), since);
+      for (const contribution of this.lineage(module).pending()) {
+        const { cid, signer } = contribution;
+        const key = cid.toString();
+        if (this.#available.has(key)) continue;
+        const since = this.#absent.get(key) ?? now;
+        absent.set(key, since);
         const isLive = this.membership.member(signer)?.isLive(now) === true;
-        if (now - since >= (isLive ? WITHHELD_GRACES : LOST_GRACES) * graceMs) this.#lost.add(cid.toString());
+        if (now - since >= (isLive ? WITHHELD_GRACES : LOST_GRACES) * graceMs) missed.set(key, contribution);
       }
     this.#absent = absent;
-    this.#discount =
-      this.#lost.size === 0
-        ? undefined
-        : (module, cid) => owned.has(module) && this.#lost.has(cid.toString());
+    this.#missed = missed;
+    const discount = new Map(missed);
+    if (owned.length > 0)
+      for (const [cid, contribution] of this.#orphaned)
+        if (owned.includes(contribution.module) && !this.#available.has(cid)) discount.set(cid, contribution);
+    // The same as long as it is equal, so that what was found out with it holds.
+    const before = this.#discount ?? new Map<string, KnownContribution>();
+    if (discount.size !== before.size || [...discount.keys()].some((cid) => !before.has(cid)))
+      this.#discount = discount.size === 0 ? undefined : discount;
   }
 
   #decideLease(now: number): Decision | undefined {
@@ -344,13 +366,13 @@ export class Coordinator {
       const lineage = this.lineage(module);
       const head = lineage.head();
       const known = lineage.pending();
-      const pending = known.filter((contribution) => this.isAvailable(contribution.cid));
+      const pending = this.#foldableOf(module, known);
       if (pending.length < least || this.#folding.has(module)) continue;
       const first = this.#since(this.#firstPending, module, head.cid, now);
       const here = new Set(pending.map(slotKey));
       const absent = new Set(
         known
-          .filter((c) => !this.isAvailable(c.cid) && !this.#lost.has(c.cid.toString()))
+          .filter((c) => !this.isAvailable(c.cid) && !this.isLost(c.cid))
           .map(slotKey)
           .filter((slot) => !here.has(slot)),
       );
@@ -360,6 +382,15 @@ export class Coordinator {
       this.#folding.add(module);
       yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
     }
+  }
+
+  #foldableOf(module: string, known: readonly KnownContribution[]): readonly KnownContribution[] {
+    const revision = this.#availableRevision;
+    const before = this.#foldable.get(module);
+    if (before?.known === known && before.revision === revision) return before.contributions;
+    const contributions = known.filter((contribution) => this.isAvailable(contribution.cid));
+    this.#foldable.set(module, { known, revision, contributions });
+    return contributions;
   }
 
   /** Contributions with which a module's generation may close after the grace time; 1 after the last round. */

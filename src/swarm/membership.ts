@@ -45,6 +45,12 @@ export class Member {
     return silence <= this.leastTimeout || silence <= this.timeout;
   }
 
+  /** Until when it is live at least, while nothing is heard of it; reckons the timeout only once it matters. */
+  deadline(now: number): number {
+    const least = this.lastSeen + this.leastTimeout;
+    return now <= least ? least : this.lastSeen + this.timeout;
+  }
+
   heard(heartbeat: Heartbeat, now: number, period: number): void {
     if (this.period === period) this.#intervals.push(now - this.lastSeen);
     else this.#intervals = [];
@@ -95,20 +101,32 @@ export function createMembership(heartbeatMs: number): Membership {
   let live: { members: Member[]; from: number; until: number } | undefined;
   let pruned = Number.NEGATIVE_INFINITY;
 
-  function place(peer: string): number {
-    let [low, high] = [0, sorted.length];
+  /** Where a peer is in a list by peer id, or would be. */
+  function place(list: readonly Member[], peer: string): number {
+    let [low, high] = [0, list.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (sorted[middle]!.peer < peer) low = middle + 1;
+      if (list[middle]!.peer < peer) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
+  /** Puts a member into the list of the living, or takes it out; always another list, since it or its role changed. */
+  function enlist(member: Member, isLive: boolean): void {
+    if (live === undefined) return;
+    const at = place(live.members, member.peer);
+    const isListed = live.members[at] === member;
+    if (isLive || isListed)
+      live.members = live.members.toSpliced(at, isListed ? 1 : 0, ...(isLive ? [member] : []));
+  }
+
   function forget(peer: string): void {
-    if (!members.delete(peer)) return;
-    sorted.splice(place(peer), 1);
-    live = undefined;
+    const member = members.get(peer);
+    if (member === undefined) return;
+    members.delete(peer);
+    sorted.splice(place(sorted, peer), 1);
+    enlist(member, false);
   }
 
   return {
@@ -117,15 +135,16 @@ export function createMembership(heartbeatMs: number): Membership {
       if (known === undefined) {
         const member = new Member(peer, heartbeat, now, period);
         members.set(peer, member);
-        sorted.splice(place(peer), 0, member);
-        live = undefined;
+        sorted.splice(place(sorted, peer), 0, member);
+        if (!heartbeat.leaving) enlist(member, true);
+        if (live !== undefined) live.until = Math.min(live.until, now + member.leastTimeout);
         return true;
       }
       if (heartbeat.sequence <= known.heartbeat.sequence) return false;
       const stays = known.isLive(now) && !heartbeat.leaving && known.heartbeat.role === heartbeat.role;
       known.heard(heartbeat, now, period);
-      if (!stays) live = undefined;
-      else if (live !== undefined) live.until = Math.min(live.until, now + known.leastTimeout);
+      if (!stays) enlist(known, !heartbeat.leaving);
+      if (live !== undefined) live.until = Math.min(live.until, now + known.leastTimeout);
       return true;
     },
     member: (peer) => members.get(peer),
@@ -134,7 +153,7 @@ export function createMembership(heartbeatMs: number): Membership {
       let until = Number.POSITIVE_INFINITY;
       const current = sorted.filter((member) => {
         if (!member.isLive(now)) return false;
-        until = Math.min(until, member.lastSeen + member.timeout);
+        until = Math.min(until, member.deadline(now));
         return true;
       });
       const same = current.length === live?.members.length && current.every((m, i) => m === live!.members[i]);
@@ -147,7 +166,8 @@ export function createMembership(heartbeatMs: number): Membership {
       if (now - pruned < heartbeatMs) return;
       pruned = now;
       for (const member of members.values())
-        if (now - member.lastSeen > 10 * member.timeout) forget(member.peer);
+        if (now - member.lastSeen > 10 * member.leastTimeout && now - member.lastSeen > 10 * member.timeout)
+          forget(member.peer);
     },
   };
 }

@@ -591,7 +591,11 @@ export class Swarm {
         this.#reject(contribution, "its outer gradient was damaged on the only disk that had it");
   }
 
-  async #fold(module: string, parent: KnownVersion, contributions: KnownContribution[]): Promise<void> {
+  async #fold(
+    module: string,
+    parent: KnownVersion,
+    contributions: readonly KnownContribution[],
+  ): Promise<void> {
     try {
       const { block, version } = await this.#holdings.fold(parent, contributions);
       await this.#ingest(block.bytes, this.#init.network.peerId);
