@@ -27,6 +27,7 @@ const LOST_GRACES = 2;
 const WITHHELD_GRACES = 5;
 /** Peers after the owners that do their duty, one after another, when none of them does. */
 const STAND_INS = 4;
+const NOTHING: ReadonlyMap<string, never> = new Map<string, never>();
 
 export type Decision =
   /** Announce a lease, then let conflicts settle. */
@@ -71,6 +72,19 @@ interface Foldable {
   contributions: readonly KnownContribution[];
 }
 
+/** How much of a module's next generation is in, for a state of what is here and what is lost. */
+interface Coverage {
+  foldable: readonly KnownContribution[];
+  orphaned: ReadonlyMap<string, KnownContribution>;
+  missed: ReadonlyMap<string, KnownContribution>;
+  discount: Discount | undefined;
+  /** Slots of whose contributions some are known but none is on this disk yet. */
+  absent: number;
+  /** Slots that the generation waits for, and those of them whose contributions are on this disk. */
+  expected: number;
+  present: number;
+}
+
 export class Coordinator {
   readonly #init: CoordinatorInit;
   readonly #runId: string;
@@ -84,16 +98,18 @@ export class Coordinator {
   readonly #folding = new Set<string>();
   /** Contributions whose outer gradient is on this disk; only these can be folded here. */
   readonly #available = new Set<string>();
-  /** Grows with every change of it. */
-  #availableRevision = 0;
-  /** What of a module's pending contributions is on this disk. */
+  /** How many there are of a module, and how often that has changed. */
+  readonly #stocks = new Map<string, { size: number; revision: number }>();
+  /** Modules of which there are any, or were, in the topology's order. */
+  #stocked: readonly string[] = [];
   readonly #foldable = new Map<string, Foldable>();
+  readonly #coverages = new Map<string, Coverage>();
   /** Those whose signer has been gone for so long that nobody is expected to bring them. */
-  #orphaned: ReadonlyMap<string, KnownContribution> = new Map();
+  #orphaned: ReadonlyMap<string, KnownContribution> = NOTHING;
   /** Those that this peer has tried to get in vain. */
-  #missed: ReadonlyMap<string, KnownContribution> = new Map();
+  #missed: ReadonlyMap<string, KnownContribution> = NOTHING;
   /** Since when an outer gradient that this peer should fold is not here. */
-  #absent = new Map<string, number>();
+  #absent: ReadonlyMap<string, number> = NOTHING;
   /** Until when this peer leaves the slots of a path and replica to others. */
   readonly #failed = new Map<string, number>();
   /** What does not count for this peer although it is known. */
@@ -174,15 +190,22 @@ export class Coordinator {
   }
 
   /** The outer gradient of a contribution is on this disk. */
-  available(contribution: CID): void {
+  available(module: string, contribution: CID): void {
+    if (this.#available.has(contribution.toString())) return;
     this.#available.add(contribution.toString());
-    this.#availableRevision++;
+    this.#stock(module, 1);
   }
 
   /** The outer gradient of a contribution is not on this disk any more. */
-  lost(contribution: CID): void {
-    this.#available.delete(contribution.toString());
-    this.#availableRevision++;
+  lost(module: string, contribution: CID): void {
+    if (this.#available.delete(contribution.toString())) this.#stock(module, -1);
+  }
+
+  #stock(module: string, change: number): void {
+    const { size, revision } = this.#stocks.get(module) ?? { size: 0, revision: 0 };
+    this.#stocks.set(module, { size: size + change, revision: revision + 1 });
+    const modules = this.#init.topology.modules.map(({ name }) => name);
+    if (revision === 0) this.#stocked = modules.filter((name) => this.#stocks.has(name));
   }
 
   /** Whether nobody is expected to bring its outer gradient any more. */
@@ -236,6 +259,12 @@ export class Coordinator {
     return this.#init.now + Math.max(LISTEN_HEARTBEATS * heartbeatSeconds * 1000, slowest);
   }
 
+  /** What `listensUntil` never exceeds. */
+  get #listensUntilAtMost(): number {
+    const { heartbeatSeconds, graceSeconds } = this.#init.config.swarm;
+    return this.#init.now + Math.max(LISTEN_HEARTBEATS * heartbeatSeconds, 2 * graceSeconds) * 1000;
+  }
+
   /** Whether every module of the path has a contribution of the slot. */
   completed(slot: Slot): boolean {
     return this.#view.completed(slot, this.#discount);
@@ -286,9 +315,15 @@ export class Coordinator {
     const graceMs = this.#init.config.swarm.graceSeconds * 1000;
     // Not only of others: what this peer made is available, and what its disk lost nobody brings.
     this.#orphaned = this.#view.orphaned(LOST_GRACES * graceMs, now);
+    const owned = this.owned(now);
+    if (owned.length === 0) {
+      // Most peers own nothing.
+      this.#absent = this.#missed = NOTHING;
+      this.#discount = undefined;
+      return;
+    }
     const absent = new Map<string, number>();
     const missed = new Map<string, KnownContribution>();
-    const owned = this.owned(now);
     for (const module of owned)
       for (const contribution of this.lineage(module).pending()) {
         const { cid, signer } = contribution;
@@ -300,25 +335,23 @@ export class Coordinator {
         if (now - since >= (isLive ? WITHHELD_GRACES : LOST_GRACES) * graceMs) missed.set(key, contribution);
       }
     this.#absent = absent;
-    this.#missed = missed;
+    this.#missed = unlessSame(missed, this.#missed);
     const discount = new Map(missed);
-    if (owned.length > 0)
-      for (const [cid, contribution] of this.#orphaned)
-        if (owned.includes(contribution.module) && !this.#available.has(cid)) discount.set(cid, contribution);
-    // The same as long as it is equal, so that what was found out with it holds.
-    const before = this.#discount ?? new Map<string, KnownContribution>();
-    if (discount.size !== before.size || [...discount.keys()].some((cid) => !before.has(cid)))
-      this.#discount = discount.size === 0 ? undefined : discount;
+    for (const [cid, contribution] of this.#orphaned)
+      if (owned.includes(contribution.module) && !this.#available.has(cid)) discount.set(cid, contribution);
+    this.#discount = discount.size === 0 ? undefined : unlessSame(discount, this.#discount);
   }
 
   #decideLease(now: number): Decision | undefined {
     if (this.#init.role !== "worker") return undefined;
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
     // Who has just come hears the others out first; else all who start together claim the same slot.
-    if (now < this.listensUntil) return undefined;
+    if (now < this.#listensUntilAtMost && now < this.listensUntil) return undefined;
     const failed = ({ slot }: Offer): boolean =>
       now < (this.#failed.get(`${slot.path}/${slot.replica}`) ?? Number.NEGATIVE_INFINITY);
-    const offers = this.#view.offers(this.#init.self, now, this.#discount).filter((offer) => !failed(offer));
+    const offered = this.#view.offers(this.#init.self, now, this.#discount);
+    if (offered.length === 0) return undefined;
+    const offers = offered.filter((offer) => !failed(offer));
     if (offers.length === 0) return undefined;
     // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
     const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);
@@ -357,40 +390,62 @@ export class Coordinator {
 
   *#decideFolds(now: number): Generator<Decision> {
     if (this.#init.role !== "worker") return;
-    // Who has no outer gradient at all has nothing to fold.
     const owned = this.owned(now);
-    for (const { name: module } of this.#available.size === 0 ? [] : this.#init.topology.modules) {
+    // Who has no outer gradient of a module has nothing to fold there.
+    for (const module of this.#stocked) {
       // A stand-in acts when it has enough for the quorum; most have no more than their own.
       const least = owned.includes(module) ? 1 : this.#quorum(module);
-      if (this.#available.size < least) continue;
-      const lineage = this.lineage(module);
-      const head = lineage.head();
-      const known = lineage.pending();
-      const pending = this.#foldableOf(module, known);
-      if (pending.length < least || this.#folding.has(module)) continue;
+      if (this.#stocks.get(module)!.size < least || this.#folding.has(module)) continue;
+      const foldable = this.#foldableOf(module);
+      if (foldable.length < least) continue;
+      const head = this.lineage(module).head();
       const first = this.#since(this.#firstPending, module, head.cid, now);
-      const here = new Set(pending.map(slotKey));
-      const absent = new Set(
-        known
-          .filter((c) => !this.isAvailable(c.cid) && !this.isLost(c.cid))
-          .map(slotKey)
-          .filter((slot) => !here.has(slot)),
-      );
-      if (!this.#isClosable(module, lineage, head, absent, first, now)) continue;
+      if (!this.#isClosable(module, this.#coverageOf(module, foldable), first, now)) continue;
       const closable = this.#since(this.#closable, module, head.cid, now);
       if (now - closable < this.#turn(module, now) * this.ownerDelayMs) continue;
       this.#folding.add(module);
-      yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
+      yield { type: "fold", module, parent: head, contributions: foldable.slice(0, MAX_CONTRIBUTIONS) };
     }
   }
 
-  #foldableOf(module: string, known: readonly KnownContribution[]): readonly KnownContribution[] {
-    const revision = this.#availableRevision;
+  /** What of a module's pending contributions is on this disk; the same array until that may have changed. */
+  #foldableOf(module: string): readonly KnownContribution[] {
+    const known = this.lineage(module).pending();
+    const { revision } = this.#stocks.get(module)!;
     const before = this.#foldable.get(module);
     if (before?.known === known && before.revision === revision) return before.contributions;
     const contributions = known.filter((contribution) => this.isAvailable(contribution.cid));
     this.#foldable.set(module, { known, revision, contributions });
     return contributions;
+  }
+
+  #coverageOf(module: string, foldable: readonly KnownContribution[]): Coverage {
+    const before = this.#coverages.get(module);
+    const [orphaned, missed, discount] = [this.#orphaned, this.#missed, this.#discount];
+    if (
+      before?.foldable === foldable &&
+      before.orphaned === orphaned &&
+      before.missed === missed &&
+      before.discount === discount
+    )
+      return before;
+    const here = new Set(foldable.map(slotKey));
+    const lineage = this.lineage(module);
+    const absent = new Set(
+      lineage
+        .pending()
+        .filter(({ cid }) => !this.isAvailable(cid) && !this.isLost(cid))
+        .map(slotKey)
+        .filter((slot) => !here.has(slot)),
+    );
+    const expected = lineage.expected(lineage.head().generation + 1);
+    const present = expected.filter(
+      (slot) => this.#hasContribution(module, slot) && !absent.has(slotKey(slot)),
+    );
+    const counts = { absent: absent.size, expected: expected.length, present: present.length };
+    const coverage: Coverage = { foldable, orphaned, missed, discount, ...counts };
+    this.#coverages.set(module, coverage);
+    return coverage;
   }
 
   /** Contributions with which a module's generation may close after the grace time; 1 after the last round. */
@@ -421,28 +476,17 @@ export class Coordinator {
    * A generation closes when all expected contributions are in, or when the quorum is in and the grace time over.
    * After the last round, generations carry only late contributions, and close when no more can come.
    */
-  #isClosable(
-    module: string,
-    lineage: Lineage,
-    head: KnownVersion,
-    /** Slots of whose contributions some are known but none is on this disk yet. */
-    absent: ReadonlySet<string>,
-    firstPending: number,
-    now: number,
-  ): boolean {
-    const expected = lineage.expected(head.generation + 1);
+  #isClosable(module: string, coverage: Coverage, firstPending: number, now: number): boolean {
+    const { absent, expected, present } = coverage;
     const graceOver = now - firstPending >= this.#init.config.swarm.graceSeconds * 1000;
-    if (expected.length === 0) {
+    if (expected === 0) {
       const more = this.openSlots().some((slot) =>
         this.#init.topology.modulesOfPath(slot.path).includes(module),
       );
-      return (!more && absent.size === 0) || graceOver;
+      return (!more && absent === 0) || graceOver;
     }
-    const present = expected.filter(
-      (slot) => this.#hasContribution(module, slot) && !absent.has(slotKey(slot)),
-    ).length;
-    if (present === expected.length) return true;
-    return graceOver && present >= Math.ceil(this.#init.config.outer.quorum * expected.length);
+    if (present === expected) return true;
+    return graceOver && present >= Math.ceil(this.#init.config.outer.quorum * expected);
   }
 
   #since(times: Map<string, Closable>, module: string, head: CID, now: number): number {
@@ -536,6 +580,14 @@ export class Coordinator {
     const lastSeen = peer === this.#init.self ? undefined : (this.membership.member(peer)?.lastSeen ?? null);
     return { peer, lastSeen };
   }
+}
+
+/** A map, or the one from before when both have the same keys, so that what was found out with that one holds. */
+function unlessSame<T>(
+  map: ReadonlyMap<string, T>,
+  before: ReadonlyMap<string, T> | undefined,
+): ReadonlyMap<string, T> {
+  return before?.size === map.size && [...map.keys()].every((key) => before.has(key)) ? before : map;
 }
 
 export type { Lease, Slot };

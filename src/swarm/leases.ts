@@ -65,6 +65,8 @@ export interface Leases {
   readonly revision: number;
   /** Until when no lease expires or stalls, at least (ms). */
   readonly settled: number;
+  /** Whether `of` has any. */
+  holds(holder: string, now: number): boolean;
   /** Peers that hold leases; some of these may have expired since the last `prune`. */
   readonly holders: number;
   /** Forgets holders whose leases have all expired. */
@@ -137,7 +139,13 @@ export function createLeases(defaultMs: number): Leases {
     of: (holder, now) => unexpired(byHolder.get(holder), now),
     binds(slot, now) {
       const leases = bySlot.get(slotKey(slot));
-      return leases !== undefined && [...leases.values()].some((lease) => stateOf(lease, now) === "binding");
+      if (leases !== undefined)
+        for (const lease of leases.values()) if (stateOf(lease, now) === "binding") return true;
+      return false;
+    },
+    holds(holder, now) {
+      const leases = byHolder.get(holder);
+      return leases !== undefined && unexpired(leases, now).length > 0;
     },
     get revision() {
       return revision;

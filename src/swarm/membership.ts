@@ -7,6 +7,8 @@ import type { Heartbeat } from "./messages.ts";
 const MAX_INTERVALS = 32;
 /** Deviations over the median that a heartbeat may be late; hivemind#676 asks for median + k·MAD. */
 const DEVIATIONS = 8;
+/** Timeouts after which a peer that is gone is forgotten. */
+const GONE = 10;
 /** Periods of silence that never end a peer, however punctual it was. */
 const LEAST_PERIODS = 3;
 
@@ -99,7 +101,13 @@ export function createMembership(heartbeatMs: number): Membership {
   const sorted: Member[] = [];
   /** Who is live, as long as nobody comes, leaves or is overdue. */
   let live: { members: Member[]; from: number; until: number } | undefined;
-  let pruned = Number.NEGATIVE_INFINITY;
+  /** Before this nobody can have been gone for ten timeouts. */
+  let prunable = Number.POSITIVE_INFINITY;
+
+  /** Before this a member that is not heard any more is not dropped; looks at who is long gone only now and then. */
+  function prunableFrom(member: Member, now: number): number {
+    return Math.max(member.lastSeen + GONE * member.leastTimeout, now + heartbeatMs);
+  }
 
   /** Where a peer is in a list by peer id, or would be. */
   function place(list: readonly Member[], peer: string): number {
@@ -138,6 +146,7 @@ export function createMembership(heartbeatMs: number): Membership {
         sorted.splice(place(sorted, peer), 0, member);
         if (!heartbeat.leaving) enlist(member, true);
         if (live !== undefined) live.until = Math.min(live.until, now + member.leastTimeout);
+        prunable = Math.min(prunable, prunableFrom(member, now));
         return true;
       }
       if (heartbeat.sequence <= known.heartbeat.sequence) return false;
@@ -145,6 +154,7 @@ export function createMembership(heartbeatMs: number): Membership {
       known.heard(heartbeat, now, period);
       if (!stays) enlist(known, !heartbeat.leaving);
       if (live !== undefined) live.until = Math.min(live.until, now + known.leastTimeout);
+      prunable = Math.min(prunable, prunableFrom(known, now));
       return true;
     },
     member: (peer) => members.get(peer),
@@ -163,11 +173,15 @@ export function createMembership(heartbeatMs: number): Membership {
     timeout: (peer) => members.get(peer)?.timeout ?? 4 * heartbeatMs,
     forget,
     prune(now) {
-      if (now - pruned < heartbeatMs) return;
-      pruned = now;
+      if (now < prunable) return;
+      prunable = Number.POSITIVE_INFINITY;
       for (const member of members.values())
-        if (now - member.lastSeen > 10 * member.leastTimeout && now - member.lastSeen > 10 * member.timeout)
+        if (
+          now - member.lastSeen > GONE * member.leastTimeout &&
+          now - member.lastSeen > GONE * member.timeout
+        )
           forget(member.peer);
+        else prunable = Math.min(prunable, prunableFrom(member, now));
     },
   };
 }

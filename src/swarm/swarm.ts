@@ -446,7 +446,7 @@ export class Swarm {
       this.#run(`outer gradient of ${module} from ${contribution.signer}`, async () => {
         try {
           await this.#holdings.fetchDelta(contribution);
-          this.coordinator.available(contribution.cid);
+          this.coordinator.available(contribution.module, contribution.cid);
           this.#tick();
         } catch (error) {
           if (!(error instanceof InvalidObjectError)) throw error;
@@ -571,7 +571,7 @@ export class Swarm {
     });
     for (const [index, { cid, bytes }] of contributions.entries()) {
       const { module } = round.bases[index]!;
-      this.coordinator.available(cid);
+      this.coordinator.available(module, cid);
       this.#rejectLost(module, round.slot);
       await this.#announce(module, bytes);
     }
@@ -608,7 +608,7 @@ export class Swarm {
     } catch (error) {
       // What cannot be read any more is fetched again before the next try.
       for (const contribution of contributions)
-        if (!(await this.#holdings.hasDelta(contribution))) this.coordinator.lost(contribution.cid);
+        if (!(await this.#holdings.hasDelta(contribution))) this.coordinator.lost(module, contribution.cid);
       throw error;
     } finally {
       this.coordinator.foldEnded(module);
@@ -793,7 +793,7 @@ export class Swarm {
       for (const contribution of lineage.pending())
         if (await this.#holdings.hasDelta(contribution)) {
           await this.#holdings.retainDelta(contribution);
-          this.coordinator.available(contribution.cid);
+          this.coordinator.available(contribution.module, contribution.cid);
         }
       const [missing] = lineage.missing();
       if (missing !== undefined)

@@ -74,6 +74,17 @@ interface Track {
   discountedTimes: Times;
 }
 
+interface ModuleState {
+  name: string;
+  /** By which its owners are found. */
+  key: RendezvousKey;
+  lineage: Lineage;
+  /** Of the paths through it. */
+  tracks: Track[];
+  /** Of the lineage, when its tracks were last looked at. */
+  revision: number;
+}
+
 /** Offers of idle peers with all that they follow from. */
 interface Offers {
   open: readonly Slot[];
@@ -99,12 +110,11 @@ export class View {
   #greeters: { newcomer: string; of: readonly Member[]; peers: readonly string[] } | undefined;
   #duties: Duties | undefined;
   #ownDuties: (Duties & { self: string }) | undefined;
-  readonly #ownerKeys = new Map<string, RendezvousKey>();
+  readonly #modules: ModuleState[];
   /** Of every path, and there of every replica. */
   readonly #tracks: Track[];
   /** Those whose next slot must be looked at again. */
   readonly #changed: Set<Track>;
-  readonly #revisions = new Map<string, number>();
   #openSlots: readonly Slot[] | undefined;
   readonly #discounted = new WeakMap<Discount, { of: readonly Slot[]; slots: readonly Slot[] }>();
   #idle: { of: readonly string[]; leases: number; peers: readonly string[] } | undefined;
@@ -114,6 +124,8 @@ export class View {
   /** By CID. */
   #orphans = new Map<string, Orphan>();
   #orphansAt = Number.NEGATIVE_INFINITY;
+  /** What the orphans follow from. */
+  #orphansOf: readonly (readonly unknown[])[] = [];
   #orphaned:
     | { of: ReadonlyMap<string, Orphan>; from: number; until: number; contributions: Discount }
     | undefined;
@@ -141,7 +153,13 @@ export class View {
       discountedTimes: {},
     }));
     this.#changed = new Set(this.#tracks);
-    for (const { name } of modules) this.#ownerKeys.set(name, ownerKey(this.#runId, name));
+    this.#modules = modules.map(({ name, paths: through }) => ({
+      name,
+      key: ownerKey(this.#runId, name),
+      lineage: this.lineage(name),
+      tracks: this.#tracks.filter(({ path }) => through.includes(path)),
+      revision: -1,
+    }));
   }
 
   // ---------------------------------------------------------------- what is heard
@@ -234,10 +252,9 @@ export class View {
   }
 
   #assign(of: readonly string[], candidates: (module: string) => readonly string[]): Duties {
-    const { topology, config } = this.#init;
     const duties: Duties = { of, owners: new Map(), owned: new Map() };
-    for (const { name } of topology.modules) {
-      const owners = rendezvous(this.#ownerKeys.get(name)!, candidates(name), config.swarm.owners);
+    for (const { name, key } of this.#modules) {
+      const owners = rendezvous(key, candidates(name), this.#init.config.swarm.owners);
       duties.owners.set(name, owners);
       for (const owner of owners) duties.owned.set(owner, [...(duties.owned.get(owner) ?? []), name]);
     }
@@ -290,13 +307,11 @@ export class View {
 
   /** The next slot of every path and replica that has rounds left; the same array until that changes. */
   openSlots(discount?: Discount): readonly Slot[] {
-    const { modules, replicas } = this.#init.topology;
-    for (const { name, paths } of modules) {
-      const { revision } = this.lineage(name);
-      if (this.#revisions.get(name) === revision) continue;
-      this.#revisions.set(name, revision);
-      for (const path of paths)
-        for (let replica = 0; replica < replicas; replica++) this.#touch(this.#track(path, replica));
+    for (const module of this.#modules) {
+      const { revision } = module.lineage;
+      if (module.revision === revision) continue;
+      module.revision = revision;
+      for (const track of module.tracks) this.#touch(track);
     }
     if (this.#openSlots === undefined) {
       for (const track of this.#changed) track.open = this.#nextSlot(track);
@@ -376,7 +391,7 @@ export class View {
     const of = this.workers(now);
     const leases = this.leases.revision;
     if (this.#idle?.of !== of || this.#idle.leases !== leases) {
-      const peers = of.filter((peer) => this.leases.of(peer, now).length === 0);
+      const peers = of.filter((peer) => !this.leases.holds(peer, now));
       this.#idle = { of, leases, peers };
     }
     return this.#idle.peers;
@@ -445,9 +460,13 @@ export class View {
   #findOrphans(now: number): ReadonlyMap<string, Orphan> {
     if (now - this.#orphansAt < this.#heartbeatMs && now >= this.#orphansAt) return this.#orphans;
     this.#orphansAt = now;
+    const usable = this.#modules.map(({ lineage }) => lineage.usable());
+    const of = [this.membership.live(now), ...usable];
+    if (isSame(of, this.#orphansOf)) return this.#orphans;
+    this.#orphansOf = of;
     const orphans = new Map<string, Orphan>();
-    for (const lineage of this.#init.lineages.values())
-      for (const contribution of lineage.usable()) {
+    for (const contributions of usable)
+      for (const contribution of contributions) {
         if (this.membership.member(contribution.signer)?.isLive(now) === true) continue;
         const cid = contribution.cid.toString();
         orphans.set(cid, { contribution, since: this.#orphans.get(cid)?.since ?? now });
@@ -484,6 +503,6 @@ function hasContribution(lineage: Lineage, slot: Slot, discount: Discount | unde
   });
 }
 
-function isSame(a: readonly string[], b: readonly string[]): boolean {
+function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index]);
 }
