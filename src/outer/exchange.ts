@@ -27,7 +27,7 @@ export function describeHave(head: Branch, all: Iterable<Branch>, open: Iterable
 /** The parts of a lineage that an answer is made from. */
 export interface LineageView {
   head: Branch;
-  pending: KnownContribution[];
+  pending: readonly KnownContribution[];
   branch(cid: CID): Branch | undefined;
   contribution(cid: CID): KnownContribution | undefined;
   /** Versions on any branch that folded the contribution. */

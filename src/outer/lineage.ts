@@ -25,10 +25,20 @@ import type {
 
 /** CIDs that parked versions and contributions may hold in memory, for each of the two. */
 const PARKING_CAPACITY = 65_536;
+const ALREADY_CONTRIBUTED = "its peer already contributed this round";
+const NONE: readonly KnownContribution[] = [];
 
 interface Judgement {
-  pending: KnownContribution[];
+  pending: readonly KnownContribution[];
+  /** What could stand for one of `pending` of the same peer and round, should that one be refused. */
+  spare: readonly KnownContribution[];
   rejected: Rejection[];
+  /** Of `pending`. */
+  authors: Set<string>;
+}
+
+function taskKey({ round, path, replica }: Task): string {
+  return `${round}/${path}/${replica}`;
 }
 
 export class Lineage {
@@ -42,7 +52,8 @@ export class Lineage {
   readonly #open = new Map<string, KnownContribution>();
   /** Which versions folded which contribution of a peer to a round, by `authorship`. */
   readonly #folders = new Map<string, { folder: Branch; cid: CID }[]>();
-  readonly #completed = new Set<string>();
+  /** By round, path and replica. */
+  readonly #byTask = new Map<string, readonly KnownContribution[]>();
   /** Reasons of `refuse`, of versions and of contributions. */
   readonly #refused = new Map<string, string>();
   readonly #forkChoice: ForkChoice;
@@ -128,8 +139,14 @@ export class Lineage {
    * What the next version of `from` (default: the head) should fold, in fold order: neither folded by its
    * ancestry, nor over maxStaleness generations old, nor refused. Late work of losing branches is among it.
    */
-  pending(from?: CID): KnownContribution[] {
-    return [...this.#judge(from).pending];
+  pending(from?: CID): readonly KnownContribution[] {
+    return this.#judge(from).pending;
+  }
+
+  /** What is pending, and what would be if its peer had not contributed the same round twice. */
+  usable(): readonly KnownContribution[] {
+    const { pending, spare } = this.#judge();
+    return spare.length === 0 ? pending : [...pending, ...spare];
   }
 
   /** Contributions that the head neither folded nor may fold, and why. */
@@ -177,7 +194,12 @@ export class Lineage {
 
   /** Whether any contribution to this round of this replica of this path is known. */
   completed(round: number, path: number, replica: number): boolean {
-    return this.#completed.has(`${round}/${path}/${replica}`);
+    return this.contributionsTo({ round, path, replica }).length > 0;
+  }
+
+  /** All known contributions to this round of this replica of this path. */
+  contributionsTo(task: Task): readonly KnownContribution[] {
+    return this.#byTask.get(taskKey(task)) ?? NONE;
   }
 
   /** What generation g waits for: round g − 1 of every replica of every path through the module. */
@@ -327,8 +349,8 @@ export class Lineage {
     if (!this.#branches.has(contribution.base.toString())) return false;
     this.#contributions.set(key, contribution);
     this.#open.set(key, contribution);
-    this.#completed.add(`${contribution.round}/${contribution.path}/${contribution.replica}`);
-    this.#judgement = undefined;
+    this.#byTask.set(taskKey(contribution), [...this.contributionsTo(contribution), contribution]);
+    if (this.#judgement !== undefined) this.#judgement = this.#judgeOneMore(this.#judgement, contribution);
     return true;
   }
 
@@ -391,16 +413,29 @@ export class Lineage {
     if (at === this.#head && this.#judgement !== undefined) return this.#judgement;
     const open = new Map(this.#open);
     this.#shift(open, this.#head, at);
-    const judgement: Judgement = { pending: [], rejected: [] };
+    const pending: KnownContribution[] = [];
+    const spare: KnownContribution[] = [];
+    const rejected: Rejection[] = [];
     const authors = new Set<string>();
     // In fold order, so of several by one peer to one round the lowest CID is taken.
     for (const contribution of [...open.values()].toSorted(compareContributions)) {
       const reason = this.#objection(contribution, at, authors);
-      if (reason === undefined) judgement.pending.push(contribution);
-      else judgement.rejected.push({ cid: contribution.cid, reason });
+      if (reason === undefined) pending.push(contribution);
+      else rejected.push({ cid: contribution.cid, reason });
+      if (reason === ALREADY_CONTRIBUTED) spare.push(contribution);
     }
+    const judgement: Judgement = { pending, spare, rejected, authors };
     if (at === this.#head) this.#judgement = judgement;
     return judgement;
+  }
+
+  /** The judgement with a contribution that has just come; undefined when all must be judged again. */
+  #judgeOneMore(judgement: Judgement, contribution: KnownContribution): Judgement | undefined {
+    const { pending, authors } = judgement;
+    // Also adds its author, which matters only when nothing speaks against it.
+    if (this.#objection(contribution, this.#head, authors) !== undefined) return undefined;
+    const at = pending.findLastIndex((other) => compareContributions(other, contribution) < 0) + 1;
+    return { ...judgement, pending: pending.toSpliced(at, 0, contribution) };
   }
 
   #objection(contribution: KnownContribution, at: Branch, authors: Set<string>): string | undefined {
@@ -410,8 +445,7 @@ export class Lineage {
     if (this.#staleness(contribution, at) > maxStaleness)
       return `it was computed from a version over ${maxStaleness} generations older than the head`;
     const author = authorship(contribution);
-    if (authors.has(author) || this.#alreadyFolded(contribution, at))
-      return "its peer already contributed this round";
+    if (authors.has(author) || this.#alreadyFolded(contribution, at)) return ALREADY_CONTRIBUTED;
     authors.add(author);
     return undefined;
   }

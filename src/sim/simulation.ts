@@ -204,11 +204,12 @@ export class Simulation {
     this.#count(1);
     peer.alive = true;
     peer.paused = false;
+    site.changed();
     peer.fetching.clear();
     peer.coordinator = this.#coordinator(peer.name, site);
-    for (const module of site.lineages.values())
-      for (const { cid } of module.pending())
-        if (peer.disk.has(cid.toString())) peer.coordinator.available(cid);
+    for (const [module, lineage] of site.lineages)
+      for (const { cid } of lineage.pending())
+        if (peer.disk.has(cid.toString())) peer.coordinator.available(module, cid);
     this.#beat(peer);
   }
 
@@ -233,8 +234,10 @@ export class Simulation {
     if (!peer.alive || peer.paused) return;
     this.#fault(peer, "pause");
     peer.paused = true;
+    peer.site.changed();
     this.after(milliseconds, () => {
       peer.paused = false;
+      peer.site.changed();
       if (peer.training !== undefined) peer.training.end += milliseconds;
     });
   }
@@ -251,6 +254,7 @@ export class Simulation {
     if (peer.training !== undefined) this.wastedMs += this.now - peer.training.start;
     peer.training = undefined;
     peer.alive = false;
+    peer.site.changed();
     this.#count(-1);
   }
 
@@ -286,7 +290,7 @@ export class Simulation {
       ({ signer }, { peers }) => this.poisoned.has(signer) && peers.every(({ name }) => name !== signer),
     );
     this.#every(this.#options.tickMs, () => {
-      for (const peer of site.peers) if (peer.alive && !peer.paused) this.#tick(peer);
+      for (const peer of site.listening) this.#tick(peer);
     });
     this.#every(config.swarm.antiEntropySeconds * 1000, () => {
       const other = this.sites[this.random.integer(this.sites.length)]!;
@@ -320,7 +324,7 @@ export class Simulation {
       coordinator.progress(Math.floor(share * innerSteps) / innerSteps);
       if (this.now >= training.end) this.#complete(peer);
     }
-    if (coordinator.owned(this.now).length > 0) this.#prefetch(peer);
+    this.#prefetch(peer);
     for (const decision of coordinator.decide(this.now)) {
       const { type } = decision;
       if (type === "fold") {
@@ -339,7 +343,8 @@ export class Simulation {
       }
       if (type !== "start") this.#beat(peer);
     }
-    if (this.now - spoke.since >= Math.min(spoke.period, coordinator.period(this.now))) this.#beat(peer);
+    const silence = this.now - spoke.since;
+    if (silence >= spoke.period || silence >= coordinator.period(this.now)) this.#beat(peer);
   }
 
   #train(peer: SimulatedPeer, slot: Slot): void {
@@ -373,7 +378,7 @@ export class Simulation {
         cid: dagCborCid(Buffer.from(identity)),
         signer: peer.name,
       };
-      if (!this.damaged.has(peer.name)) this.#hold(peer, contribution.cid);
+      if (!this.damaged.has(peer.name)) this.#hold(peer, module, contribution.cid);
       this.#publish(peer, CONTRIBUTION_BYTES, (site) => site.contribution(contribution));
     }
     peer.coordinator.released();
@@ -381,11 +386,11 @@ export class Simulation {
   }
 
   /** The outer gradient of a contribution is on a peer's disk. */
-  #hold(peer: SimulatedPeer, contribution: CID): void {
+  #hold(peer: SimulatedPeer, module: string, contribution: CID): void {
     const key = contribution.toString();
     peer.disk.add(key);
     peer.fetching.delete(key);
-    peer.coordinator.available(contribution);
+    peer.coordinator.available(module, contribution);
     this.#holders.set(key, (this.#holders.get(key) ?? new Set()).add(peer));
   }
 
@@ -396,14 +401,14 @@ export class Simulation {
         const key = cid.toString();
         if (peer.fetching.has(key)) continue;
         // What only a losing branch had folded is pending again, and was not when the peer started.
-        if (peer.disk.has(key)) peer.coordinator.available(cid);
+        if (peer.disk.has(key)) peer.coordinator.available(module, cid);
         if (peer.coordinator.isAvailable(cid)) continue;
         if (this.withheld.has(signer) || this.#source(peer, key) === undefined) continue;
         peer.fetching.add(key);
         this.after(this.network.transfer(this.#options.moduleBytes), () => {
           if (!peer.fetching.delete(key) || !peer.alive || this.#source(peer, key) === undefined) return;
           this.network.fetched(this.#options.moduleBytes);
-          this.#hold(peer, cid);
+          this.#hold(peer, module, cid);
         });
       }
   }
@@ -414,7 +419,12 @@ export class Simulation {
     return undefined;
   }
 
-  #fold(peer: SimulatedPeer, module: string, parent: KnownVersion, contributions: KnownContribution[]): void {
+  #fold(
+    peer: SimulatedPeer,
+    module: string,
+    parent: KnownVersion,
+    contributions: readonly KnownContribution[],
+  ): void {
     const order = contributions.toSorted(compareContributions);
     const cids = order.map(({ cid }) => cid);
     // Stands for the tensors: like them, a function of the parent and the set.

@@ -28,6 +28,7 @@ export class Site {
   /** Versions that list a contribution, by its CID. */
   readonly #folders = new Map<string, CID[]>();
   #view: View;
+  #listening: readonly SimulatedPeer[] | undefined;
 
   constructor(
     index: number,
@@ -46,9 +47,15 @@ export class Site {
     return this.#view;
   }
 
-  /** Peers that take in what arrives. */
-  get listening(): SimulatedPeer[] {
-    return this.peers.filter(({ alive, paused }) => alive && !paused);
+  /** Peers that take in what arrives; the same list until `changed` is called. */
+  get listening(): readonly SimulatedPeer[] {
+    this.#listening ??= this.peers.filter(({ alive, paused }) => alive && !paused);
+    return this.#listening;
+  }
+
+  /** A peer has come, gone, stopped or goes on. */
+  changed(): void {
+    this.#listening = undefined;
   }
 
   /** Forgets what only memory holds, as when the only process here starts again; the lineage is on disk. */

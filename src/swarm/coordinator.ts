@@ -28,6 +28,7 @@ const MISSING_GRACES = 2;
 const WITHHELD_GRACES = 5;
 /** Peers after the owners that do their duty, one after another, when none of them does. */
 const STAND_INS = 4;
+const NOTHING: ReadonlyMap<string, never> = new Map<string, never>();
 
 export type Decision =
   /** Announce a lease, then let conflicts settle. */
@@ -36,7 +37,7 @@ export type Decision =
   | { type: "start"; slot: Slot }
   | { type: "abandon"; slot: Slot; reason: string }
   /** Publish the next version of a module from these contributions. */
-  | { type: "fold"; module: string; parent: KnownVersion; contributions: KnownContribution[] };
+  | { type: "fold"; module: string; parent: KnownVersion; contributions: readonly KnownContribution[] };
 
 export interface CoordinatorInit {
   self: string;
@@ -65,6 +66,26 @@ interface Closable {
   since: number;
 }
 
+/** What of a module's pending contributions is on this disk, for a state of both. */
+interface Foldable {
+  known: readonly KnownContribution[];
+  revision: number;
+  contributions: readonly KnownContribution[];
+}
+
+/** How much of a module's next generation is in, for a state of what is here and what is lost. */
+interface Coverage {
+  foldable: readonly KnownContribution[];
+  orphaned: ReadonlyMap<string, KnownContribution>;
+  missed: ReadonlyMap<string, KnownContribution>;
+  discount: Discount | undefined;
+  /** Slots of whose contributions some are known but none is on this disk yet. */
+  absent: number;
+  /** Slots that the generation waits for, and those of them whose contributions are on this disk. */
+  expected: number;
+  present: number;
+}
+
 export class Coordinator {
   readonly #init: CoordinatorInit;
   readonly #runId: string;
@@ -80,10 +101,18 @@ export class Coordinator {
   readonly #folding = new Set<string>();
   /** Contributions whose outer gradient is on this disk; only these can be folded here. */
   readonly #available = new Set<string>();
-  /** Those whose outer gradient is not here and whose signer has been gone for so long that nobody is expected to bring it. */
-  readonly #lost = new Set<string>();
+  /** How many there are of a module, and how often that has changed. */
+  readonly #stocks = new Map<string, { size: number; revision: number }>();
+  /** Modules of which there are any, or were, in the topology's order. */
+  #stocked: readonly string[] = [];
+  readonly #foldable = new Map<string, Foldable>();
+  readonly #coverages = new Map<string, Coverage>();
+  /** Those whose signer has been gone for so long that nobody is expected to bring them. */
+  #orphaned: ReadonlyMap<string, KnownContribution> = NOTHING;
+  /** Those that this peer has tried to get in vain. */
+  #missed: ReadonlyMap<string, KnownContribution> = NOTHING;
   /** Since when an outer gradient that this peer should fold is not here. */
-  #absent = new Map<string, number>();
+  #absent: ReadonlyMap<string, number> = NOTHING;
   /** Until when this peer leaves the slots of a path and replica to others. */
   readonly #failed = new Map<string, number>();
   /** What does not count for this peer although it is known. */
@@ -122,6 +151,7 @@ export class Coordinator {
   greets(newcomer: string, now: number): boolean {
     const { self } = this.#init;
     const others = this.#view.greeters(newcomer, now);
+    if (this.membership.member(self)?.isLive(now) === true) return others.includes(self);
     // The first of all with this peer among them are among the first of the others and this one.
     return (
       others.includes(self) || rendezvous(greeting(newcomer), [self, ...others], GREETERS).includes(self)
@@ -168,18 +198,28 @@ export class Coordinator {
   }
 
   /** The outer gradient of a contribution is on this disk. */
-  available(contribution: CID): void {
+  available(module: string, contribution: CID): void {
+    if (this.#available.has(contribution.toString())) return;
     this.#available.add(contribution.toString());
+    this.#stock(module, 1);
   }
 
   /** The outer gradient of a contribution is not on this disk any more. */
-  lost(contribution: CID): void {
-    this.#available.delete(contribution.toString());
+  lost(module: string, contribution: CID): void {
+    if (this.#available.delete(contribution.toString())) this.#stock(module, -1);
+  }
+
+  #stock(module: string, change: number): void {
+    const { size, revision } = this.#stocks.get(module) ?? { size: 0, revision: 0 };
+    this.#stocks.set(module, { size: size + change, revision: revision + 1 });
+    const modules = this.#init.topology.modules.map(({ name }) => name);
+    if (revision === 0) this.#stocked = modules.filter((name) => this.#stocks.has(name));
   }
 
   /** Whether nobody is expected to bring its outer gradient any more. */
   isLost(contribution: CID): boolean {
-    return this.#lost.has(contribution.toString());
+    const key = contribution.toString();
+    return this.#missed.has(key) || (this.#orphaned.has(key) && !this.#available.has(key));
   }
 
   isAvailable(contribution: CID): boolean {
@@ -227,6 +267,12 @@ export class Coordinator {
     return this.#init.now + Math.max(LISTEN_HEARTBEATS * heartbeatSeconds * 1000, slowest);
   }
 
+  /** What `listensUntil` never exceeds. */
+  get #listensUntilAtMost(): number {
+    const { heartbeatSeconds, graceSeconds } = this.#init.config.swarm;
+    return this.#init.now + Math.max(LISTEN_HEARTBEATS * heartbeatSeconds, 2 * graceSeconds) * 1000;
+  }
+
   /** Whether every module of the path has a contribution of the slot. */
   completed(slot: Slot): boolean {
     return this.#view.completed(slot, this.#discount);
@@ -237,7 +283,7 @@ export class Coordinator {
   }
 
   /** The next slot of every path and replica that has rounds left. */
-  openSlots(): Slot[] {
+  openSlots(): readonly Slot[] {
     return this.#view.openSlots(this.#discount);
   }
 
@@ -250,7 +296,7 @@ export class Coordinator {
       this.#own === undefined &&
       this.openSlots().length === 0 &&
       [...this.#init.lineages.values()].every((lineage) =>
-        lineage.pending().every((contribution) => this.#lost.has(contribution.cid.toString())),
+        lineage.pending().every((contribution) => this.isLost(contribution.cid)),
       ) &&
       !this.#view.awaits(MISSING_GRACES * this.#init.config.swarm.graceSeconds * 1000, this.#now)
     );
@@ -276,37 +322,46 @@ export class Coordinator {
   #noteLost(now: number): void {
     const { graceSeconds, leaseSeconds } = this.#init.config.swarm;
     const [goneMs, withheldMs] = [1000 * leaseSeconds, WITHHELD_GRACES * 1000 * graceSeconds];
-    this.#lost.clear();
     // Not only of others: what this peer made is available, and what its disk lost nobody brings.
-    for (const { contribution, since } of this.#view.orphans(now))
-      if (!this.isAvailable(contribution.cid) && now - since >= goneMs)
-        this.#lost.add(contribution.cid.toString());
+    this.#orphaned = this.#view.orphaned(goneMs, now);
+    const owned = this.owned(now);
+    if (owned.length === 0) {
+      // Most peers own nothing.
+      this.#absent = this.#missed = NOTHING;
+      this.#discount = undefined;
+      return;
+    }
     const absent = new Map<string, number>();
-    const owned = new Set(this.owned(now));
+    const missed = new Map<string, KnownContribution>();
     for (const module of owned)
-      for (const { cid, signer } of this.lineage(module).pending()) {
-        if (this.isAvailable(cid)) continue;
-        const since = this.#absent.get(cid.toString()) ?? now;
-        absent.set(cid.toString(), since);
+      for (const contribution of this.lineage(module).pending()) {
+        const { cid, signer } = contribution;
+        const key = cid.toString();
+        if (this.#available.has(key)) continue;
+        const since = this.#absent.get(key) ?? now;
+        absent.set(key, since);
         const isLive = this.membership.member(signer)?.isLive(now) === true;
-        if (now - since >= (isLive ? withheldMs : goneMs)) this.#lost.add(cid.toString());
+        if (now - since >= (isLive ? withheldMs : goneMs)) missed.set(key, contribution);
       }
     this.#absent = absent;
-    this.#discount =
-      this.#lost.size === 0
-        ? undefined
-        : (module, cid) => owned.has(module) && this.#lost.has(cid.toString());
+    this.#missed = unlessSame(missed, this.#missed);
+    const discount = new Map(missed);
+    for (const [cid, contribution] of this.#orphaned)
+      if (owned.includes(contribution.module) && !this.#available.has(cid)) discount.set(cid, contribution);
+    this.#discount = discount.size === 0 ? undefined : unlessSame(discount, this.#discount);
   }
 
   #decideLease(now: number): Decision | undefined {
     if (this.#init.role !== "worker") return undefined;
     if (this.#own !== undefined) return this.#decideOwn(this.#own, now);
     // Who has just come hears the others out first; else all who start together claim the same slot.
-    if (now < this.listensUntil) return undefined;
+    if (now < this.#listensUntilAtMost && now < this.listensUntil) return undefined;
     if (this.#kept !== undefined && this.#isFree(this.#kept, now)) return this.#claim(this.#kept, now);
     const failed = ({ slot }: Offer): boolean =>
       now < (this.#failed.get(`${slot.path}/${slot.replica}`) ?? Number.NEGATIVE_INFINITY);
-    const offers = this.#view.offers(this.#init.self, now, this.#discount).filter((offer) => !failed(offer));
+    const offered = this.#view.offers(this.#init.self, now, this.#discount);
+    if (offered.length === 0) return undefined;
+    const offers = offered.filter((offer) => !failed(offer));
     if (offers.length === 0) return undefined;
     // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
     const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);
@@ -361,31 +416,62 @@ export class Coordinator {
 
   *#decideFolds(now: number): Generator<Decision> {
     if (this.#init.role !== "worker") return;
-    // Who has no outer gradient at all has nothing to fold.
     const owned = this.owned(now);
-    for (const { name: module } of this.#available.size === 0 ? [] : this.#init.topology.modules) {
+    // Who has no outer gradient of a module has nothing to fold there.
+    for (const module of this.#stocked) {
       // A stand-in acts when it has enough for the quorum; most have no more than their own.
       const least = owned.includes(module) ? 1 : this.#quorum(module);
-      if (this.#available.size < least) continue;
-      const lineage = this.lineage(module);
-      const head = lineage.head();
-      const known = lineage.pending();
-      const pending = known.filter((contribution) => this.isAvailable(contribution.cid));
-      if (pending.length < least || this.#folding.has(module)) continue;
+      if (this.#stocks.get(module)!.size < least || this.#folding.has(module)) continue;
+      const foldable = this.#foldableOf(module);
+      if (foldable.length < least) continue;
+      const head = this.lineage(module).head();
       const first = this.#since(this.#firstPending, module, head.cid, now);
-      const here = new Set(pending.map(slotKey));
-      const absent = new Set(
-        known
-          .filter((c) => !this.isAvailable(c.cid) && !this.#lost.has(c.cid.toString()))
-          .map(slotKey)
-          .filter((slot) => !here.has(slot)),
-      );
-      if (!this.#isClosable(module, lineage, head, absent, first, now)) continue;
+      if (!this.#isClosable(module, this.#coverageOf(module, foldable), first, now)) continue;
       const closable = this.#since(this.#closable, module, head.cid, now);
       if (now - closable < this.#turn(module, now) * this.ownerDelayMs) continue;
       this.#folding.add(module);
-      yield { type: "fold", module, parent: head, contributions: pending.slice(0, MAX_CONTRIBUTIONS) };
+      yield { type: "fold", module, parent: head, contributions: foldable.slice(0, MAX_CONTRIBUTIONS) };
     }
+  }
+
+  /** What of a module's pending contributions is on this disk; the same array until that may have changed. */
+  #foldableOf(module: string): readonly KnownContribution[] {
+    const known = this.lineage(module).pending();
+    const { revision } = this.#stocks.get(module)!;
+    const before = this.#foldable.get(module);
+    if (before?.known === known && before.revision === revision) return before.contributions;
+    const contributions = known.filter((contribution) => this.isAvailable(contribution.cid));
+    this.#foldable.set(module, { known, revision, contributions });
+    return contributions;
+  }
+
+  #coverageOf(module: string, foldable: readonly KnownContribution[]): Coverage {
+    const before = this.#coverages.get(module);
+    const [orphaned, missed, discount] = [this.#orphaned, this.#missed, this.#discount];
+    if (
+      before?.foldable === foldable &&
+      before.orphaned === orphaned &&
+      before.missed === missed &&
+      before.discount === discount
+    )
+      return before;
+    const here = new Set(foldable.map(slotKey));
+    const lineage = this.lineage(module);
+    const absent = new Set(
+      lineage
+        .pending()
+        .filter(({ cid }) => !this.isAvailable(cid) && !this.isLost(cid))
+        .map(slotKey)
+        .filter((slot) => !here.has(slot)),
+    );
+    const expected = lineage.expected(lineage.head().generation + 1);
+    const present = expected.filter(
+      (slot) => this.#hasContribution(module, slot) && !absent.has(slotKey(slot)),
+    );
+    const counts = { absent: absent.size, expected: expected.length, present: present.length };
+    const coverage: Coverage = { foldable, orphaned, missed, discount, ...counts };
+    this.#coverages.set(module, coverage);
+    return coverage;
   }
 
   /** Contributions with which a module's generation may close after the grace time; 1 after the last round. */
@@ -416,28 +502,17 @@ export class Coordinator {
    * A generation closes when all expected contributions are in, or when the quorum is in and the grace time over.
    * After the last round, generations carry only late contributions, and close when no more can come.
    */
-  #isClosable(
-    module: string,
-    lineage: Lineage,
-    head: KnownVersion,
-    /** Slots of whose contributions some are known but none is on this disk yet. */
-    absent: ReadonlySet<string>,
-    firstPending: number,
-    now: number,
-  ): boolean {
-    const expected = lineage.expected(head.generation + 1);
+  #isClosable(module: string, coverage: Coverage, firstPending: number, now: number): boolean {
+    const { absent, expected, present } = coverage;
     const graceOver = now - firstPending >= this.#init.config.swarm.graceSeconds * 1000;
-    if (expected.length === 0) {
+    if (expected === 0) {
       const more = this.openSlots().some((slot) =>
         this.#init.topology.modulesOfPath(slot.path).includes(module),
       );
-      return (!more && absent.size === 0) || graceOver;
+      return (!more && absent === 0) || graceOver;
     }
-    const present = expected.filter(
-      (slot) => this.#hasContribution(module, slot) && !absent.has(slotKey(slot)),
-    ).length;
-    if (present === expected.length) return true;
-    return graceOver && present >= Math.ceil(this.#init.config.outer.quorum * expected.length);
+    if (present === expected) return true;
+    return graceOver && present >= Math.ceil(this.#init.config.outer.quorum * expected);
   }
 
   #since(times: Map<string, Closable>, module: string, head: CID, now: number): number {
@@ -531,6 +606,14 @@ export class Coordinator {
     const lastSeen = peer === this.#init.self ? undefined : (this.membership.member(peer)?.lastSeen ?? null);
     return { peer, lastSeen };
   }
+}
+
+/** A map, or the one from before when both have the same keys, so that what was found out with that one holds. */
+function unlessSame<T>(
+  map: ReadonlyMap<string, T>,
+  before: ReadonlyMap<string, T> | undefined,
+): ReadonlyMap<string, T> {
+  return before?.size === map.size && [...map.keys()].every((key) => before.has(key)) ? before : map;
 }
 
 export type { Lease, Slot };

@@ -124,7 +124,7 @@ export class Holdings {
   }
 
   /** Makes the next version of a module. Its tensors are on this disk when it resolves. */
-  async fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
+  async fold(parent: KnownVersion, contributions: readonly KnownContribution[]): Promise<FoldedVersion> {
     const began = performance.now();
     await this.materialise(parent);
     const folded = await this.#fold(parent, contributions);
@@ -265,7 +265,7 @@ export class Holdings {
     throw new InvalidObjectError(`Version ${cid.toString()} of ${module} does not follow: ${reason}.`);
   }
 
-  async #fold(parent: KnownVersion, contributions: KnownContribution[]): Promise<FoldedVersion> {
+  async #fold(parent: KnownVersion, contributions: readonly KnownContribution[]): Promise<FoldedVersion> {
     const holders = (contribution: KnownContribution): string[] => this.#deltaHolders(contribution);
     const signal = this.#init.signal(FETCH_MS);
     try {

@@ -59,6 +59,14 @@ export interface Leases {
   /** Unexpired leases of a peer. */
   of(holder: string, now: number): Lease[];
   all(now: number): Lease[];
+  /** Whether `on` has any. */
+  binds(slot: Slot, now: number): boolean;
+  /** Grows when a lease comes, goes or is cut short; while only time passes, nothing changes before `settled`. */
+  readonly revision: number;
+  /** Until when no lease expires or stalls, at least (ms). */
+  readonly settled: number;
+  /** Whether `of` has any. */
+  holds(holder: string, now: number): boolean;
   /** Peers that hold leases; some of these may have expired since the last `prune`. */
   readonly holders: number;
   /** Forgets holders whose leases have all expired. */
@@ -75,10 +83,18 @@ const MIN_PROGRESS = 0.01;
 /** A peer trains one slot at a time, so it cannot keep others from more. */
 const LEASES_PER_PEER = 1;
 
+/** What a lease means for others: it binds them, only its holder, or nobody. */
+function stateOf(lease: Lease | undefined, now: number): "binding" | "stalled" | "none" {
+  if (lease === undefined || lease.expires <= now) return "none";
+  return now < lease.stalls ? "binding" : "stalled";
+}
+
 /** @param defaultMs the run's lease time */
 export function createLeases(defaultMs: number): Leases {
   const byHolder = new Map<string, Map<string, Lease>>();
   const bySlot = new Map<string, Map<string, Lease>>();
+  let revision = 0;
+  let settled = Number.POSITIVE_INFINITY;
   const unexpired = (leases: Map<string, Lease> | undefined, now: number): Lease[] =>
     leases === undefined ? [] : [...leases.values()].filter((lease) => lease.expires > now);
 
@@ -91,11 +107,19 @@ export function createLeases(defaultMs: number): Leases {
     byHolder.delete(holder);
   }
 
+  /** Until when time alone changes nothing about a lease. */
+  function settledUntil({ expires, stalls }: Lease, now: number): number {
+    return now < stalls ? Math.min(expires, stalls) : expires;
+  }
+
   return {
     heard(holder, notices, now, leaseMs = defaultMs) {
       const before = byHolder.get(holder);
       forget(holder);
-      if (notices.length === 0) return;
+      if (notices.length === 0) {
+        if (before !== undefined) revision++;
+        return;
+      }
       const leases = new Map<string, Lease>();
       for (const notice of notices.slice(0, LEASES_PER_PEER)) {
         const key = slotKey(notice);
@@ -105,19 +129,43 @@ export function createLeases(defaultMs: number): Leases {
         const times = { moved, expires: now + leaseMs, stalls: moved + STALLED_LEASES * leaseMs };
         const lease = { ...notice, holder, since: known?.since ?? now, reached, ...times };
         leases.set(key, lease);
+        if (stateOf(known, now) !== stateOf(lease, now)) revision++;
+        settled = Math.min(settled, settledUntil(lease, now));
         bySlot.set(key, (bySlot.get(key) ?? new Map<string, Lease>()).set(holder, lease));
       }
       byHolder.set(holder, leases);
     },
     on: (slot, now) => unexpired(bySlot.get(slotKey(slot)), now).filter((lease) => now < lease.stalls),
     of: (holder, now) => unexpired(byHolder.get(holder), now),
+    binds(slot, now) {
+      const leases = bySlot.get(slotKey(slot));
+      if (leases !== undefined)
+        for (const lease of leases.values()) if (stateOf(lease, now) === "binding") return true;
+      return false;
+    },
+    holds(holder, now) {
+      const leases = byHolder.get(holder);
+      return leases !== undefined && unexpired(leases, now).length > 0;
+    },
+    get revision() {
+      return revision;
+    },
+    get settled() {
+      return settled;
+    },
     all: (now) => [...byHolder.values()].flatMap((leases) => unexpired(leases, now)),
     get holders() {
       return byHolder.size;
     },
     prune(now) {
-      for (const [holder, leases] of byHolder)
-        if ([...leases.values()].every((lease) => lease.expires <= now)) forget(holder);
+      if (now < settled) return;
+      revision++;
+      settled = Number.POSITIVE_INFINITY;
+      for (const [holder, leases] of byHolder) {
+        const current = unexpired(leases, now);
+        if (current.length === 0) forget(holder);
+        for (const lease of current) settled = Math.min(settled, settledUntil(lease, now));
+      }
     },
   };
 }

@@ -7,6 +7,8 @@ import type { Heartbeat } from "./messages.ts";
 const MAX_INTERVALS = 32;
 /** Deviations over the median that a heartbeat may be late; hivemind#676 asks for median + k·MAD. */
 const DEVIATIONS = 8;
+/** Timeouts after which a peer that is gone is forgotten. */
+const GONE = 10;
 /** Periods of silence that never end a peer, however punctual it was. */
 const LEAST_PERIODS = 3;
 
@@ -43,6 +45,12 @@ export class Member {
     if (this.heartbeat.leaving) return false;
     const silence = now - this.lastSeen;
     return silence <= this.leastTimeout || silence <= this.timeout;
+  }
+
+  /** Until when it is live at least, while nothing is heard of it; reckons the timeout only once it matters. */
+  deadline(now: number): number {
+    const least = this.lastSeen + this.leastTimeout;
+    return now <= least ? least : this.lastSeen + this.timeout;
   }
 
   heard(heartbeat: Heartbeat, now: number, period: number): void {
@@ -93,22 +101,40 @@ export function createMembership(heartbeatMs: number): Membership {
   const sorted: Member[] = [];
   /** Who is live, as long as nobody comes, leaves or is overdue. */
   let live: { members: Member[]; from: number; until: number } | undefined;
-  let pruned = Number.NEGATIVE_INFINITY;
+  /** Before this nobody can have been gone for ten timeouts. */
+  let prunable = Number.POSITIVE_INFINITY;
 
-  function place(peer: string): number {
-    let [low, high] = [0, sorted.length];
+  /** Before this a member that is not heard any more is not dropped; looks at who is long gone only now and then. */
+  function prunableFrom(member: Member, now: number): number {
+    return Math.max(member.lastSeen + GONE * member.leastTimeout, now + heartbeatMs);
+  }
+
+  /** Where a peer is in a list by peer id, or would be. */
+  function place(list: readonly Member[], peer: string): number {
+    let [low, high] = [0, list.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (sorted[middle]!.peer < peer) low = middle + 1;
+      if (list[middle]!.peer < peer) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
+  /** Puts a member into the list of the living, or takes it out; always another list, since it or its role changed. */
+  function enlist(member: Member, isLive: boolean): void {
+    if (live === undefined) return;
+    const at = place(live.members, member.peer);
+    const isListed = live.members[at] === member;
+    if (isLive || isListed)
+      live.members = live.members.toSpliced(at, isListed ? 1 : 0, ...(isLive ? [member] : []));
+  }
+
   function forget(peer: string): void {
-    if (!members.delete(peer)) return;
-    sorted.splice(place(peer), 1);
-    live = undefined;
+    const member = members.get(peer);
+    if (member === undefined) return;
+    members.delete(peer);
+    sorted.splice(place(sorted, peer), 1);
+    enlist(member, false);
   }
 
   return {
@@ -117,15 +143,18 @@ export function createMembership(heartbeatMs: number): Membership {
       if (known === undefined) {
         const member = new Member(peer, heartbeat, now, period);
         members.set(peer, member);
-        sorted.splice(place(peer), 0, member);
-        live = undefined;
+        sorted.splice(place(sorted, peer), 0, member);
+        if (!heartbeat.leaving) enlist(member, true);
+        if (live !== undefined) live.until = Math.min(live.until, now + member.leastTimeout);
+        prunable = Math.min(prunable, prunableFrom(member, now));
         return true;
       }
       if (heartbeat.sequence <= known.heartbeat.sequence) return false;
       const stays = known.isLive(now) && !heartbeat.leaving && known.heartbeat.role === heartbeat.role;
       known.heard(heartbeat, now, period);
-      if (!stays) live = undefined;
-      else if (live !== undefined) live.until = Math.min(live.until, now + known.leastTimeout);
+      if (!stays) enlist(known, !heartbeat.leaving);
+      if (live !== undefined) live.until = Math.min(live.until, now + known.leastTimeout);
+      prunable = Math.min(prunable, prunableFrom(known, now));
       return true;
     },
     member: (peer) => members.get(peer),
@@ -134,7 +163,7 @@ export function createMembership(heartbeatMs: number): Membership {
       let until = Number.POSITIVE_INFINITY;
       const current = sorted.filter((member) => {
         if (!member.isLive(now)) return false;
-        until = Math.min(until, member.lastSeen + member.timeout);
+        until = Math.min(until, member.deadline(now));
         return true;
       });
       const same = current.length === live?.members.length && current.every((m, i) => m === live!.members[i]);
@@ -144,10 +173,15 @@ export function createMembership(heartbeatMs: number): Membership {
     timeout: (peer) => members.get(peer)?.timeout ?? 4 * heartbeatMs,
     forget,
     prune(now) {
-      if (now - pruned < heartbeatMs) return;
-      pruned = now;
+      if (now < prunable) return;
+      prunable = Number.POSITIVE_INFINITY;
       for (const member of members.values())
-        if (now - member.lastSeen > 10 * member.timeout) forget(member.peer);
+        if (
+          now - member.lastSeen > GONE * member.leastTimeout &&
+          now - member.lastSeen > GONE * member.timeout
+        )
+          forget(member.peer);
+        else prunable = Math.min(prunable, prunableFrom(member, now));
     },
   };
 }

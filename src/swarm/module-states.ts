@@ -83,7 +83,7 @@ export interface ModuleStates {
   fold(
     parent: KnownVersion,
     parentHolders: string[],
-    contributions: KnownContribution[],
+    contributions: readonly KnownContribution[],
     holders: (contribution: KnownContribution) => string[],
     signal: AbortSignal,
   ): Promise<FoldedVersion>;

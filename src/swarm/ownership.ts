@@ -34,21 +34,31 @@ function weigh(key: Halves, peer: Halves): number {
   return (mix(high ^ low) >>> 0) * 0x10_0000 + (low >>> 12);
 }
 
+/** A key whose hash is made once, for whoever ranks by it again and again. */
+export class RendezvousKey {
+  readonly halves: Halves;
+
+  constructor(...labels: (string | number)[]) {
+    this.halves = split(hash64(...labels));
+  }
+}
+
 /**
  * The first `count` peers in rendezvous order for a key: every peer that knows the same members gets the same order,
  * and a member that leaves moves nobody else (highest random weight hashing, Thaler & Ravishankar 1998).
  */
 export function rendezvous(
-  key: (string | number)[],
+  key: RendezvousKey | (string | number)[],
   peers: readonly string[],
   count: number = peers.length,
 ): string[] {
   if (count <= 0) return [];
-  const halves = split(hash64(...key));
+  const { halves } = key instanceof RendezvousKey ? key : new RendezvousKey(...key);
   const first: Ranked[] = [];
   for (const peer of peers) {
-    const ranked = { peer, weight: weigh(halves, halvesOf(peer)) };
-    if (first.length >= count && isBefore(first.at(-1)!, ranked)) continue;
+    const weight = weigh(halves, halvesOf(peer));
+    if (first.length >= count && weight > first.at(-1)!.weight) continue;
+    const ranked = { peer, weight };
     let at = first.length;
     while (at > 0 && isBefore(ranked, first[at - 1]!)) at--;
     first.splice(at, 0, ranked);
@@ -66,7 +76,12 @@ function isBefore(a: Ranked, b: Ranked): boolean {
   return a.weight < b.weight || (a.weight === b.weight && a.peer < b.peer);
 }
 
-/** The peers whose duty it is to publish the next version of a module, first duty first (DESIGN section 4). */
+/** By which the peers are ranked whose duty it is to publish the next version of a module (DESIGN section 4). */
+export function ownerKey(run: string, module: string): RendezvousKey {
+  return new RendezvousKey("owner", run, module);
+}
+
+/** The peers whose duty it is to publish the next version of a module, first duty first. */
 export function ownersOf(run: string, module: string, workers: readonly string[], count: number): string[] {
-  return rendezvous(["owner", run, module], workers, count);
+  return rendezvous(ownerKey(run, module), workers, count);
 }

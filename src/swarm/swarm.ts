@@ -483,7 +483,7 @@ export class Swarm {
     this.#run(`outer gradient of ${module} from ${signer}`, async () => {
       try {
         await this.#holdings.fetchDelta(contribution);
-        this.coordinator.available(cid);
+        this.coordinator.available(module, cid);
         this.#tick();
       } catch (error) {
         if (!(error instanceof InvalidObjectError)) throw error;
@@ -644,7 +644,7 @@ export class Swarm {
     });
     for (const [index, { cid, bytes }] of contributions.entries()) {
       const { module } = round.bases[index]!;
-      this.coordinator.available(cid);
+      this.coordinator.available(module, cid);
       this.#rejectLost(module, round.slot);
       await this.#announce(module, bytes);
     }
@@ -664,7 +664,11 @@ export class Swarm {
         this.#reject(contribution, "its outer gradient was damaged on the only disk that had it");
   }
 
-  async #fold(module: string, parent: KnownVersion, contributions: KnownContribution[]): Promise<void> {
+  async #fold(
+    module: string,
+    parent: KnownVersion,
+    contributions: readonly KnownContribution[],
+  ): Promise<void> {
     try {
       const { block, version } = await this.#holdings.fold(parent, contributions);
       await this.#ingest(block.bytes, this.#init.network.peerId);
@@ -677,7 +681,7 @@ export class Swarm {
     } catch (error) {
       // What cannot be read any more is fetched again before the next try.
       for (const contribution of contributions)
-        if (!(await this.#holdings.hasDelta(contribution))) this.coordinator.lost(contribution.cid);
+        if (!(await this.#holdings.hasDelta(contribution))) this.coordinator.lost(module, contribution.cid);
       throw error;
     } finally {
       this.coordinator.foldEnded(module);

@@ -8,10 +8,11 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
-import { createLeases, type Slot, slotKey } from "./leases.ts";
+import { difference } from "./difference.ts";
+import { createLeases, type Slot } from "./leases.ts";
 import { createMembership, type Member } from "./membership.ts";
 import type { Heartbeat } from "./messages.ts";
-import { ownersOf, rendezvous } from "./ownership.ts";
+import { ownerKey, rendezvous, RendezvousKey } from "./ownership.ts";
 import { believedPeriod, GREETERS, leaseTime, periodOf } from "./pace.ts";
 
 export interface ViewInit {
@@ -28,27 +29,76 @@ export interface Offer {
   rank: number;
 }
 
-/** Whether a contribution to a module does not count, for reasons that only some peers have. */
-export type Discount = (module: string, contribution: CID) => boolean;
+/** Contributions, by CID, that do not count for one peer, for reasons that only it has; never changed once in use. */
+export type Discount = ReadonlyMap<string, KnownContribution>;
 
 /** A contribution to fold whose signer is gone. */
-export interface Orphan {
+interface Orphan {
   contribution: KnownContribution;
   /** When its signer was first found to be gone. */
   since: number;
 }
 
 interface Duties {
-  /** The workers for whom it is. */
-  of: ReadonlySet<string>;
+  /** The workers for whom it is, sorted. */
+  of: readonly string[];
   owners: Map<string, string[]>;
   owned: Map<string, string[]>;
+}
+
+/** Since when a round of a path and replica is known to be next, and since when it is free to be claimed. */
+interface Times {
+  waiting?: Since;
+  free?: Since;
 }
 
 interface Since {
   round: number;
   since: number;
 }
+
+/** What is known of a path and replica. */
+interface Track {
+  path: number;
+  replica: number;
+  key: RendezvousKey;
+  lineages: Lineage[];
+  /** Lowest round that is not folded in all modules; only moves forward. */
+  nextRound: number;
+  /** The next slot, if it has rounds left. */
+  open: Slot | undefined;
+  /** Who contributed the latest round. */
+  trained: { round: number; signer: string } | undefined;
+  times: Times;
+  /** The same for peers that discount something and so count another round as the next. */
+  discountedTimes: Times;
+}
+
+interface ModuleState {
+  name: string;
+  /** By which its owners are found. */
+  key: RendezvousKey;
+  lineage: Lineage;
+  /** Of the paths through it. */
+  tracks: Track[];
+  /** Of the lineage, when its tracks were last looked at. */
+  revision: number;
+}
+
+/** Offers of idle peers with all that they follow from. */
+interface Offers {
+  open: readonly Slot[];
+  workers: readonly string[];
+  leases: number;
+  /** While nothing of these changes they hold from the one time until the other. */
+  from: number;
+  until: number;
+  byPeer: ReadonlyMap<string, readonly Offer[]>;
+}
+
+/** Sums of times are rounded, so what holds until one is looked at again a little before. */
+const ROUNDING_MS = 1;
+const NO_OFFERS: readonly Offer[] = [];
 
 export class View {
   readonly membership;
@@ -60,33 +110,28 @@ export class View {
   #greeters: { newcomer: string; of: readonly Member[]; peers: readonly string[] } | undefined;
   #duties: Duties | undefined;
   #ownDuties: (Duties & { self: string }) | undefined;
-  /** Who contributed the latest round, by path and replica. */
-  readonly #trained = new Map<string, { round: number; signer: string }>();
-  /** What is known of every slot, by module and slot. */
-  readonly #contributions = new Map<string, Map<string, CID>>();
-  /** Lowest round that is not folded in all modules, per path and replica; a cache that only moves forward. */
-  readonly #nextRound = new Map<string, number>();
-  /** The next slot of every path and replica; those in `#changed` must be looked at again. */
-  readonly #open = new Map<string, Slot>();
-  readonly #changed = new Set<string>();
-  readonly #revisions = new Map<string, number>();
-  #openSlots: Slot[] | undefined;
-  /** Since when a path's next slot is known to be next, and free to be claimed; by path and replica. */
-  readonly #waiting = new Map<string, Since>();
-  readonly #free = new Map<string, Since>();
-  /** Contributions by signer, while any branch may fold them. */
-  readonly #bySigner = new Map<string, KnownContribution[]>();
+  readonly #modules: ModuleState[];
+  /** Of every path, and there of every replica. */
+  readonly #tracks: Track[];
+  /** Those whose next slot must be looked at again. */
+  readonly #changed: Set<Track>;
+  #openSlots: readonly Slot[] | undefined;
+  readonly #discounted = new WeakMap<Discount, { of: readonly Slot[]; slots: readonly Slot[] }>();
+  #idle: { of: readonly string[]; leases: number; peers: readonly string[] } | undefined;
+  #offers: Offers | undefined;
+  /** Of peers that are not among the live workers or discount something, each for itself alone. */
+  readonly #ownOffers = new Map<string, Offers>();
   /** By CID. */
   #orphans = new Map<string, Orphan>();
   #orphansAt = Number.NEGATIVE_INFINITY;
+  /** What the orphans follow from. */
+  #orphansOf: readonly (readonly unknown[])[] = [];
+  #orphaned:
+    | { of: ReadonlyMap<string, Orphan>; from: number; until: number; contributions: Discount }
+    | undefined;
   /** Since when something that others refer to is missing, by CID. */
   #missing = new Map<string, number>();
   #pruned: number | undefined;
-  /** Grows with everything that is heard. */
-  #heard = 0;
-  #offers:
-    | { at: number; heard: number; members: readonly Member[]; offers: Map<string, Offer[]> }
-    | undefined;
 
   constructor(init: ViewInit) {
     this.#init = init;
@@ -95,7 +140,26 @@ export class View {
     this.#heartbeatMs = heartbeatSeconds * 1000;
     this.membership = createMembership(this.#heartbeatMs);
     this.leases = createLeases(leaseSeconds * 1000);
-    for (let path = 0; path < init.topology.paths; path++) this.#touch(path);
+    const { paths, replicas, modules } = init.topology;
+    this.#tracks = Array.from({ length: paths * replicas }, (_, index) => ({
+      path: Math.floor(index / replicas),
+      replica: index % replicas,
+      key: new RendezvousKey("slot", this.#runId, Math.floor(index / replicas), index % replicas),
+      lineages: init.topology.modulesOfPath(Math.floor(index / replicas)).map((name) => this.lineage(name)),
+      nextRound: 0,
+      open: undefined,
+      trained: undefined,
+      times: {},
+      discountedTimes: {},
+    }));
+    this.#changed = new Set(this.#tracks);
+    this.#modules = modules.map(({ name, paths: through }) => ({
+      name,
+      key: ownerKey(this.#runId, name),
+      lineage: this.lineage(name),
+      tracks: this.#tracks.filter(({ path }) => through.includes(path)),
+      revision: -1,
+    }));
   }
 
   // ---------------------------------------------------------------- what is heard
@@ -109,29 +173,20 @@ export class View {
     if (!this.membership.heard(peer, heartbeat, now, period)) return false;
     const leaseMs = leaseTime(this.#init.config.swarm.leaseSeconds * 1000, period);
     this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now, leaseMs);
-    this.#heard++;
     return true;
   }
 
   /** A contribution became known, if only parked: its signer holds the optimizer state of that path. */
-  contributed(contribution: KnownContribution): void {
-    const { cid, module, round, path, replica, signer } = contribution;
-    const slot = `${module} ${slotKey(contribution)}`;
-    this.#contributions.set(slot, (this.#contributions.get(slot) ?? new Map()).set(cid.toString(), cid));
-    const key = `${path}/${replica}`;
-    if ((this.#trained.get(key)?.round ?? -1) < round) this.#trained.set(key, { round, signer });
-    const foldable = (this.#bySigner.get(signer) ?? []).filter((known) => !this.#isTooOld(known));
-    this.#bySigner.set(signer, [...foldable, contribution]);
-    this.#changed.add(key);
-    this.#openSlots = undefined;
-    this.#heard++;
+  contributed({ round, path, replica, signer }: KnownContribution): void {
+    const track = this.#track(path, replica);
+    if ((track.trained?.round ?? -1) < round) track.trained = { round, signer };
+    this.#touch(track);
   }
 
   /** A peer does not count any more, nor do its leases; what it contributed does. */
   forget(peer: string, now: number): void {
     this.membership.forget(peer);
     this.leases.heard(peer, [], now);
-    this.#heard++;
   }
 
   /** Forgets who is long gone. */
@@ -171,28 +226,35 @@ export class View {
   /** Who owns which module, of the live workers and the given one. */
   duties(now: number, self?: string): Duties {
     const { peers, set } = this.#liveWorkers(now);
-    if (this.#duties?.of !== set) {
-      const before = this.#duties;
-      const come = before === undefined ? peers : peers.filter((peer) => !before.of.has(peer));
-      this.#duties = this.#assign(set, (module) => {
-        const owners = before?.owners.get(module) ?? [];
-        // An order over all is the same one without those who went; only an owner's place must be found again.
-        return owners.every((owner) => set.has(owner)) && before !== undefined ? [...owners, ...come] : peers;
-      });
-    }
+    if (this.#duties?.of !== peers) this.#duties = this.#reassign(peers);
     if (self === undefined || set.has(self)) return this.#duties;
-    if (this.#ownDuties?.of !== set || this.#ownDuties.self !== self) {
+    if (this.#ownDuties?.of !== peers || this.#ownDuties.self !== self) {
       const { owners } = this.#duties;
-      this.#ownDuties = { ...this.#assign(set, (module) => [self, ...owners.get(module)!]), self };
+      this.#ownDuties = { ...this.#assign(peers, (module) => [self, ...owners.get(module)!]), self };
     }
     return this.#ownDuties;
   }
 
-  #assign(of: ReadonlySet<string>, candidates: (module: string) => readonly string[]): Duties {
-    const { topology, config } = this.#init;
+  #reassign(peers: readonly string[]): Duties {
+    const before = this.#duties;
+    if (before === undefined) return this.#assign(peers, () => peers);
+    const { gone, come } = difference(before.of, peers);
+    const departed = new Set(gone);
+    const duties = this.#assign(peers, (module) => {
+      const owners = before.owners.get(module)!;
+      // An order over all is the same one without those who went; only an owner's place must be found again.
+      return owners.some((owner) => departed.has(owner)) ? peers : [...owners, ...come];
+    });
+    // Most who come and go own nothing; then all keep the very lists that they had.
+    const { owners, owned } = before;
+    const stays = [...duties.owners].every(([module, list]) => isSame(list, owners.get(module)!));
+    return stays ? { of: peers, owners, owned } : duties;
+  }
+
+  #assign(of: readonly string[], candidates: (module: string) => readonly string[]): Duties {
     const duties: Duties = { of, owners: new Map(), owned: new Map() };
-    for (const { name } of topology.modules) {
-      const owners = ownersOf(this.#runId, name, candidates(name), config.swarm.owners);
+    for (const { name, key } of this.#modules) {
+      const owners = rendezvous(key, candidates(name), this.#init.config.swarm.owners);
       duties.owners.set(name, owners);
       for (const owner of owners) duties.owned.set(owner, [...(duties.owned.get(owner) ?? []), name]);
     }
@@ -225,74 +287,59 @@ export class View {
 
   /** Whether every module of the path has a contribution of the slot. */
   completed(slot: Slot, discount?: Discount): boolean {
-    return this.#init.topology
-      .modulesOfPath(slot.path)
-      .every((module) => this.hasContribution(module, slot, discount));
+    const { lineages } = this.#track(slot.path, slot.replica);
+    return lineages.every((lineage) => hasContribution(lineage, slot, discount));
   }
 
   /** Whether a module has a contribution of the slot; what was found to be wrong does not count. */
   hasContribution(module: string, slot: Slot, discount?: Discount): boolean {
-    const lineage = this.lineage(module);
-    if (!lineage.completed(slot.round, slot.path, slot.replica)) return false;
-    return this.#contributionsTo(module, slot).some((cid) => {
-      if (lineage.contribution(cid) === undefined) return false;
-      if (lineage.folded(cid)) return true;
-      return lineage.refusal(cid) === undefined && discount?.(module, cid) !== true;
-    });
+    return hasContribution(this.lineage(module), slot, discount);
   }
 
-  #contributionsTo(module: string, slot: Slot): CID[] {
-    return [...(this.#contributions.get(`${module} ${slotKey(slot)}`)?.values() ?? [])];
+  #track(path: number, replica: number): Track {
+    return this.#tracks[path * this.#init.topology.replicas + replica]!;
   }
 
-  #isFolded(slot: Slot): boolean {
-    return this.#init.topology.modulesOfPath(slot.path).every((module) => {
-      const lineage = this.lineage(module);
-      if (!lineage.completed(slot.round, slot.path, slot.replica)) return false;
-      return this.#contributionsTo(module, slot).some((cid) => lineage.folded(cid));
-    });
-  }
-
-  /** The next slot of every path and replica that has rounds left. */
-  openSlots(discount?: Discount): Slot[] {
-    const { topology } = this.#init;
-    for (const { name, paths } of topology.modules) {
-      const { revision } = this.lineage(name);
-      if (this.#revisions.get(name) === revision) continue;
-      this.#revisions.set(name, revision);
-      for (const path of paths) this.#touch(path);
-    }
-    for (const key of this.#changed) {
-      const [path, replica] = key.split("/").map(Number);
-      const slot = this.#nextSlot(path!, replica!, undefined);
-      if (slot === undefined) this.#open.delete(key);
-      else this.#open.set(key, slot);
-    }
-    this.#changed.clear();
-    this.#openSlots ??= this.#each((path, replica) => this.#open.get(`${path}/${replica}`));
-    if (discount === undefined) return this.#openSlots;
-    return this.#each((path, replica) => this.#nextSlot(path, replica, discount));
-  }
-
-  #each(slotOf: (path: number, replica: number) => Slot | undefined): Slot[] {
-    const { paths, replicas } = this.#init.topology;
-    return Array.from({ length: paths * replicas }, (_, i) =>
-      slotOf(Math.floor(i / replicas), i % replicas),
-    ).filter((slot) => slot !== undefined);
-  }
-
-  #touch(path: number): void {
-    for (let replica = 0; replica < this.#init.topology.replicas; replica++)
-      this.#changed.add(`${path}/${replica}`);
+  #touch(track: Track): void {
+    this.#changed.add(track);
     this.#openSlots = undefined;
   }
 
-  #nextSlot(path: number, replica: number, discount: Discount | undefined): Slot | undefined {
+  /** The next slot of every path and replica that has rounds left; the same array until that changes. */
+  openSlots(discount?: Discount): readonly Slot[] {
+    for (const module of this.#modules) {
+      const { revision } = module.lineage;
+      if (module.revision === revision) continue;
+      module.revision = revision;
+      for (const track of module.tracks) this.#touch(track);
+    }
+    if (this.#openSlots === undefined) {
+      for (const track of this.#changed) track.open = this.#nextSlot(track);
+      this.#changed.clear();
+      this.#openSlots = this.#tracks.flatMap(({ open }) => open ?? []);
+    }
+    return discount === undefined ? this.#openSlots : this.#discountedSlots(discount, this.#openSlots);
+  }
+
+  #discountedSlots(discount: Discount, all: readonly Slot[]): readonly Slot[] {
+    const known = this.#discounted.get(discount);
+    if (known?.of === all) return known.slots;
+    const touched = new Set([...discount.values()].map(({ path, replica }) => this.#track(path, replica)));
+    const slots = this.#tracks.flatMap((track) => {
+      const slot = touched.has(track) ? this.#nextSlot(track, discount) : track.open;
+      return (slot?.round === track.open?.round ? track.open : slot) ?? [];
+    });
+    this.#discounted.set(discount, { of: all, slots });
+    return slots;
+  }
+
+  #nextSlot(track: Track, discount?: Discount): Slot | undefined {
     const { rounds } = this.#init.config.training;
-    const key = `${path}/${replica}`;
-    let round = this.#nextRound.get(key) ?? 0;
-    while (round < rounds && this.#isFolded({ round, path, replica })) round++;
-    this.#nextRound.set(key, round);
+    const { path, replica, lineages } = track;
+    const isFolded = (slot: Slot): boolean =>
+      lineages.every((lineage) => lineage.contributionsTo(slot).some(({ cid }) => lineage.folded(cid)));
+    while (track.nextRound < rounds && isFolded({ round: track.nextRound, path, replica })) track.nextRound++;
+    let round = track.nextRound;
     while (round < rounds && this.completed({ round, path, replica }, discount)) round++;
     return round < rounds ? { round, path, replica } : undefined;
   }
@@ -302,12 +349,13 @@ export class View {
    * starts with what there is. (Once the grace time is over a generation closes without the missing, so a
    * round that waits as long again starts from a current head in all but broken cases.)
    */
-  #isReady(slot: Slot, now: number): boolean {
-    const waiting = sinceRound(this.#waiting, slot, now);
-    if (now - waiting >= 2 * this.#init.config.swarm.graceSeconds * 1000) return true;
-    return this.#init.topology
-      .modulesOfPath(slot.path)
-      .every((module) => this.lineage(module).head().generation >= slot.round);
+  #readyAt({ lineages }: Track, times: Times, { round }: Slot, now: number): number {
+    times.waiting = sinceRound(times.waiting, round, now);
+    const { since } = times.waiting;
+    const patience = 2 * this.#init.config.swarm.graceSeconds * 1000;
+    if (now - since >= patience || lineages.every((lineage) => lineage.head().generation >= round))
+      return now;
+    return Math.max(since + patience, now + ROUNDING_MS);
   }
 
   /**
@@ -316,65 +364,115 @@ export class View {
    * times for those before it. So most slots are claimed once, and one whose favourite is silent is still taken.
    */
   offers(self: string, now: number, discount?: Discount): readonly Offer[] {
+    this.leases.prune(now);
+    const open = this.openSlots(discount);
+    const workers = this.workers(now);
+    const holds = (offers: Offers | undefined): offers is Offers =>
+      offers !== undefined &&
+      offers.open === open &&
+      offers.workers === workers &&
+      offers.leases === this.leases.revision &&
+      now >= offers.from &&
+      now < offers.until;
     if (discount === undefined && this.works(self, now)) {
-      const members = this.membership.live(now);
-      const known = this.#offers;
-      if (known?.at !== now || known.heard !== this.#heard || known.members !== members) {
-        const offers = this.#offer(this.openSlots(), this.#idle(now), now);
-        this.#offers = { at: now, heard: this.#heard, members, offers };
-      }
-      return this.#offers!.offers.get(self) ?? [];
+      if (!holds(this.#offers)) this.#offers = this.#offer(open, workers, () => this.#idlePeers(now), now);
+      return this.#offers.byPeer.get(self) ?? NO_OFFERS;
     }
-    const others = this.#idle(now).filter((peer) => peer !== self);
-    return this.#offer(this.openSlots(discount), [self, ...others], now).get(self) ?? [];
+    let own = this.#ownOffers.get(self);
+    if (!holds(own)) {
+      const others = (): readonly string[] => this.#idlePeers(now).filter((peer) => peer !== self);
+      own = this.#offer(open, workers, () => [self, ...others()], now);
+      this.#ownOffers.set(self, own);
+    }
+    return own.byPeer.get(self) ?? NO_OFFERS;
   }
 
-  #idle(now: number): string[] {
-    return this.workers(now).filter((peer) => this.leases.of(peer, now).length === 0);
+  #idlePeers(now: number): readonly string[] {
+    const of = this.workers(now);
+    const leases = this.leases.revision;
+    if (this.#idle?.of !== of || this.#idle.leases !== leases) {
+      const peers = of.filter((peer) => !this.leases.holds(peer, now));
+      this.#idle = { of, leases, peers };
+    }
+    return this.#idle.peers;
   }
 
-  #offer(open: Slot[], idle: string[], now: number): Map<string, Offer[]> {
-    const offers = new Map<string, Offer[]>();
+  /** Most slots are another's or not ready, so who is idle is found out only when one is to be had. */
+  #offer(
+    open: readonly Slot[],
+    workers: readonly string[],
+    idlePeers: () => readonly string[],
+    now: number,
+  ): Offers {
+    const byPeer = new Map<string, Offer[]>();
     const offer = (peer: string, slot: Slot, rank: number): void => {
-      offers.set(peer, [...(offers.get(peer) ?? []), { slot, rank }]);
+      byPeer.set(peer, [...(byPeer.get(peer) ?? []), { slot, rank }]);
     };
     const patience = 2 * this.#init.config.swarm.settleSeconds * 1000;
+    let until = Number.POSITIVE_INFINITY;
     for (const slot of open) {
-      const key = `${slot.path}/${slot.replica}`;
-      if (!this.#isReady(slot, now) || this.leases.on(slot, now).length > 0) {
-        this.#free.delete(key);
+      const track = this.#track(slot.path, slot.replica);
+      const times = slot === track.open ? track.times : track.discountedTimes;
+      const readyAt = this.#readyAt(track, times, slot, now);
+      if (readyAt > now || this.leases.binds(slot, now)) {
+        if (readyAt > now) until = Math.min(until, readyAt);
+        delete times.free;
         continue;
       }
-      const waited = now - sinceRound(this.#free, slot, now);
-      const turn = patience === 0 ? idle.length : Math.min(Math.floor(waited / patience), idle.length);
-      const previous = this.#trained.get(key)?.signer;
+      const idle = idlePeers();
+      times.free = sinceRound(times.free, slot.round, now);
+      const { since } = times.free;
+      const turn = patience === 0 ? idle.length : Math.min(Math.floor((now - since) / patience), idle.length);
+      if (turn < idle.length) until = Math.min(until, since + (turn + 1) * patience);
+      const previous = track.trained?.signer;
       const preferred = previous !== undefined && idle.includes(previous) ? 1 : 0;
       if (preferred === 1) offer(previous!, slot, 0);
-      const order = rendezvous(["slot", this.#runId, slot.path, slot.replica], idle, turn + 1 - preferred);
+      const order = rendezvous(track.key, idle, turn + 1 - preferred);
       for (const [rank, peer] of order.entries()) if (peer !== previous) offer(peer, slot, rank + preferred);
     }
-    return offers;
+    return { open, workers, leases: this.leases.revision, from: now, until: until - ROUNDING_MS, byPeer };
   }
 
   // ---------------------------------------------------------------- what may be lost
 
-  /** Contributions to fold whose signers are gone, and since when. */
-  orphans(now: number): Iterable<Orphan> {
-    if (now - this.#orphansAt < this.#heartbeatMs && now >= this.#orphansAt) return this.#orphans.values();
+  /** Contributions to fold whose signers have been gone for `patience` ms; the same map until that changes. */
+  orphaned(patience: number, now: number): Discount {
+    const orphans = this.#findOrphans(now);
+    const known = this.#orphaned;
+    if (known?.of === orphans && now >= known.from && now < known.until) return known.contributions;
+    const contributions = new Map<string, KnownContribution>();
+    let until = Number.POSITIVE_INFINITY;
+    for (const [cid, { contribution, since }] of orphans)
+      if (now - since >= patience) contributions.set(cid, contribution);
+      else until = Math.min(until, since + patience - ROUNDING_MS);
+    const same =
+      known?.contributions.size === contributions.size &&
+      [...contributions.keys()].every((cid) => known.contributions.has(cid));
+    this.#orphaned = {
+      of: orphans,
+      from: now,
+      until,
+      contributions: same ? known.contributions : contributions,
+    };
+    return this.#orphaned.contributions;
+  }
+
+  #findOrphans(now: number): ReadonlyMap<string, Orphan> {
+    if (now - this.#orphansAt < this.#heartbeatMs && now >= this.#orphansAt) return this.#orphans;
     this.#orphansAt = now;
-    const live = new Set(this.membership.live(now).map(({ peer }) => peer));
+    const usable = this.#modules.map(({ lineage }) => lineage.usable());
+    const of = [this.membership.live(now), ...usable];
+    if (isSame(of, this.#orphansOf)) return this.#orphans;
+    this.#orphansOf = of;
     const orphans = new Map<string, Orphan>();
-    for (const [signer, contributions] of this.#bySigner) {
-      if (live.has(signer)) continue;
-      if (contributions.every((contribution) => this.#isTooOld(contribution))) this.#bySigner.delete(signer);
+    for (const contributions of usable)
       for (const contribution of contributions) {
-        if (!this.#isPending(contribution)) continue;
+        if (this.membership.member(contribution.signer)?.isLive(now) === true) continue;
         const cid = contribution.cid.toString();
         orphans.set(cid, { contribution, since: this.#orphans.get(cid)?.since ?? now });
       }
-    }
     this.#orphans = orphans;
-    return orphans.values();
+    return orphans;
   }
 
   /**
@@ -386,20 +484,6 @@ export class View {
     this.#missing = new Map(missing.map((cid) => [cid, this.#missing.get(cid) ?? now]));
     return [...this.#missing.values()].some((since) => now - since < patience);
   }
-
-  #isTooOld({ module, base }: KnownContribution): boolean {
-    const lineage = this.lineage(module);
-    const version = lineage.version(base);
-    if (version === undefined) return false;
-    return lineage.head().generation - version.generation > this.#init.config.outer.maxStaleness;
-  }
-
-  #isPending(contribution: KnownContribution): boolean {
-    const { module, cid } = contribution;
-    const lineage = this.lineage(module);
-    if (lineage.contribution(cid) === undefined || lineage.folded(cid)) return false;
-    return lineage.refusal(cid) === undefined && !this.#isTooOld(contribution);
-  }
 }
 
 /** The rendezvous key of who answers a newcomer. */
@@ -407,11 +491,18 @@ export function greeting(newcomer: string): string[] {
   return ["greet", newcomer];
 }
 
-/** When the slot's round was first noted under its path and replica; notes it now if it was not. */
-function sinceRound(times: Map<string, Since>, slot: Slot, now: number): number {
-  const key = `${slot.path}/${slot.replica}`;
-  const known = times.get(key);
-  if (known?.round === slot.round) return known.since;
-  times.set(key, { round: slot.round, since: now });
-  return now;
+/** When a round was first noted: as known, or now. */
+function sinceRound(known: Since | undefined, round: number, now: number): Since {
+  return known?.round === round ? known : { round, since: now };
+}
+
+function hasContribution(lineage: Lineage, slot: Slot, discount: Discount | undefined): boolean {
+  return lineage.contributionsTo(slot).some(({ cid }) => {
+    if (lineage.folded(cid)) return true;
+    return lineage.refusal(cid) === undefined && discount?.has(cid.toString()) !== true;
+  });
+}
+
+function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }

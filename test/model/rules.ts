@@ -25,7 +25,7 @@ export interface Replica {
   ancestry(): KnownVersion[];
   /** Contributions whose base is known. */
   contributions(): KnownContribution[];
-  pending(): KnownContribution[];
+  pending(): readonly KnownContribution[];
   rejected(): Rejection[];
   have(): Have;
   /** What somebody who has this lacks, in the order in which to add it. */
@@ -64,7 +64,7 @@ export const PRODUCTION: Rules = {
 /** The production fold, of numbers that stand for the parent's weights and for outer gradients. */
 function average(
   parent: KnownVersion,
-  contributions: KnownContribution[],
+  contributions: readonly KnownContribution[],
 ): { order: readonly KnownContribution[]; parameters: CID } {
   const state = { parameters: numbers(parent.cid), momentum: numbers(parent.parameters) };
   const outer = createFold({ parent: state, contributions, shardTokens: () => 1, outer: OUTER });

@@ -85,7 +85,7 @@ export function contribute(base: CID, parts: Partial<KnownContribution> = {}): K
 /** The version that folds contributions on a parent, with any part replaced. `salt` stands for its tensors. */
 export function fold(
   parent: KnownVersion,
-  contributions: KnownContribution[],
+  contributions: readonly KnownContribution[],
   parts: Partial<Version> & { salt?: number } = {},
 ): KnownVersion {
   const { salt = 0, ...replaced } = parts;
@@ -111,6 +111,6 @@ export function contributeRound(
   return [contribute(base, { round, path: 0, ...parts }), contribute(base, { round, path: 1, ...parts })];
 }
 
-export function labels(items: { cid: CID }[]): string[] {
+export function labels(items: readonly { cid: CID }[]): string[] {
   return items.map((item) => item.cid.toString());
 }

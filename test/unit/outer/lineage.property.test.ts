@@ -157,6 +157,23 @@ describe("lineage properties", () => {
     );
   });
 
+  it("what is asked after every arrival is what a lineage says that is asked once", () => {
+    fc.assert(
+      fc.property(stepsArbitrary, (steps) => {
+        const { messages } = build(steps);
+        const lineage = createLineage();
+        for (const [index, message] of messages.entries()) {
+          deliver(lineage, message);
+          const once = createLineage();
+          for (const earlier of messages.slice(0, index + 1)) deliver(once, earlier);
+          assert.deepEqual(view(lineage), view(once));
+          assert.deepEqual(labels(lineage.usable()), labels(once.usable()));
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it("no branch folds a contribution, or a peer's round, twice; every one is folded, pending or rejected", () => {
     fc.assert(
       fc.property(stepsArbitrary, (steps) => {

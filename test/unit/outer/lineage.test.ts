@@ -18,7 +18,11 @@ import type { KnownContribution, KnownVersion } from "../../../src/outer/types.t
 
 const invalid = (message: RegExp) => ({ name: "InvalidObjectError", message });
 
-function extend(lineage: Lineage, parent: KnownVersion, contributions: KnownContribution[]): KnownVersion {
+function extend(
+  lineage: Lineage,
+  parent: KnownVersion,
+  contributions: readonly KnownContribution[],
+): KnownVersion {
   for (const contribution of contributions) lineage.addContribution(contribution);
   const version = fold(parent, contributions);
   assert.equal(lineage.addVersion(version).added, true);

@@ -101,12 +101,17 @@ function seal(base: KnownVersion, key: PrivateKey, round = 0, path = 0, replica 
   );
 }
 
-function versionBlock(parent: KnownVersion, contributions: KnownContribution[], salt = 0): Uint8Array {
+function versionBlock(
+  parent: KnownVersion,
+  contributions: readonly KnownContribution[],
+  salt = 0,
+): Uint8Array {
   const { cid: _, ...value } = fold(parent, contributions, { salt });
   return Version.encode(value).bytes;
 }
 
-const cids = (items: { cid: { toString(): string } }[]): string[] => items.map(({ cid }) => cid.toString());
+const cids = (items: readonly { cid: { toString(): string } }[]): string[] =>
+  items.map(({ cid }) => cid.toString());
 const never = new AbortController().signal;
 
 function assertSame(a: Peer, b: Peer): void {

@@ -96,3 +96,39 @@ test("of two rivals under half done exactly one yields, and nobody throws half o
     }),
   );
 });
+
+test("while the revision is the same and the time has not come, the same leases bind and the same peers hold", () => {
+  const step = fc.record({
+    holder: fc.constantFrom("a", "b", "c"),
+    path: fc.option(fc.nat(1), { nil: undefined }),
+    progress: share,
+    leaseMs: fc.constantFrom(1000, 4000),
+    wait: fc.nat(3000),
+    prunes: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const leases = createLeases(1000);
+      let now = 0;
+      const look = (): unknown => ({
+        binds: [0, 1].map((path) => leases.binds({ ...slot, path }, now)),
+        holders: ["a", "b", "c"].filter((holder) => leases.of(holder, now).length > 0),
+      });
+      let before = { revision: leases.revision, settled: leases.settled, seen: look() };
+      for (const { holder, path, progress, leaseMs, wait, prunes } of steps) {
+        now += wait;
+        leases.heard(holder, path === undefined ? [] : [{ ...slot, path, progress }], now, leaseMs);
+        if (prunes) leases.prune(now);
+        for (const other of [0, 1])
+          assert.equal(
+            leases.binds({ ...slot, path: other }, now),
+            leases.on({ ...slot, path: other }, now).length > 0,
+          );
+        if (leases.revision === before.revision && now < Math.min(before.settled, leases.settled))
+          assert.deepEqual(look(), before.seen);
+        before = { revision: leases.revision, settled: leases.settled, seen: look() };
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

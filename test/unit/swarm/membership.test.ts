@@ -86,22 +86,41 @@ test("who says that it speaks seldom is waited for as long, and who then speaks 
 test("the living are those whose last word is young enough and no goodbye, whatever was heard in between", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ peer: fc.nat(5), wait: fc.nat(3000), leaving: fc.boolean() }), { maxLength: 60 }),
+      fc.array(
+        fc.record({
+          peer: fc.nat(5),
+          wait: fc.nat(3000),
+          does: fc.constantFrom("speak", "speak", "speak", "leave", "be forgotten"),
+          role: fc.constantFrom("worker" as const, "observer" as const),
+          period: fc.constantFrom(PERIOD, 4 * PERIOD),
+          isAsked: fc.boolean(),
+        }),
+        { maxLength: 60 },
+      ),
       (steps) => {
         const membership = createMembership(PERIOD);
         let now = 0;
-        for (const [index, { peer, wait, leaving }] of steps.entries()) {
+        let before: { live: readonly unknown[]; roles: string[] } | undefined;
+        for (const [index, { peer, wait, does, role, period, isAsked }] of steps.entries()) {
           now += wait;
-          membership.heard(`peer-${peer}`, heartbeat({ sequence: index + 1, leaving }), now);
+          const leaving = does === "leave";
+          if (does === "be forgotten") membership.forget(`peer-${peer}`);
+          else
+            membership.heard(`peer-${peer}`, heartbeat({ sequence: index + 1, leaving, role }), now, period);
+          if (!isAsked) continue;
           const expected = Array.from({ length: 6 }, (_, i) => membership.member(`peer-${i}`)).filter(
             (m) => m !== undefined && !m.heartbeat.leaving && now - m.lastSeen <= m.timeout,
           );
           const live = membership.live(now);
           assert.deepEqual(live, expected);
           assert.equal(membership.live(now), live);
+          const roles = live.map((member) => member.heartbeat.role);
+          if (live === before?.live) assert.deepEqual(roles, before.roles, "another role is another list");
+          before = { live, roles };
         }
       },
     ),
+    { numRuns: 500 },
   );
 });
 

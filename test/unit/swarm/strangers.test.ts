@@ -40,7 +40,7 @@ function worker(owners: number) {
         };
         lineage.addContribution(contribution);
         coordinator.contributed(contribution);
-        if (here) coordinator.available(contribution.cid);
+        if (here) coordinator.available(contribution.module, contribution.cid);
       }
     },
     /** Decides every second while the strangers talk, until the time is over. */

@@ -178,7 +178,8 @@ test("a round names the tensors and the shard that it fetches, and an observer t
       self: "self",
       role,
       run: RUN,
-      config: config(),
+      // One round more than was trained.
+      config: config({ rounds: 4 }),
       topology: simulation.topology,
       lineages: node.lineages,
       now: 0,
@@ -186,7 +187,7 @@ test("a round names the tensors and the shard that it fetches, and an observer t
   const observer = coordinatorOf("observer");
   assert.equal(observer.waitingFor(NOW), "waiting for any peer of the run to be heard");
   observer.heard("peer", heartbeat({}), NOW);
-  assert.match(observer.waitingFor(NOW)!, /^round 0 waits for others \(path 0 of nobody yet/);
+  assert.match(observer.waitingFor(NOW)!, /^round 3 waits for others \(path 0 of nobody yet/);
 
   const worker = coordinatorOf("worker");
   const types: string[] = [];
@@ -198,9 +199,9 @@ test("a round names the tensors and the shard that it fetches, and an observer t
   const line = (root: CID | undefined): string | undefined => worker.waitingFor(NOW, [{ ...fetch, root }]);
   assert.match(
     line(head.parameters)!,
-    new RegExp(`^round 0 waits for ${first} generation 3 \\(12 of 40 blocks`),
+    new RegExp(`^round 3 waits for ${first} generation 3 \\(12 of 40 blocks`),
   );
-  assert.match(line(undefined)!, /^round 0 waits for the shard of path \d \(12 of 40 blocks/);
+  assert.match(line(undefined)!, /^round 3 waits for the shard of path \d \(12 of 40 blocks/);
   assert.equal(worker.waitingFor(NOW), undefined);
   worker.progress(0.1);
   assert.equal(line(undefined), undefined);
