@@ -14,6 +14,7 @@ import { cancelWant } from "./cancel-want.ts";
 import { openDisk } from "./disk.ts";
 import type { BlockSource } from "./fetch-job.ts";
 import type { QuotaOptions } from "./quota.ts";
+import { answerRepeatedWants } from "./repeated-wants.ts";
 import { createStore } from "./store.ts";
 import type { Store } from "./types.ts";
 
@@ -45,7 +46,8 @@ const BITSWAP = {
   // A message per block: a slow link shows progress with every block, not with every fourth.
   maxOutgoingMessageSize: MAX_BLOCK_BYTES + (64 << 10),
   maxIncomingMessageSize: 4 << 20,
-  // A peer that asks again lost the block, for instance to a bad disk; by default it is ignored for 5 s.
+  // A peer that asks again lost the block, for instance to a bad disk; by default it is ignored for 5 s. See
+  // `repeated-wants.ts`, too.
   doNotResendBlockWindow: -1,
   // All blocks a peer wants are read into memory at once. The option's documented spelling has no effect.
   maxWantListSize: 64,
@@ -87,6 +89,7 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
     store: createStore({ ...disk, source: blockSource(helia) }),
     async start() {
       await helia.start();
+      answerRepeatedWants(helia);
     },
     async stop() {
       try {
