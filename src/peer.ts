@@ -382,7 +382,7 @@ async function findManifest(
   while (!deadline.aborted) {
     try {
       await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
-      const found = await discover(network, run, deadline);
+      const found = await discover(network, run, deadline, { untilConnected: true });
       for (const peer of found.providers) providers.add(peer);
       last = found.failure ?? last;
     } catch (error) {

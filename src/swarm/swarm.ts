@@ -681,8 +681,11 @@ export class Swarm {
   async #lookOutside(now: number): Promise<void> {
     const { searchMs = SEARCH_MS, topology } = this.#init;
     try {
-      await this.#outside.run(this.#live, now, this.#stopping.signal);
-      await this.#askForNewer([topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name]);
+      const module = topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name;
+      await Promise.all([
+        this.#outside.run(this.#live, now, this.#stopping.signal),
+        this.#askForNewer([module]),
+      ]);
     } finally {
       const pause =
         this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
@@ -695,7 +698,7 @@ export class Swarm {
     const { network, run } = this.#init;
     const heads = modules.map((module) => this.lineage(module).head());
     for (const peer of await peersWithNewerHeads(network, run, heads, this.#signal(DHT_MS)))
-      if (!this.#live.has(peer)) await this.#ask(peer);
+      if (!this.#live.has(peer)) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
   /** Fetches what is in this peer's custody, one object after the other. */
