@@ -222,6 +222,7 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
     return await composePeer(options, own, node);
   } catch (error) {
     await node.stop();
+    options.signal?.throwIfAborted();
     throw error;
   }
 }
@@ -251,7 +252,8 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const holders = (): string[] => [
     ...new Set([...providers, ...network.connections().map((connection) => connection.peer)]),
   ];
-  const signal = (): AbortSignal => AbortSignal.timeout(FETCH_MS);
+  const stopping = options.signal === undefined ? [] : [options.signal];
+  const signal = (): AbortSignal => AbortSignal.any([...stopping, AbortSignal.timeout(FETCH_MS)]);
   const read = async (cid: CID): Promise<Uint8Array> =>
     store.get(cid, { holders: holders(), signal: signal() });
   const readAll = async (cids: CID[]): Promise<Uint8Array[]> => {

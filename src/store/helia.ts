@@ -8,6 +8,7 @@ import type { Libp2p, ServiceMap } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { LevelDatastore } from "datastore-level";
 import { createHeliaLight } from "helia";
+import { messageOf, StorageError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { MAX_BLOCK_BYTES } from "../objects/object.ts";
 import { cancelWant } from "./cancel-want.ts";
@@ -17,6 +18,7 @@ import type { QuotaOptions } from "./quota.ts";
 import { answerRepeatedWants } from "./repeated-wants.ts";
 import { createStore } from "./store.ts";
 import type { Store } from "./types.ts";
+import { endsWithin } from "../within.ts";
 
 export interface NodeInit<S extends ServiceMap> {
   /** Blocks, database and state files live here. One process at a time. */
@@ -35,9 +37,16 @@ export interface StoreNode<S extends ServiceMap> {
   quotaLeft(): number;
   /** Starts libp2p, then block exchange. */
   start(): Promise<void>;
-  /** Stops both and closes the directory. The node cannot be started again. */
+  /**
+   * Stops both and closes the directory. What does not stop in time is left behind, and logged. Throws StorageError
+   * when the directory does not close. The node cannot be started again.
+   */
   stop(): Promise<void>;
 }
+
+/** For Helia with libp2p, whose own deadline is shorter, and for the database to close. */
+const STOP_MS = 10_000;
+const CLOSE_MS = 30_000;
 
 const BITSWAP = {
   // Both cover a whole message; with the default of 10 s a slow link forgets wants.
@@ -79,9 +88,24 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
   helia.addMixin({
     name: "libp2p",
     start: () => libp2p.start(),
-    stop: () => libp2p.stop(),
+    // Helia would stop nothing else after a failure.
+    stop: async () => {
+      try {
+        await libp2p.stop();
+      } catch (error) {
+        log.warn(messageOf(error));
+      }
+    },
   });
   withBitswap(helia, BITSWAP);
+
+  async function close(): Promise<void> {
+    if (await endsWithin(CLOSE_MS, disk.close())) return;
+    throw new StorageError(
+      `The database in ${init.dir} did not close within ${CLOSE_MS / 1000} s: the disk does not answer. ` +
+        "What was announced is saved; the next start checks the rest.",
+    );
+  }
 
   return {
     libp2p,
@@ -93,9 +117,10 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
     },
     async stop() {
       try {
-        await helia.stop();
+        if (!(await endsWithin(STOP_MS, helia.stop())))
+          log.warn(`block exchange did not stop within ${STOP_MS / 1000} s; it ends with the process`);
       } finally {
-        await disk.close();
+        await close();
       }
     },
   };

@@ -212,3 +212,23 @@ test("a newcomer that downloads from a peer that hangs gets the rest from the ot
   await until(() => finished(swarm.peers));
   await judge(arena);
 });
+
+test("peers stop in order, with everything saved, while another hangs", LIMIT, async (t) => {
+  const arena = await startArena(t, "stop");
+  const { session, said } = arena;
+  const { victim } = await inRound(arena);
+  arena.freeze(victim);
+  const others = session.swarm.peers.filter((peer) => peer !== victim);
+  await Promise.all(others.map((peer) => peer.stop()));
+  for (const peer of others) {
+    assert.equal(peer.exit, "exit code 0", `${peer.name} was not forced`);
+    assert.equal(said(peer).at(-1)?.type, "stopped");
+    const audit = await auditDisks({ directories: [path.join(arena.directory, peer.name)] });
+    assert.deepEqual(new Map(Object.entries(audit.heads)), peer.heads, `${peer.name} has saved its heads`);
+  }
+
+  arena.thaw(victim);
+  for (const { name } of others) session.swarm.start(name);
+  await arena.until(() => finished(session.swarm.peers));
+  await judge(arena);
+});
