@@ -89,12 +89,18 @@ export async function runPeer(
 ): Promise<void> {
   const began = performance.now();
   const view = flags.json ? jsonView() : textView(flags.data);
-  const peer = await openPeer(peerOptions(flags, invite, view.event, shutdown.signal));
+  const { signal } = shutdown;
+  const peer = await openPeer(peerOptions(flags, invite, view.event, signal)).catch((error: unknown) => {
+    if (signal.aborted && error === signal.reason) return undefined;
+    throw error;
+  });
+  // Told to stop while it was still joining.
+  if (peer === undefined) return;
   let failure: unknown;
   try {
     view.started(peer);
     await peer.swarm.start();
-    await Promise.race([aborted(shutdown.signal), peer.swarm.failure]);
+    await Promise.race([aborted(signal), peer.swarm.failure]);
   } catch (error) {
     failure = error;
   }

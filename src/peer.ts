@@ -223,6 +223,7 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
     return await composePeer(options, own, node);
   } catch (error) {
     await node.stop();
+    options.signal?.throwIfAborted();
     throw error;
   }
 }
@@ -252,7 +253,8 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const holders = (): string[] => [
     ...new Set([...providers, ...network.connections().map((connection) => connection.peer)]),
   ];
-  const signal = (): AbortSignal => AbortSignal.timeout(FETCH_MS);
+  const stopping = options.signal === undefined ? [] : [options.signal];
+  const signal = (): AbortSignal => AbortSignal.any([...stopping, AbortSignal.timeout(FETCH_MS)]);
   const read = async (cid: CID): Promise<Uint8Array> =>
     store.get(cid, { holders: holders(), signal: signal() });
   const readAll = async (cids: CID[]): Promise<Uint8Array[]> => {
@@ -395,7 +397,7 @@ async function findManifest(
   while (!deadline.aborted) {
     try {
       await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
-      const found = await discover(network, run, deadline);
+      const found = await discover(network, run, deadline, { untilConnected: true });
       for (const peer of found.providers) providers.add(peer);
       last = found.failure ?? last;
     } catch (error) {

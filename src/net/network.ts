@@ -12,6 +12,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { messageOf, NetworkError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
+import { endsWithin } from "../within.ts";
 import { createBlocking } from "./blocking.ts";
 import { dropStrangers, serveMembersOnly } from "./admission.ts";
 import { type BootstrapFailure, createBootstrapDialer } from "./bootstrap-dialer.ts";
@@ -23,6 +24,8 @@ import { createRouting } from "./routing.ts";
 import type { Network, NodeConfig } from "./types.ts";
 
 const DIAL_DEADLINE_MS = 30_000;
+/** libp2p gives each connection half a second to close, but not every part of it has a deadline. */
+const STOP_DEADLINE_MS = 5_000;
 
 /** A network that also tells how joining goes. */
 export interface SwarmNetwork extends Network {
@@ -34,7 +37,8 @@ export interface SwarmNetwork extends Network {
 
 /**
  * Constructs a libp2p node, not started, that keeps its peers and records in `datastore` (in memory
- * when absent). Its `start` throws NetworkError when it cannot listen.
+ * when absent). Its `start` throws NetworkError when it cannot listen, its `stop` when it takes too long; its
+ * connections are cut then.
  */
 export async function createNode<S extends ServiceMap>(
   options: Libp2pOptions<S>,
@@ -51,9 +55,18 @@ export async function createNode<S extends ServiceMap>(
     try {
       await start();
     } catch (error) {
-      await node.stop();
+      await Promise.resolve(node.stop()).catch(() => {});
       throw listenError(error);
     }
+  };
+  const stop = node.stop.bind(node);
+  node.stop = async () => {
+    if (await endsWithin(STOP_DEADLINE_MS, Promise.resolve(stop()))) return;
+    const late = new NetworkError(
+      `The network did not stop within ${STOP_DEADLINE_MS / 1000} s; its connections are cut.`,
+    );
+    for (const connection of node.getConnections()) connection.abort(late);
+    throw late;
   };
   return node;
 }

@@ -24,6 +24,8 @@ import { Site } from "./site.ts";
 /** A signed contribution as its block holds it. */
 const CONTRIBUTION_BYTES = 423;
 const CID_BYTES = 41;
+/** The question and the answer of peers that know the same. */
+const DIGEST_BYTES = 191;
 /** Time within which peers start at first, in all at least and for each, ms. */
 const START_MS = 1500;
 const START_MS_PER_PEER = 30;
@@ -508,8 +510,9 @@ export class Simulation {
   /** What anti-entropy does: the asker gets all that it lacks. `askers` of its peers ask. */
   #reconcile(asker: Site, donor: Site, askers: number): void {
     if (asker === donor || asker.asking || !this.#meets(asker, donor)) return;
-    this.network.exchanged(asker.askBytes, askers);
-    if (asker.fingerprint === donor.fingerprint) return;
+    const same = asker.fingerprint === donor.fingerprint;
+    this.network.exchanged(DIGEST_BYTES + (same ? 0 : asker.askBytes), askers);
+    if (same) return;
     asker.asking = true;
     this.after(2 * this.network.latency(), () => {
       asker.asking = false;

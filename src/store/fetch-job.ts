@@ -7,6 +7,7 @@ import type { CID } from "multiformats/cid";
 import { messageOf, PathweaveError, UnavailableError } from "../errors.ts";
 import { createPatience, type Patience } from "./patience.ts";
 import type { Slots } from "./slots.ts";
+import type { Suspects } from "./suspects.ts";
 
 /** Wants in flight to one holder; more gain little and cost a slow link its timeouts. */
 export const WANTS_PER_HOLDER = 4;
@@ -54,13 +55,14 @@ export interface FetchJob {
   signal: AbortSignal | undefined;
   source: BlockSource;
   slots: Slots;
+  suspects: Suspects;
   /** A block is on disk; the holder gave it. */
   arrived(cid: CID, byteLength: number, holder: string): void;
 }
 
 /** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or what the disk refused. */
 export async function runFetchJob(job: FetchJob): Promise<void> {
-  const { source, slots } = job;
+  const { source, slots, suspects } = job;
   const wants = new Set(
     job.cids.map((cid): Want => ({
       cid,
@@ -101,10 +103,13 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     );
   }
 
-  /** Whether a holder was silent about a block that another one may give: then it is not asked again. */
-  function isSpent(want: Want, holder: string): boolean {
+  /** Whether a block is left to others: the holder was silent about it, or lately, and one of them may give it. */
+  function isSpent(want: Want, holder: string, now: number): boolean {
     const isFresh = (peer: string): boolean => !want.lackedBy.has(peer) && !want.silent.has(peer);
-    return want.silent.has(holder) && [...inUse].some(isFresh);
+    if (want.silent.has(holder)) return [...inUse].some(isFresh);
+    // Others that are still being dialled count, too.
+    const mayGive = (peer: string): boolean => !ended.has(peer) && !suspects.has(peer, now) && isFresh(peer);
+    return suspects.has(holder, now) && [...running].some(mayGive);
   }
 
   /** The next block to ask of a holder: one nobody was asked for, or one that takes another too long. */
@@ -113,7 +118,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     let oldest: Want | undefined;
     let age = HEDGE_MS;
     for (const want of wants) {
-      if (want.lackedBy.has(holder) || want.asked.has(holder) || isSpent(want, holder)) continue;
+      if (want.lackedBy.has(holder) || want.asked.has(holder) || isSpent(want, holder, now)) continue;
       if (want.asked.size === 0) return want;
       const since = now - Math.max(...want.asked.values());
       if (since >= age) [oldest, age] = [want, since];
@@ -157,20 +162,28 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
       const signal = AbortSignal.any([end.signal, lost.signal, silence.signal, want.done.signal]);
       const byteLength = await orAborted(source.ask(want.cid, peer, signal), signal);
       patience.arrived(performance.now());
+      suspects.clear(peer);
       if (!wants.delete(want)) return;
       want.done.abort();
       lastArrival = performance.now();
       job.arrived(want.cid, byteLength, peer);
       if (wants.size === 0) finished.resolve();
     } catch (error) {
+      const now = performance.now();
+      if (want.done.signal.aborted && now - Math.max(since, patience.lastArrival()) >= HEDGE_MS)
+        suspects.add(peer, now);
       if (error instanceof PathweaveError) end.abort(error);
       else if (end.signal.aborted || want.done.signal.aborted || lost.signal.aborted) return;
       else if (silence.signal.aborted) {
+        suspects.add(peer, now);
         want.silent.add(peer);
         if (patience.strike() < STRIKES) return;
         failures.set(peer, `it sent nothing for ${Math.round(patience.limit() / 1000)} s`);
         lost.abort();
-      } else want.lackedBy.add(peer);
+      } else {
+        suspects.clear(peer);
+        want.lackedBy.add(peer);
+      }
     } finally {
       clearTimeout(timer!);
       want.asked.delete(peer);
@@ -229,7 +242,8 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     const signal = AbortSignal.any([end.signal, AbortSignal.timeout(SEARCH_DEADLINE_MS)]);
     const missing = [...wants][0]?.cid;
     if (missing === undefined || end.signal.aborted) return;
-    for (const cid of job.root === undefined ? [missing] : [job.root, missing]) {
+    const announced = job.root === undefined || job.root.equals(missing) ? [missing] : [job.root, missing];
+    for (const cid of announced) {
       for await (const holder of source.search(cid, signal)) {
         start(holder);
         if (wants.size === 0) return;

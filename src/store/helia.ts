@@ -8,14 +8,17 @@ import type { Libp2p, ServiceMap } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { LevelDatastore } from "datastore-level";
 import { createHeliaLight } from "helia";
+import { messageOf, StorageError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { MAX_BLOCK_BYTES } from "../objects/object.ts";
 import { cancelWant } from "./cancel-want.ts";
 import { openDisk } from "./disk.ts";
 import type { BlockSource } from "./fetch-job.ts";
 import type { QuotaOptions } from "./quota.ts";
+import { answerRepeatedWants } from "./repeated-wants.ts";
 import { createStore } from "./store.ts";
 import type { Store } from "./types.ts";
+import { endsWithin } from "../within.ts";
 
 export interface NodeInit<S extends ServiceMap> {
   /** Blocks, database and state files live here. One process at a time. */
@@ -34,9 +37,16 @@ export interface StoreNode<S extends ServiceMap> {
   quotaLeft(): number;
   /** Starts libp2p, then block exchange. */
   start(): Promise<void>;
-  /** Stops both and closes the directory. The node cannot be started again. */
+  /**
+   * Stops both and closes the directory. What does not stop in time is left behind, and logged. Throws StorageError
+   * when the directory does not close. The node cannot be started again.
+   */
   stop(): Promise<void>;
 }
+
+/** For Helia with libp2p, whose own deadline is shorter, and for the database to close. */
+const STOP_MS = 10_000;
+const CLOSE_MS = 30_000;
 
 const BITSWAP = {
   // Both cover a whole message; with the default of 10 s a slow link forgets wants.
@@ -45,7 +55,8 @@ const BITSWAP = {
   // A message per block: a slow link shows progress with every block, not with every fourth.
   maxOutgoingMessageSize: MAX_BLOCK_BYTES + (64 << 10),
   maxIncomingMessageSize: 4 << 20,
-  // A peer that asks again lost the block, for instance to a bad disk; by default it is ignored for 5 s.
+  // A peer that asks again lost the block, for instance to a bad disk; by default it is ignored for 5 s. See
+  // `repeated-wants.ts`, too.
   doNotResendBlockWindow: -1,
   // All blocks a peer wants are read into memory at once. The option's documented spelling has no effect.
   maxWantListSize: 64,
@@ -77,9 +88,24 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
   helia.addMixin({
     name: "libp2p",
     start: () => libp2p.start(),
-    stop: () => libp2p.stop(),
+    // Helia would stop nothing else after a failure.
+    stop: async () => {
+      try {
+        await libp2p.stop();
+      } catch (error) {
+        log.warn(messageOf(error));
+      }
+    },
   });
   withBitswap(helia, BITSWAP);
+
+  async function close(): Promise<void> {
+    if (await endsWithin(CLOSE_MS, disk.close())) return;
+    throw new StorageError(
+      `The database in ${init.dir} did not close within ${CLOSE_MS / 1000} s: the disk does not answer. ` +
+        "What was announced is saved; the next start checks the rest.",
+    );
+  }
 
   return {
     libp2p,
@@ -87,12 +113,14 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
     store: createStore({ ...disk, source: blockSource(helia) }),
     async start() {
       await helia.start();
+      answerRepeatedWants(helia);
     },
     async stop() {
       try {
-        await helia.stop();
+        if (!(await endsWithin(STOP_MS, helia.stop())))
+          log.warn(`block exchange did not stop within ${STOP_MS / 1000} s; it ends with the process`);
       } finally {
-        await disk.close();
+        await close();
       }
     },
   };

@@ -83,10 +83,11 @@ export async function readPack(
   cid: CID,
   options: ReadOptions,
 ): Promise<{ pack: TensorPack; bytes: Uint8Array }> {
-  const pack = TensorPack.decode(await store.get(cid, options));
+  const own = { root: cid, ...options };
+  const pack = TensorPack.decode(await store.get(cid, own));
   if (elementsOf(pack.tensors) !== pack.elements)
     throw new InvalidObjectError(`The tensor pack ${cid.toString()} miscounts its elements.`);
-  return { pack, bytes: await readChunks(store, pack.chunks, pack.bytes, { root: cid, ...options }) };
+  return { pack, bytes: await readChunks(store, pack.chunks, pack.bytes, own) };
 }
 
 /** Tensors as IPFS objects. */

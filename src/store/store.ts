@@ -7,6 +7,7 @@ import { type BlockSource, runFetchJob, WANTS_PER_HOLDER } from "./fetch-job.ts"
 import type { Retention } from "./retention.ts";
 import { createSlots } from "./slots.ts";
 import type { StateFiles } from "./state.ts";
+import { createSuspects } from "./suspects.ts";
 import type { FetchOptions, FetchProgress, Store } from "./types.ts";
 
 const SHA2_256 = 0x12;
@@ -22,6 +23,7 @@ export interface StoreParts {
 export function createStore(parts: StoreParts): Store {
   const { blocks, retention, state, source } = parts;
   const slots = createSlots(WANTS_PER_HOLDER);
+  const suspects = createSuspects();
   /** Blocks that a fetch is after; others wait for it instead of fetching them twice. */
   const fetching = new Map<string, PromiseWithResolvers<void>>();
   const jobs = new Set<FetchProgress>();
@@ -62,6 +64,7 @@ export function createStore(parts: StoreParts): Store {
           signal: options.signal,
           source,
           slots,
+          suspects,
           arrived(cid, byteLength, holder) {
             bytesIn += byteLength;
             progress.arrived++;

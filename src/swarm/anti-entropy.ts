@@ -2,14 +2,16 @@
  * Two peers compare what they know of every module and exchange what either lacks, over a stream. Gossip is best
  * effort; this is what makes all peers converge (DESIGN section 4).
  */
+import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Network } from "../net/types.ts";
+import { kindOf } from "../objects/object.ts";
 import type { Lineage } from "../outer/lineage.ts";
-import { Answer, Ask } from "./messages.ts";
+import { Answer, Ask, Digest } from "./messages.ts";
 
-export const ANTI_ENTROPY_PROTOCOL = "/pathweave/anti-entropy/1";
+export const ANTI_ENTROPY_PROTOCOL = "/pathweave/anti-entropy/2";
 /** Room for the frame of an answer below the object limit of 1 MiB. */
 const ANSWER_BYTES = 900_000;
 const ANSWER_RECORDS = 4096;
@@ -36,17 +38,31 @@ export interface AntiEntropy {
   ask(peer: string, signal: AbortSignal): Promise<void>;
 }
 
+/** Of the heads, which stand for their whole history, and of what is still to be folded: peers with one digest lack nothing of each other. */
+function digestOf(lineages: ReadonlyMap<string, Lineage>): Uint8Array {
+  const hash = createHash("sha256");
+  for (const [module, lineage] of lineages) {
+    const cids = [lineage.head(), ...lineage.pending()].map(({ cid }) => cid.toString());
+    hash.update(`${module} ${cids.join(" ")}\n`);
+  }
+  return hash.digest();
+}
+
 export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
   const { network, run, lineages, blockOf, ingest, offended, log } = init;
   const asking = new Map<string, Promise<void>>();
 
-  function readAsk(request: Uint8Array): Ask {
-    const ask = Ask.decode(request);
-    if (!ask.run.equals(run)) throw new InvalidObjectError("That is another run.");
-    return ask;
+  function read(request: Uint8Array): Ask | Digest {
+    const question = (kindOf(request) === Digest.kind ? Digest : Ask).decode(request);
+    if (!question.run.equals(run)) throw new InvalidObjectError("That is another run.");
+    return question;
   }
 
-  async function answer(ask: Ask): Promise<Uint8Array> {
+  async function answer(ask: Ask | Digest): Promise<Uint8Array> {
+    if ("digest" in ask) {
+      const more = Buffer.compare(ask.digest, digestOf(lineages)) !== 0;
+      return Answer.encode({ records: [], more }).bytes;
+    }
     const records: Uint8Array[] = [];
     let size = 0;
     let more = false;
@@ -76,17 +92,23 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     }
   }
 
+  async function request(peer: string, question: Uint8Array, signal: AbortSignal): Promise<Answer> {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
+    const response = await network.request(peer, ANTI_ENTROPY_PROTOCOL, question, deadline);
+    return understand(peer, () => Answer.decode(response));
+  }
+
   async function exchange(peer: string, signal: AbortSignal): Promise<void> {
+    const digest = Digest.encode({ run, digest: digestOf(lineages) }).bytes;
+    if (!(await request(peer, digest, signal)).more) return;
     let previous: Uint8Array | undefined;
     for (let answers = 0; answers < MAX_ANSWERS; answers++) {
       const modules = Object.fromEntries([...lineages].map(([module, lineage]) => [module, lineage.have()]));
-      const request = Ask.encode({ run, modules }).bytes;
+      const ask = Ask.encode({ run, modules }).bytes;
       // What was sent brought nothing that counts, so neither will the rest.
-      if (previous !== undefined && Buffer.compare(previous, request) === 0) return;
-      previous = request;
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
-      const response = await network.request(peer, ANTI_ENTROPY_PROTOCOL, request, deadline);
-      const { records, more } = understand(peer, () => Answer.decode(response));
+      if (previous !== undefined && Buffer.compare(previous, ask) === 0) return;
+      previous = ask;
+      const { records, more } = await request(peer, ask, signal);
       for (const block of records) {
         try {
           await ingest(block, peer);
@@ -101,8 +123,8 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
 
   return {
     start: () =>
-      network.handle(ANTI_ENTROPY_PROTOCOL, async (from, request) =>
-        answer(understand(from, () => readAsk(request))),
+      network.handle(ANTI_ENTROPY_PROTOCOL, async (from, question) =>
+        answer(understand(from, () => read(question))),
       ),
     ask(peer, signal) {
       const running = asking.get(peer);

@@ -9,11 +9,13 @@ import type { KnownVersion } from "../outer/types.ts";
 import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
 
 const SEARCH_MS = 10_000;
+/** For one peer, all its addresses together. */
+const DIAL_MS = 10_000;
 /** Peers that are enough to begin with; gossip and heartbeats bring the rest. */
 const ENOUGH = 8;
 
 export interface Discovery {
-  /** Peers that provide the run, whether or not a dial succeeded. */
+  /** Providers of the run, whether or not a dial succeeded. */
   providers: string[];
   /** Those of them that were dialled: whether in vain, and by which addresses else. */
   dialled: { peer: string; addresses: string[]; connected: boolean }[];
@@ -26,51 +28,81 @@ export interface DiscoverOptions {
   skip?(peer: string): boolean;
   /** Ends the search after so many others. */
   enough?: number;
+  /** Ends it, too, as soon as a dial succeeds; the other dials go on by themselves. */
+  untilConnected?: boolean;
 }
 
-/** Searches once for providers of the run and connects to those that are not connected yet. */
+/**
+ * Searches once for providers of the run and connects to those that are not connected yet. They are dialled all at
+ * once: one that hangs must not use up the time of the others.
+ */
 export async function discover(
   network: Pick<Network, "peerId" | "findProviders" | "connections" | "dial">,
   run: CID,
   signal: AbortSignal,
-  { skip = () => false, enough = ENOUGH }: DiscoverOptions = {},
+  { skip = () => false, enough = ENOUGH, untilConnected = false }: DiscoverOptions = {},
 ): Promise<Discovery> {
   const found: Discovery = { providers: [], dialled: [], failure: undefined };
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(SEARCH_MS)]);
-  const seen = new Set([network.peerId]);
-  try {
-    for await (const { peer, addresses } of network.findProviders(run, deadline)) {
-      if (seen.has(peer) || skip(peer)) continue;
-      seen.add(peer);
-      found.providers.push(peer);
-      if (!network.connections().some((connection) => connection.peer === peer)) {
-        const failure = await dialAny(network, [peer, ...addresses], deadline);
-        found.dialled.push({ peer, addresses, connected: failure === undefined });
-        found.failure = failure ?? found.failure;
-      }
-      if (found.providers.length >= enough) break;
-    }
-  } catch (error) {
-    found.failure = messageOf(error);
+  const end = new AbortController();
+  const connected = Promise.withResolvers<void>();
+
+  async function connect(peer: string, addresses: string[]): Promise<void> {
+    if (network.connections().some((connection) => connection.peer === peer)) return;
+    const failure = await dialAny(network, [peer, ...addresses], signal);
+    if (end.signal.aborted) return;
+    found.dialled.push({ peer, addresses, connected: failure === undefined });
+    if (failure !== undefined) found.failure = failure;
+    else if (untilConnected) connected.resolve();
   }
+
+  async function search(): Promise<void> {
+    const deadline = AbortSignal.any([signal, end.signal, AbortSignal.timeout(SEARCH_MS)]);
+    const seen = new Set([network.peerId]);
+    const dials: Promise<void>[] = [];
+    try {
+      for await (const { peer, addresses } of network.findProviders(run, deadline)) {
+        if (seen.has(peer) || skip(peer)) continue;
+        seen.add(peer);
+        found.providers.push(peer);
+        dials.push(connect(peer, addresses));
+        if (found.providers.length >= enough) break;
+      }
+    } catch (error) {
+      found.failure = messageOf(error);
+    }
+    await Promise.all(dials);
+  }
+
+  await Promise.race([search(), connected.promise]);
+  end.abort();
   return found;
 }
 
-/** Dials one target after the other until one is reached; the last failure when none is. */
+/** Dials all targets at once, which are of one peer, until one is reached; a failure when none is. */
 export async function dialAny(
   network: Pick<Network, "dial">,
   targets: string[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  const reached = new AbortController();
+  const either = AbortSignal.any([signal, reached.signal, AbortSignal.timeout(DIAL_MS)]);
   let failure: string | undefined;
-  for (const target of targets)
+  const dial = async (target: string): Promise<void> => {
     try {
-      await network.dial(target, signal);
-      return undefined;
+      await network.dial(target, either);
     } catch (error) {
       failure = messageOf(error);
+      throw error;
     }
-  return failure;
+  };
+  try {
+    await Promise.any(targets.map(dial));
+    return undefined;
+  } catch {
+    return failure ?? "it has no address";
+  } finally {
+    reached.abort();
+  }
 }
 
 /** Puts a module's new head into the DHT. Throws NetworkError when nobody else keeps it. */

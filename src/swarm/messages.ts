@@ -1,6 +1,6 @@
 /**
  * What peers of a run say to each other: one heartbeat kind on the run's topic, signed blocks on the
- * modules' topics, and the two messages of anti-entropy. All are dag-cbor with a schema and a size cap.
+ * modules' topics, and the three messages of anti-entropy. All are dag-cbor with a schema and a size cap.
  */
 import { z } from "zod";
 import { cidSchema, bytesSchema, countSchema, defineObject } from "../objects/object.ts";
@@ -47,6 +47,16 @@ const recordSchema = z.strictObject({
 
 export type LineageRecord = z.infer<typeof recordSchema>;
 export const LineageRecord = defineObject<LineageRecord>("pathweave/lineage-record", 1, recordSchema);
+
+const digestSchema = z.strictObject({
+  run: cidSchema,
+  /** Of what the sender would tell, of all modules. */
+  digest: bytesSchema.refine((bytes) => bytes.byteLength === 32, "expected 32 bytes"),
+});
+
+/** "This is a digest of what I know; have you more?" The answer is an empty one whose `more` says so. */
+export type Digest = z.infer<typeof digestSchema>;
+export const Digest = defineObject<Digest>("pathweave/anti-entropy-digest", 1, digestSchema);
 
 /** "This is what I know of these modules; send me what I lack." */
 const askSchema = z.strictObject({

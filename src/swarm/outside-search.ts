@@ -97,19 +97,22 @@ export function createOutsideSearch({ network, store, run }: OutsideSearchInit):
       remembered ??= await recall();
       const skip = (peer: string): boolean =>
         peer === network.peerId || members.has(peer) || isResting(peer, now);
-      const { dialled } = await discover(network, run, signal, { skip, enough: STRANGERS });
-      const reached: string[] = [];
-      for (const { peer, connected } of dialled) {
-        note(peer, connected, now);
-        if (connected) reached.push(peer);
-      }
       const connected = new Set(network.connections().map(({ peer }) => peer));
       const absent = [...remembered].filter(([peer]) => !skip(peer) && !connected.has(peer));
-      for (const [peer, addresses] of absent.slice(-ACQUAINTANCES)) {
-        const failure = await dialAny(network, addresses, signal);
-        note(peer, failure === undefined, now);
-        if (failure === undefined) reached.push(peer);
-      }
+      const outcomes = new Map<string, boolean>();
+      const tried = (peer: string, success: boolean): void =>
+        void outcomes.set(peer, success || outcomes.get(peer) === true);
+      // Side by side, so that what hangs does not hold up the rest.
+      await Promise.all([
+        discover(network, run, signal, { skip, enough: STRANGERS }).then(({ dialled }) => {
+          for (const dial of dialled) tried(dial.peer, dial.connected);
+        }),
+        ...absent.slice(-ACQUAINTANCES).map(async ([peer, addresses]) => {
+          tried(peer, (await dialAny(network, addresses, signal)) === undefined);
+        }),
+      ]);
+      for (const [peer, success] of outcomes) note(peer, success, now);
+      const reached = [...outcomes].filter(([, success]) => success).map(([peer]) => peer);
       await remember(remembered, members);
       return reached;
     },

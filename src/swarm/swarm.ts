@@ -41,6 +41,7 @@ import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts
 import { createSplitDetector } from "./split.ts";
 import type { HoldoutScorer, Packs, PathTrainer, RoundState, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
+import { endsWithin } from "../within.ts";
 
 const TICK_MS = 500;
 /** Longest time for one peer to deliver the tensors of one module. */
@@ -48,6 +49,11 @@ const FETCH_MS = 120_000;
 const DHT_MS = 20_000;
 const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
+/** Of a stop: to say goodbye, for what is under way to end, to save, and for the trainer to close. */
+const GOODBYE_MS = 2_000;
+const DRAIN_MS = 5_000;
+const SAVE_MS = 30_000;
+const CLOSE_MS = 5_000;
 /** Failing tasks that are remembered, so that each is warned of once. */
 const MAX_WARNED = 256;
 
@@ -104,7 +110,8 @@ export class Swarm {
   readonly #lineages = new Map<string, Lineage>();
   readonly #log: Logger;
   readonly #stopping = new AbortController();
-  readonly #tasks = new Set<Promise<void>>();
+  /** What is under way, and what it is. */
+  readonly #tasks = new Map<Promise<void>, string>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #lastHead = new Map<string, string>();
   readonly #live = new Set<string>();
@@ -250,21 +257,39 @@ export class Swarm {
     this.#tick();
   }
 
-  /** Says goodbye, which frees the leases at once, and waits for what is under way. */
+  /**
+   * Says goodbye, which frees the leases at once, waits a while for what is under way, and saves. Throws StorageError
+   * when that is not possible.
+   */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#leaving = true;
     this.#work?.abort(new Error("the peer stops"));
     this.coordinator.released();
-    await this.#publishHeartbeat(true).catch(() => {});
+    if (
+      !(await endsWithin(
+        GOODBYE_MS,
+        this.#publishHeartbeat(true).catch(() => {}),
+      ))
+    )
+      this.#log.warn("could not say goodbye; the others take over when the lease ends");
     this.#stopping.abort(new Error("the peer stops"));
-    await Promise.allSettled(this.#tasks);
+    if (!(await endsWithin(DRAIN_MS, Promise.allSettled(this.#tasks.keys()))))
+      this.#log.warn(
+        `stopped without waiting any longer for: ${[...new Set(this.#tasks.values())].join("; ")}`,
+      );
     this.#init.network.unsubscribe(this.#topic());
     for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
     try {
-      await this.#flush();
+      if (!(await endsWithin(SAVE_MS, this.#flush())))
+        throw new StorageError(
+          `The lineage could not be saved within ${SAVE_MS / 1000} s: the disk does not answer. ` +
+            "What was announced is on it; the rest comes from other peers at the next start.",
+        );
     } finally {
-      await Promise.all([this.#init.trainer?.close(), this.#init.scorer?.close()]);
+      const closed = Promise.all([this.#init.trainer?.close(), this.#init.scorer?.close()]);
+      if (!(await endsWithin(CLOSE_MS, closed)))
+        this.#log.warn("the engine did not close in time; it ends with the process");
     }
   }
 
@@ -758,8 +783,11 @@ export class Swarm {
   async #lookOutside(now: number): Promise<void> {
     const { searchMs = SEARCH_MS, topology } = this.#init;
     try {
-      await this.#outside.run(this.#live, now, this.#stopping.signal);
-      await this.#askForNewer([topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name]);
+      const module = topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name;
+      await Promise.all([
+        this.#outside.run(this.#live, now, this.#stopping.signal),
+        this.#askForNewer([module]),
+      ]);
     } finally {
       const pause =
         this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
@@ -772,7 +800,7 @@ export class Swarm {
     const { network, run } = this.#init;
     const heads = modules.map((module) => this.lineage(module).head());
     for (const peer of await peersWithNewerHeads(network, run, heads, this.#signal(DHT_MS)))
-      if (!this.#live.has(peer)) await this.#ask(peer);
+      if (!this.#live.has(peer)) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
   /** Fetches what is in this peer's custody, one object after the other. */
@@ -908,7 +936,7 @@ export class Swarm {
         else this.#log[this.#isNews(what, error) ? "warn" : "info"](`${what}: ${messageOf(error)}`);
       })
       .finally(() => this.#tasks.delete(running));
-    this.#tasks.add(running);
+    this.#tasks.set(running, what);
   }
 }
 

@@ -53,7 +53,7 @@ import { PathStateObject } from "../../src/objects/path-state.ts";
 import { readEventLog } from "../../src/audit/events.ts";
 import { createAntiEntropy } from "../../src/swarm/anti-entropy.ts";
 import { HeadRecord, headKey, headRecords } from "../../src/swarm/head-record.ts";
-import { Answer, Ask, Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
+import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
 import { Remembered } from "../../src/swarm/outside-search.ts";
 import { readEvent } from "../../node/session-events.ts";
 import { createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP, cidOf } from "../unit/outer/history.ts";
@@ -95,7 +95,7 @@ const golden = (pattern: string): Uint8Array[] =>
   );
 
 const OBJECTS = golden("test/golden/objects/*.txt");
-const MESSAGES = golden("test/golden/swarm/messages.txt");
+const MESSAGES = golden("test/golden/swarm/*.txt");
 const objectsOf = (kind: string): Uint8Array[] =>
   [...OBJECTS, ...MESSAGES].filter((bytes) => kindOf(bytes) === kind);
 
@@ -176,10 +176,16 @@ async function asked(): Promise<RequestHandler> {
 }
 
 /** Asks a peer whose answers are always the given bytes. */
+const MORE = Answer.encode({ records: [], more: true }).bytes;
+
 async function told(bytes: Uint8Array): Promise<void> {
   const lineage = createLineage();
   const antiEntropy = createAntiEntropy({
-    network: { handle: async () => {}, request: async () => bytes },
+    network: {
+      handle: async () => {},
+      // First it says that it has more.
+      request: async (_peer, _protocol, question) => (kindOf(question) === Digest.kind ? MORE : bytes),
+    },
     run: RUN_ID,
     lineages: new Map([[MODULE, lineage]]),
     blockOf: async () => undefined,
@@ -416,9 +422,10 @@ export const TARGETS: readonly Target[] = [
   },
   objectTarget(Ask, [ASK]),
   objectTarget(Answer, [ANSWER]),
+  objectTarget(Digest),
   {
     name: "anti-entropy handler",
-    corpus: [ASK],
+    corpus: [ASK, Digest.encode({ run: RUN_ID, digest: new Uint8Array(32) }).bytes],
     mutate: mutateCbor,
     throws: [InvalidObjectError],
     weight: 5,

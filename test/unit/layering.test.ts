@@ -22,7 +22,7 @@ interface Layer {
 
 /** From the bottom up. */
 const LAYERS: Record<string, Layer> = {
-  base: { files: /^src\/(errors|log|random)\.ts$/, values: [] },
+  base: { files: /^src\/(errors|log|random|within)\.ts$/, values: [] },
   objects: { files: /^src\/objects\//, values: ["base"] },
   run: { files: /^src\/run\//, values: ["base", "objects"] },
   data: { files: /^src\/data\//, values: BASE },

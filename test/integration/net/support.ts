@@ -47,7 +47,7 @@ export async function startPeer(t: TestContext, changes: Partial<NodeConfig> = {
   return { libp2p, network };
 }
 
-export async function startBootstrap(t: TestContext): Promise<BootstrapNode> {
+export async function startBootstrap(t: Pick<TestContext, "after">): Promise<BootstrapNode> {
   const node = await startBootstrapNode({
     privateKey: await generateKeyPair("Ed25519"),
     listen: [LOOPBACK],

@@ -1,36 +1,19 @@
 /** Two halves of one run, made with a bootstrap node each, train on their own until there is a path between them. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { BootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
-import { startBootstrap } from "../net/support.ts";
-import { type Arena, createArena, eventually, type Member, quickConfig, startMember } from "./support.ts";
+import { complete, createArena, eventually, LINKS, quickConfig, startHalf } from "./support.ts";
 
 const PEERS = 3;
 const ROUNDS = 3;
 const SEARCH_MS = 2000;
-
-interface Half {
-  bootstrap: BootstrapNode;
-  members: Member[];
-}
-
-async function startHalf(t: TestContext, arena: Arena, name: string): Promise<Half> {
-  const bootstrap = await startBootstrap(t);
-  const init = { config: quickConfig(ROUNDS), bootstrap: bootstrap.addresses(), searchMs: SEARCH_MS };
-  const members = await Promise.all(
-    Array.from({ length: PEERS }, (_, i) => startMember(arena, { ...init, name: `${name}${i}` })),
-  );
-  return { bootstrap, members };
-}
-
-const agree = (members: Member[]): boolean => new Set(members.map((member) => member.heads())).size === 1;
-const complete = (members: Member[]): boolean =>
-  members.every(({ swarm }) => swarm.coordinator.done()) && agree(members);
+const LIMIT = { timeout: 120_000 };
 
 /** Both halves train all rounds, each by itself; then they are linked, and merge. */
-async function mergeAfter(t: TestContext, link: (a: Half, b: Half) => Promise<void>): Promise<void> {
+async function mergeAfter(t: TestContext, link: (typeof LINKS)[keyof typeof LINKS]): Promise<void> {
   const arena = await createArena(t);
-  const [a, b] = await Promise.all([startHalf(t, arena, "a"), startHalf(t, arena, "b")]);
+  const init = { config: quickConfig(ROUNDS), peers: PEERS, searchMs: SEARCH_MS };
+  const [a, b] = await Promise.all(["a", "b"].map((name) => startHalf(t, arena, { ...init, name })));
+  assert.ok(a !== undefined && b !== undefined);
   const all = [...a.members, ...b.members];
   await eventually(all, () => complete(a.members) && complete(b.members));
 
@@ -75,15 +58,10 @@ async function mergeAfter(t: TestContext, link: (a: Half, b: Half) => Promise<vo
   assert.deepEqual(new Set(folded), new Set(trained), "the work of both halves is folded");
 }
 
-test(
-  "halves whose bootstrap nodes learn of each other find each other and merge",
-  { timeout: 120_000 },
-  (t) =>
-    mergeAfter(t, async (a, b) => {
-      await a.bootstrap.libp2p.dial(b.bootstrap.libp2p.getMultiaddrs());
-    }),
+test("halves whose bootstrap nodes learn of each other find each other and merge", LIMIT, (t) =>
+  mergeAfter(t, LINKS["two bootstrap nodes"]),
 );
 
-test("halves merge over a single connection between two of their peers", { timeout: 120_000 }, (t) =>
-  mergeAfter(t, (a, b) => a.members[1]!.network.dial(b.members[2]!.network.addresses()[0]!)),
+test("halves merge over a single connection between two of their peers", LIMIT, (t) =>
+  mergeAfter(t, LINKS["two peers"]),
 );

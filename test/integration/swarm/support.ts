@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { CID } from "multiformats/cid";
-import { silentLogger } from "../../../src/log.ts";
+import { type Logger, silentLogger } from "../../../src/log.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
 import { Manifest } from "../../../src/objects/manifest.ts";
 import { dagCborCid } from "../../../src/objects/object.ts";
@@ -16,7 +16,8 @@ import { type OpenNode, openDirectory } from "../../../src/peer.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
 import type { PathTrainer, SwarmEvent } from "../../../src/swarm/types.ts";
-import { LOOPBACK } from "../net/support.ts";
+import type { BootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
+import { LOOPBACK, startBootstrap } from "../net/support.ts";
 
 const TENSORS: TensorDescription[] = [{ name: "w", shape: [64] }];
 const ELEMENTS = 64;
@@ -42,7 +43,7 @@ export function quickConfig(rounds: number): RunConfig {
 }
 
 /** Each step takes a hundredth off every weight. */
-const trainer: PathTrainer = {
+export const quickTrainer: PathTrainer = {
   device: "stand-in",
   prepare: async () => {},
   async train(slot, { parameters }, report, signal) {
@@ -71,7 +72,9 @@ export interface MemberInit {
   name: string;
   config: RunConfig;
   bootstrap: string[];
-  searchMs: number;
+  searchMs?: number;
+  trainer?: PathTrainer;
+  logger?: Logger;
 }
 
 /** A directory and the members that live in it, which end before it does. */
@@ -80,7 +83,7 @@ export interface Arena {
   members: Member[];
 }
 
-export async function createArena(t: TestContext): Promise<Arena> {
+export async function createArena(t: Pick<TestContext, "after">): Promise<Arena> {
   const arena: Arena = { directory: await mkdtemp(join(tmpdir(), "pathweave-swarm-")), members: [] };
   t.after(async () => {
     await Promise.all(arena.members.map((member) => member.swarm.stop().finally(() => member.stop())));
@@ -91,7 +94,7 @@ export async function createArena(t: TestContext): Promise<Arena> {
 
 /** A peer that trains. All that are started with one config are of one run. */
 export async function startMember({ directory, members }: Arena, init: MemberInit): Promise<Member> {
-  const { config, bootstrap, searchMs } = init;
+  const { config, bootstrap, searchMs, trainer = quickTrainer, logger = silentLogger } = init;
   const node = await openDirectory(
     join(directory, init.name),
     { listen: [LOOPBACK], announce: [], bootstrap, mdns: false },
@@ -145,8 +148,8 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
     trainer,
     archive: true,
     memoryBytes: 0,
-    searchMs,
-    logger: silentLogger,
+    ...(searchMs === undefined ? {} : { searchMs }),
+    logger,
     emit(event) {
       events.push(event);
       changes.emit("event");
@@ -172,4 +175,39 @@ export async function eventually(members: Member[], condition: () => boolean): P
     stop.abort();
     await Promise.allSettled(next);
   }
+}
+
+/** A half of a run: members that know each other by a bootstrap node of their own. */
+export interface Half {
+  bootstrap: BootstrapNode;
+  members: Member[];
+}
+
+export async function startHalf(
+  t: Pick<TestContext, "after">,
+  arena: Arena,
+  { peers, ...init }: Omit<MemberInit, "bootstrap"> & { peers: number },
+): Promise<Half> {
+  const node = await startBootstrap(t);
+  const bootstrap = node.addresses();
+  const members = await Promise.all(
+    Array.from({ length: peers }, (_, i) =>
+      startMember(arena, { ...init, name: `${init.name}${i}`, bootstrap }),
+    ),
+  );
+  return { bootstrap: node, members };
+}
+
+/** Ways of linking two halves. */
+export const LINKS = {
+  "two bootstrap nodes": async (a: Half, b: Half) => {
+    await a.bootstrap.libp2p.dial(b.bootstrap.libp2p.getMultiaddrs());
+  },
+  "two peers": (a: Half, b: Half) => a.members[1]!.network.dial(b.members[2]!.network.addresses()[0]!),
+};
+
+/** Whether every member has all rounds, and all have the same heads. */
+export function complete(members: Member[]): boolean {
+  const heads = new Set(members.map((member) => member.heads()));
+  return heads.size === 1 && members.every(({ swarm }) => swarm.coordinator.done());
 }

@@ -6,6 +6,7 @@ import { StorageError } from "../../../src/errors.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { type BlockSource, type FetchJob, runFetchJob } from "../../../src/store/fetch-job.ts";
 import { createSlots } from "../../../src/store/slots.ts";
+import { createSuspects } from "../../../src/store/suspects.ts";
 
 /** Holders as the tests describe them: which blocks each has, and after how many answers it is lost. */
 interface Simulated {
@@ -60,9 +61,11 @@ const cids: CID[] = Array.from({ length: 24 }, (_, i) => rawBlock(Uint8Array.of(
 
 function job(source: BlockSource, changes: Partial<FetchJob>): FetchJob & { got: Set<string> } {
   const got = new Set<string>();
-  const rest = { cids, holders: [], root: undefined, signal: undefined, slots: createSlots(4) };
+  const rest = { cids, holders: [], root: undefined, signal: undefined };
   return {
     ...rest,
+    slots: createSlots(4),
+    suspects: createSuspects(),
     source,
     got,
     arrived(cid) {
@@ -195,6 +198,63 @@ test("a holder that silently owes a block is not asked for it again while anothe
   const bySilent = asks.filter((ask) => ask.startsWith("silent"));
   assert.equal(bySilent.length, 1, "the other one was asked meanwhile");
   assert.ok(asks.some((ask) => ask.startsWith("late")));
+});
+
+test("a holder that was silent in one fetch delays the next ones no more, until it has another chance", async (t) => {
+  const tick = manualClock(t);
+  const hanging: Simulated = { has: all, lives: Infinity, silent: true };
+  const { source } = simulate(
+    new Map<string, Simulated>([
+      ["hanging", hanging],
+      ["quick", { has: all, lives: Infinity }],
+    ]),
+  );
+  const asked: string[] = [];
+  const counting: BlockSource = {
+    ...source,
+    ask(cid, holder, signal) {
+      asked.push(holder);
+      return source.ask(cid, holder, signal);
+    },
+  };
+  const suspects = createSuspects();
+  const fetch = (from: number): Promise<void> =>
+    runFetchJob(job(counting, { cids: cids.slice(from, from + 8), holders: ["hanging", "quick"], suspects }));
+  const first = fetch(0);
+  await tick(1);
+  await tick(10_000);
+  await first;
+  assert.ok(asked.includes("hanging"));
+
+  asked.length = 0;
+  const second = fetch(8);
+  await tick(1);
+  await second;
+  assert.ok(!asked.includes("hanging"), "it is not even asked");
+
+  await tick(60_000);
+  hanging.silent = false;
+  const third = fetch(16);
+  await tick(1);
+  await third;
+  assert.ok(asked.includes("hanging"), "it has another chance");
+});
+
+test("a holder that was silent is asked for what nobody else has", async (t) => {
+  const tick = manualClock(t);
+  const { source } = simulate(
+    new Map([
+      ["suspect", { has: all, lives: Infinity }],
+      ["poor", { has: new Set<string>(), lives: Infinity }],
+    ]),
+  );
+  const suspects = createSuspects();
+  suspects.add("suspect", performance.now());
+  const given = job(source, { holders: ["suspect", "poor"], suspects });
+  const done = runFetchJob(given);
+  await tick(1);
+  await done;
+  assert.deepEqual(given.got, all);
 });
 
 test("the DHT is asked for more holders while the only known one is silent", async (t) => {

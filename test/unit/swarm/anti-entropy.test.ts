@@ -15,7 +15,7 @@ import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 import { createRandom } from "../../../src/random.ts";
 import { type AntiEntropy, createAntiEntropy } from "../../../src/swarm/anti-entropy.ts";
-import { Answer, Ask } from "../../../src/swarm/messages.ts";
+import { Answer, Ask, Digest } from "../../../src/swarm/messages.ts";
 import { cidOf, createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP } from "../outer/history.ts";
 
 interface Peer {
@@ -37,6 +37,8 @@ before(async () => {
 class Wire {
   readonly handlers = new Map<string, RequestHandler>();
   requests = 0;
+  /** Both ways. */
+  bytes = 0;
 
   network(self: string): Pick<Network, "handle" | "request"> {
     return {
@@ -44,7 +46,9 @@ class Wire {
       request: async (peer, _protocol, data, signal) => {
         this.requests++;
         signal?.throwIfAborted();
-        return this.handlers.get(peer)!(self, data);
+        const answer = await this.handlers.get(peer)!(self, data);
+        this.bytes += data.byteLength + answer.byteLength;
+        return answer;
       },
     };
   }
@@ -170,9 +174,26 @@ test("an exchange that is under way serves all who ask for it", async () => {
   const { wire, a, b } = await pair();
   await b.ingest((await seal(GENESIS, keys[0]!)).bytes);
   await Promise.all([a.antiEntropy.ask("b", never), a.antiEntropy.ask("b", never)]);
-  assert.equal(wire.requests, 1);
+  assert.equal(wire.requests, 2, "a digest, then what differs");
   await a.antiEntropy.ask("b", never);
-  assert.equal(wire.requests, 2, "but a later one asks again");
+  assert.equal(wire.requests, 3, "but a later one asks again");
+});
+
+test("peers that know the same tell each other no more than a digest, however much they know", async () => {
+  const { wire, a, b } = await pair();
+  for (let round = 0; round < 40; round++) {
+    const { bytes } = await seal(b.lineage.head(), keys[0]!, round);
+    await b.ingest(bytes);
+    if (round < 39) await b.ingest(versionBlock(b.lineage.head(), b.lineage.pending()));
+  }
+  await a.antiEntropy.ask("b", never);
+  assertSame(a, b);
+  wire.bytes = 0;
+  await b.antiEntropy.ask("a", never);
+  assert.ok(wire.bytes < 300, `${wire.bytes} bytes`);
+  await a.ingest((await seal(a.lineage.head(), keys[1]!, 39)).bytes);
+  await b.antiEntropy.ask("a", never);
+  assertSame(a, b);
 });
 
 test("an ask of another run, or none at all, is refused", async () => {
@@ -195,12 +216,15 @@ test("an ask about modules and versions that do not exist is answered", async ()
   assert.equal(Answer.decode(bytes).records.length, 1);
 });
 
-/** A peer `b` that answers an honest `a` as it likes. */
+/** A peer `b` that says that it has more, and then answers an honest `a` as it likes. */
 async function against(answer: (turn: number) => Promise<Uint8Array>): Promise<{ wire: Wire; a: Peer }> {
   const wire = new Wire();
   const a = await createPeer(wire, "a");
   let turn = 0;
-  wire.handlers.set("b", () => answer(turn++));
+  const more = Answer.encode({ records: [], more: true }).bytes;
+  wire.handlers.set("b", async (_from, question) =>
+    kindOf(question) === Digest.kind ? more : answer(turn++),
+  );
   return { wire, a };
 }
 
@@ -245,7 +269,7 @@ test("a peer that always has more, but nothing that counts, is soon left", async
       async (turn) => Answer.encode({ records: records(turn), more: true }).bytes,
     );
     await a.antiEntropy.ask("b", never);
-    assert.ok(wire.requests <= 2, `${wire.requests} requests`);
+    assert.ok(wire.requests <= 3, `${wire.requests} requests`);
   }
 });
 

@@ -5,7 +5,7 @@ import * as dagCbor from "@ipld/dag-cbor";
 import fc from "fast-check";
 import { InvalidObjectError } from "../../../src/errors.ts";
 import { type ObjectKind, rawBlock } from "../../../src/objects/object.ts";
-import { Answer, Ask, Heartbeat, LineageRecord } from "../../../src/swarm/messages.ts";
+import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../../src/swarm/messages.ts";
 import { heartbeat, RUN } from "../../../src/sim/run.ts";
 
 const { cid } = rawBlock(Buffer.from("block"));
@@ -17,16 +17,24 @@ const samples: { kind: ObjectKind<object>; value: object }[] = [
   { kind: LineageRecord, value: { run: RUN, block: Uint8Array.of(1, 2, 3) } },
   { kind: Ask, value: { run: RUN, modules: { "lower/1": { versions: [cid], contributions: [] } } } },
   { kind: Answer, value: { records: [Uint8Array.of(4)], more: false } },
+  { kind: Digest, value: { run: RUN, digest: new Uint8Array(32).fill(5) } },
 ];
-const GOLDEN = new URL("../../golden/swarm/messages.txt", import.meta.url);
+/** Which of the samples each file has. */
+const GOLDEN: [file: string, samples: typeof samples][] = [
+  ["messages.txt", samples.slice(0, 4)],
+  ["anti-entropy-digest.txt", samples.slice(4)],
+];
 
 test("messages have the bytes that other versions of Pathweave write", async () => {
-  const lines = samples.map(({ kind, value }) => {
-    const { bytes } = kind.encode(value);
-    return `${kind.kind} ${Buffer.from(bytes).toString("hex")}\n`;
-  });
-  if (process.env["UPDATE_GOLDEN"] === "1") await writeFile(GOLDEN, lines.join(""));
-  assert.equal(lines.join(""), await readFile(GOLDEN, "utf8"));
+  for (const [file, part] of GOLDEN) {
+    const lines = part.map(({ kind, value }) => {
+      const { bytes } = kind.encode(value);
+      return `${kind.kind} ${Buffer.from(bytes).toString("hex")}\n`;
+    });
+    const path = new URL(`../../golden/swarm/${file}`, import.meta.url);
+    if (process.env["UPDATE_GOLDEN"] === "1") await writeFile(path, lines.join(""));
+    assert.equal(lines.join(""), await readFile(path, "utf8"));
+  }
 });
 
 test("what was encoded is decoded again", () => {

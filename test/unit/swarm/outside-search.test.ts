@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { NetworkError } from "../../../src/errors.ts";
 import { createOutsideSearch, Remembered } from "../../../src/swarm/outside-search.ts";
@@ -7,8 +8,8 @@ import { RUN } from "../../../src/sim/run.ts";
 const signal = new AbortController().signal;
 const addressOf = (peer: string): string => `/dns4/${peer}/tcp/1`;
 
-/** A network of names: who provides the run, who answers a dial, and what was dialled. */
-function world(init: { providers: string[]; reachable: string[] }) {
+/** A network of names: who provides the run, who answers a dial or hangs in it, and what was dialled. */
+function world(init: { providers: string[]; reachable: string[]; hanging?: string[]; onConnect?(): void }) {
   const dials: string[] = [];
   const connected = new Set<string>();
   const files = new Map<string, Uint8Array>();
@@ -19,11 +20,13 @@ function world(init: { providers: string[]; reachable: string[] }) {
     },
     connections: () =>
       [...connected].map((peer) => ({ peer, address: addressOf(peer), direction: "outbound" as const })),
-    async dial(target: string) {
+    async dial(target: string, deadline?: AbortSignal) {
       const peer = target.startsWith("/") ? target.split("/")[2]! : target;
       dials.push(target);
+      if (init.hanging?.includes(peer) === true) await once(deadline!, "abort");
       if (!init.reachable.includes(peer)) throw new NetworkError("nobody there");
       connected.add(peer);
+      init.onConnect?.();
     },
     addressesOf: async (peer: string) => [addressOf(peer)],
   };
@@ -38,7 +41,7 @@ function world(init: { providers: string[]; reachable: string[] }) {
 test("strangers are dialled, members are not", async () => {
   const { open, dials } = world({ providers: ["member", "stranger"], reachable: ["member", "stranger"] });
   assert.deepEqual(await open().run(new Set(["member"]), 0, signal), ["stranger"]);
-  assert.deepEqual(dials, ["stranger"]);
+  assert.deepEqual(dials, ["stranger", addressOf("stranger")]);
 });
 
 test("one search dials few, and the dead ever more seldom, so that they do not hide the living", async () => {
@@ -56,6 +59,27 @@ test("one search dials few, and the dead ever more seldom, so that they do not h
   for (let now = 60_000; now < 3_600_000; now += 20_000) await search.run(new Set(["stranger"]), now, signal);
   const tries = dials.filter((target) => target === "dead0").length;
   assert.ok(tries >= 4 && tries <= 6, String(tries));
+});
+
+test("peers that hang when they are dialled keep nobody else from being reached, nor from being tried again", async () => {
+  const end = new AbortController();
+  const reachable = ["stranger", "friend"];
+  const { open, connected, files, dials } = world({
+    providers: ["frozen", "stranger"],
+    reachable,
+    hanging: ["frozen", "old friend"],
+    onConnect: () => {
+      if (reachable.every((peer) => connected.has(peer))) end.abort();
+    },
+  });
+  const friends = ["friend", "old friend"].map((peer) => ({ peer, addresses: [addressOf(peer)] }));
+  files.set("peers", Remembered.encode({ peers: friends }).bytes);
+  const search = open();
+  assert.deepEqual((await search.run(new Set(), 0, end.signal)).toSorted(), ["friend", "stranger"]);
+  connected.clear();
+  dials.length = 0;
+  await search.run(new Set(), 1000, signal);
+  assert.ok(dials.includes("stranger") && !dials.includes("frozen"), "only who hangs is left alone");
 });
 
 test("members of an earlier session are dialled when nobody else names them", async () => {

@@ -1,0 +1,44 @@
+/** Ctrl-C while a peer is still joining. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type PeerFlags, runPeer } from "../../node/peer-session.ts";
+import { RUN } from "../../src/sim/run.ts";
+import { LOOPBACK, startPeer, temporaryDirectory } from "./net/support.ts";
+
+test("a peer that is told to stop while whom it joins through hangs stops without complaint", async (t) => {
+  const dir = await temporaryDirectory(t);
+  const { network } = await startPeer(t);
+  // Takes connections and says nothing, like a process that is stopped.
+  const mute = net.createServer().listen(0, "127.0.0.1");
+  t.after(() => mute.close());
+  await once(mute, "listening");
+  const { port } = mute.address() as net.AddressInfo;
+  const stop = new AbortController();
+  mute.on("connection", (socket) => {
+    t.after(() => socket.destroy());
+    stop.abort(new Error("stopped by Ctrl-C"));
+  });
+  const flags: PeerFlags = {
+    data: join(dir, "peer"),
+    listen: [LOOPBACK],
+    announce: [],
+    bootstrap: [],
+    mdns: false,
+    engine: "compiled",
+    device: "cpu",
+    threads: 1,
+    archive: false,
+    "max-connections": 200,
+    "max-mbps": undefined,
+    "max-disk": undefined,
+    "log-level": "error",
+    json: true,
+  };
+  const bootstrap = [`/ip4/127.0.0.1/tcp/${port}/p2p/${network.peerId}`];
+  const shutdown = { signal: stop.signal, [Symbol.dispose]: () => {} };
+  await runPeer(flags, { run: RUN, bootstrap }, shutdown);
+  assert.ok(stop.signal.aborted);
+});
