@@ -18,6 +18,8 @@ export interface SimulatedPeer {
   spoke: { since: number; period: number };
   /** The slot in training and when it will be done. */
   training: { slot: Slot; start: number; end: number; bases: Map<string, CID> } | undefined;
+  /** What it kept of the round that it trained when it ended: how much of it, and the time that took. */
+  kept: { slot: Slot; bases: Map<string, CID>; share: number; milliseconds: number } | undefined;
   /** Outer gradients on its disk. */
   readonly disk: Set<string>;
   readonly fetching: Set<string>;

@@ -14,6 +14,7 @@ import { createRandom, type Random } from "../random.ts";
 import { createTopology } from "../run/topology.ts";
 import type { Topology } from "../run/types.ts";
 import { Coordinator, type Slot } from "../swarm/coordinator.ts";
+import { slotKey } from "../swarm/leases.ts";
 import { Heartbeat } from "../swarm/messages.ts";
 import { EventQueue } from "./event-queue.ts";
 import { SimulatedNetwork } from "./network.ts";
@@ -47,6 +48,8 @@ export interface SimulationOptions {
   moduleBytes?: number;
   /** Time between two decisions of a peer when nothing happens, ms. */
   tickMs?: number;
+  /** Time between two states of a round that a peer keeps, ms; with an infinite one a round begins anew after a crash. */
+  keepMs?: number;
 }
 
 /** What happened, in order. */
@@ -96,6 +99,7 @@ export class Simulation {
       megabitsPerSecond: Number.POSITIVE_INFINITY,
       moduleBytes: 0,
       tickMs: 100,
+      keepMs: 60_000,
       ...options,
     };
     this.random = createRandom("simulation", options.seed);
@@ -185,6 +189,7 @@ export class Simulation {
       sequence: 0,
       spoke: { since: 0, period: 0 },
       training: undefined,
+      kept: undefined,
       disk: new Set(),
       fetching: new Set(),
     };
@@ -209,6 +214,7 @@ export class Simulation {
     site.changed();
     peer.fetching.clear();
     peer.coordinator = this.#coordinator(peer.name, site);
+    if (peer.kept !== undefined) peer.coordinator.kept(peer.kept.slot, peer.kept.share);
     for (const [module, lineage] of site.lineages)
       for (const { cid } of lineage.pending())
         if (peer.disk.has(cid.toString())) peer.coordinator.available(module, cid);
@@ -219,7 +225,7 @@ export class Simulation {
   kill(peer: SimulatedPeer): void {
     if (!peer.alive) return;
     this.#fault(peer, "kill");
-    this.#end(peer);
+    this.#end(peer, this.#options.keepMs);
   }
 
   /** Ends a peer in an orderly way. */
@@ -228,7 +234,7 @@ export class Simulation {
     this.#fault(peer, "leave");
     peer.coordinator.released();
     this.#beat(peer, true);
-    this.#end(peer);
+    this.#end(peer, Number.isFinite(this.#options.keepMs) ? 1 : Number.POSITIVE_INFINITY);
   }
 
   /** Stops a peer for a time, as SIGSTOP does. */
@@ -252,8 +258,16 @@ export class Simulation {
     this.after(milliseconds, () => this.cut.delete(peer.name));
   }
 
-  #end(peer: SimulatedPeer): void {
-    if (peer.training !== undefined) this.wastedMs += this.now - peer.training.start;
+  /** The round that it trains is kept to the last multiple of `keepMs` since it began. */
+  #end(peer: SimulatedPeer, keepMs: number): void {
+    const { training } = peer;
+    if (training !== undefined) {
+      const { slot, bases, start, end } = training;
+      const done = this.now - start;
+      const keeps = Number.isFinite(keepMs) ? Math.floor(done / keepMs) * keepMs : 0;
+      peer.kept = keeps > 0 ? { slot, bases, share: keeps / (end - start), milliseconds: keeps } : undefined;
+      this.wastedMs += done - keeps;
+    }
     peer.training = undefined;
     peer.alive = false;
     peer.site.changed();
@@ -356,8 +370,25 @@ export class Simulation {
     const computing = (low + this.random.uniform() * (high - low)) * (this.slowness.get(peer.name) ?? 1);
     const bytes = modules.length * this.#options.moduleBytes;
     this.network.fetched(bytes);
-    const start = this.now;
-    peer.training = { slot, start, end: start + this.network.transfer(bytes) + computing, bases };
+    const length = this.network.transfer(bytes) + computing;
+    const kept = this.#keptOf(peer, slot);
+    if (kept === undefined) this.wastedMs += peer.kept?.milliseconds ?? 0;
+    // As if it had begun so long ago.
+    const start = this.now - (kept?.share ?? 0) * length;
+    peer.training = { slot, start, end: start + length, bases: kept?.bases ?? bases };
+    peer.kept = undefined;
+  }
+
+  /** What a peer can go on from, unless it is too old to be folded once it is done. */
+  #keptOf({ kept, lineages }: SimulatedPeer, slot: Slot): SimulatedPeer["kept"] {
+    if (kept === undefined || slotKey(kept.slot) !== slotKey(slot)) return undefined;
+    const { maxStaleness } = this.#options.config.outer;
+    const isFoldable = ([module, base]: [string, CID]): boolean => {
+      const lineage = lineages.get(module)!;
+      const version = lineage.version(base);
+      return version !== undefined && lineage.head().generation - version.generation < maxStaleness;
+    };
+    return [...kept.bases].every(isFoldable) ? kept : undefined;
   }
 
   #complete(peer: SimulatedPeer): void {
