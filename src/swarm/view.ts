@@ -8,9 +8,9 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
-import { difference } from "./difference.ts";
+import { apply, difference } from "./difference.ts";
 import { createLeases, type Slot } from "./leases.ts";
-import { createMembership, type Member } from "./membership.ts";
+import { createMembership, type Member, peerOf } from "./membership.ts";
 import type { Heartbeat } from "./messages.ts";
 import { ownerKey, rendezvous, RendezvousKey } from "./ownership.ts";
 import { believedPeriod, GREETERS, leaseTime, periodOf } from "./pace.ts";
@@ -37,6 +37,15 @@ interface Orphan {
   contribution: KnownContribution;
   /** When its signer was first found to be gone. */
   since: number;
+}
+
+/** Live workers, sorted, and as a set. */
+interface Workers {
+  /** What they follow from. */
+  of: readonly Member[];
+  roleChanges: number;
+  peers: readonly string[];
+  set: Set<string>;
 }
 
 interface Duties {
@@ -98,6 +107,7 @@ interface Offers {
 
 /** Sums of times are rounded, so what holds until one is looked at again a little before. */
 const ROUNDING_MS = 1;
+const itself = (peer: string): string => peer;
 const NO_OFFERS: readonly Offer[] = [];
 
 export class View {
@@ -106,7 +116,7 @@ export class View {
   readonly #init: ViewInit;
   readonly #runId: string;
   readonly #heartbeatMs: number;
-  #workers: { of: readonly Member[]; peers: readonly string[]; set: ReadonlySet<string> } | undefined;
+  #workers: Workers | undefined;
   #greeters: { newcomer: string; of: readonly Member[]; peers: readonly string[] } | undefined;
   #duties: Duties | undefined;
   #ownDuties: (Duties & { self: string }) | undefined;
@@ -215,11 +225,24 @@ export class View {
     return this.#liveWorkers(now).set.has(peer);
   }
 
-  #liveWorkers(now: number): { peers: readonly string[]; set: ReadonlySet<string> } {
-    const live = this.membership.live(now);
-    if (this.#workers?.of === live) return this.#workers;
-    const peers = live.filter(({ heartbeat }) => heartbeat.role === "worker").map(({ peer }) => peer);
-    this.#workers = { of: live, peers, set: new Set(peers) };
+  #liveWorkers(now: number): Workers {
+    const of = this.membership.live(now);
+    const before = this.#workers;
+    if (before?.of === of) return before;
+    const { roleChanges } = this.membership;
+    const isWorker = ({ heartbeat }: Member): boolean => heartbeat.role === "worker";
+    if (before?.roleChanges !== roleChanges) {
+      const peers = of.filter(isWorker).map(peerOf);
+      this.#workers = { of, roleChanges, peers, set: new Set(peers) };
+      return this.#workers;
+    }
+    const members = difference(before.of, of, peerOf);
+    const [gone, come] = [members.gone, members.come].map((list) => list.filter(isWorker).map(peerOf));
+    const { set } = before;
+    for (const peer of gone!) set.delete(peer);
+    for (const peer of come!) set.add(peer);
+    const peers = apply(before.peers, { gone: gone!, come: come! }, itself);
+    this.#workers = { of, roleChanges, peers, set };
     return this.#workers;
   }
 
@@ -238,7 +261,7 @@ export class View {
   #reassign(peers: readonly string[]): Duties {
     const before = this.#duties;
     if (before === undefined) return this.#assign(peers, () => peers);
-    const { gone, come } = difference(before.of, peers);
+    const { gone, come } = difference(before.of, peers, itself);
     const departed = new Set(gone);
     const duties = this.#assign(peers, (module) => {
       const owners = before.owners.get(module)!;
