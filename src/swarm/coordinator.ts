@@ -297,12 +297,12 @@ export class Coordinator {
   /** Decides what to do now. Call it on every message and at least once a second. */
   decide(now: number): Decision[] {
     this.#view.prune(now);
-    this.#noteLost(now);
+    const owned = this.owned(now);
+    this.#noteLost(owned, now);
     this.#now = now;
-    const decisions = [...this.#decideFolds(now)];
+    const folds = this.#stocked.length === 0 ? [] : [...this.#decideFolds(owned, now)];
     const lease = this.#decideLease(now);
-    if (lease !== undefined) decisions.push(lease);
-    return decisions;
+    return lease === undefined ? folds : [...folds, lease];
   }
 
   /**
@@ -311,11 +311,10 @@ export class Coordinator {
    * owners, who have tried, can tell that it does not deliver. They do not count what is lost, and so train the slot
    * again; or a short-lived peer would end it.
    */
-  #noteLost(now: number): void {
+  #noteLost(owned: readonly string[], now: number): void {
     const graceMs = this.#init.config.swarm.graceSeconds * 1000;
     // Not only of others: what this peer made is available, and what its disk lost nobody brings.
     this.#orphaned = this.#view.orphaned(LOST_GRACES * graceMs, now);
-    const owned = this.owned(now);
     if (owned.length === 0) {
       // Most peers own nothing.
       this.#absent = this.#missed = NOTHING;
@@ -388,9 +387,8 @@ export class Coordinator {
     return { type: "start", slot };
   }
 
-  *#decideFolds(now: number): Generator<Decision> {
+  *#decideFolds(owned: readonly string[], now: number): Generator<Decision> {
     if (this.#init.role !== "worker") return;
-    const owned = this.owned(now);
     // Who has no outer gradient of a module has nothing to fold there.
     for (const module of this.#stocked) {
       // A stand-in acts when it has enough for the quorum; most have no more than their own.

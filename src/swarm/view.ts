@@ -97,7 +97,8 @@ interface ModuleState {
 /** Offers of idle peers with all that they follow from. */
 interface Offers {
   open: readonly Slot[];
-  workers: readonly string[];
+  /** Undefined when no slot was to be had, whoever works. */
+  workers: readonly string[] | undefined;
   leases: number;
   /** While nothing of these changes they hold from the one time until the other. */
   from: number;
@@ -393,7 +394,7 @@ export class View {
     const holds = (offers: Offers | undefined): offers is Offers =>
       offers !== undefined &&
       offers.open === open &&
-      offers.workers === workers &&
+      (offers.workers === undefined || offers.workers === workers) &&
       offers.leases === this.leases.revision &&
       now >= offers.from &&
       now < offers.until;
@@ -433,6 +434,7 @@ export class View {
     };
     const patience = 2 * this.#init.config.swarm.settleSeconds * 1000;
     let until = Number.POSITIVE_INFINITY;
+    let isAny = false;
     for (const slot of open) {
       const track = this.#track(slot.path, slot.replica);
       const times = slot === track.open ? track.times : track.discountedTimes;
@@ -442,6 +444,7 @@ export class View {
         delete times.free;
         continue;
       }
+      isAny = true;
       const idle = idlePeers();
       times.free = sinceRound(times.free, slot.round, now);
       const { since } = times.free;
@@ -453,7 +456,8 @@ export class View {
       const order = rendezvous(track.key, idle, turn + 1 - preferred);
       for (const [rank, peer] of order.entries()) if (peer !== previous) offer(peer, slot, rank + preferred);
     }
-    return { open, workers, leases: this.leases.revision, from: now, until: until - ROUNDING_MS, byPeer };
+    const given = { open, workers: isAny ? workers : undefined, leases: this.leases.revision };
+    return { ...given, from: now, until: until - ROUNDING_MS, byPeer };
   }
 
   // ---------------------------------------------------------------- what may be lost
