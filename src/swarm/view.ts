@@ -57,8 +57,8 @@ interface Duties {
 
 /** Since when a round of a path and replica is known to be next, and since when it is free to be claimed. */
 interface Times {
-  waiting?: Since;
-  free?: Since;
+  waiting: Since | undefined;
+  free: Since | undefined;
 }
 
 interface Since {
@@ -143,6 +143,7 @@ export class View {
   /** Since when something that others refer to is missing, by CID. */
   #missing = new Map<string, number>();
   #pruned: number | undefined;
+  #heartbeats = 0;
 
   constructor(init: ViewInit) {
     this.#init = init;
@@ -160,8 +161,8 @@ export class View {
       nextRound: 0,
       open: undefined,
       trained: undefined,
-      times: {},
-      discountedTimes: {},
+      times: { waiting: undefined, free: undefined },
+      discountedTimes: { waiting: undefined, free: undefined },
     }));
     this.#changed = new Set(this.#tracks);
     this.#modules = modules.map(({ name, paths: through }) => ({
@@ -175,6 +176,11 @@ export class View {
 
   // ---------------------------------------------------------------- what is heard
 
+  /** Grows with everything that changes who is there: at one time, who is live changes only with it. */
+  get heartbeats(): number {
+    return this.#heartbeats;
+  }
+
   /** Takes in a peer's heartbeat; false when it is a replay. */
   heard(peer: string, heartbeat: Heartbeat, now: number): boolean {
     const busy = heartbeat.leases.length > 0;
@@ -182,6 +188,7 @@ export class View {
     // A peer with duties speaks as often as one with a lease, which is never less often.
     const period = believedPeriod(this.#heartbeatMs, heartbeat.periodSeconds * 1000, speakers);
     if (!this.membership.heard(peer, heartbeat, now, period)) return false;
+    this.#heartbeats++;
     const leaseMs = leaseTime(this.#init.config.swarm.leaseSeconds * 1000, period);
     this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now, leaseMs);
     return true;
@@ -196,6 +203,7 @@ export class View {
 
   /** A peer does not count any more, nor do its leases; what it contributed does. */
   forget(peer: string, now: number): void {
+    this.#heartbeats++;
     this.membership.forget(peer);
     this.leases.heard(peer, [], now);
   }
@@ -391,24 +399,34 @@ export class View {
     this.leases.prune(now);
     const open = this.openSlots(discount);
     const workers = this.workers(now);
-    const holds = (offers: Offers | undefined): offers is Offers =>
-      offers !== undefined &&
-      offers.open === open &&
-      (offers.workers === undefined || offers.workers === workers) &&
-      offers.leases === this.leases.revision &&
-      now >= offers.from &&
-      now < offers.until;
     if (discount === undefined && this.works(self, now)) {
-      if (!holds(this.#offers)) this.#offers = this.#offer(open, workers, () => this.#idlePeers(now), now);
+      if (!this.#holds(this.#offers, open, workers, now))
+        this.#offers = this.#offer(open, workers, () => this.#idlePeers(now), now);
       return this.#offers.byPeer.get(self) ?? NO_OFFERS;
     }
     let own = this.#ownOffers.get(self);
-    if (!holds(own)) {
+    if (!this.#holds(own, open, workers, now)) {
       const others = (): readonly string[] => this.#idlePeers(now).filter((peer) => peer !== self);
       own = this.#offer(open, workers, () => [self, ...others()], now);
       this.#ownOffers.set(self, own);
     }
     return own.byPeer.get(self) ?? NO_OFFERS;
+  }
+
+  #holds(
+    offers: Offers | undefined,
+    open: readonly Slot[],
+    workers: readonly string[],
+    now: number,
+  ): offers is Offers {
+    return (
+      offers !== undefined &&
+      offers.open === open &&
+      (offers.workers === undefined || offers.workers === workers) &&
+      offers.leases === this.leases.revision &&
+      now >= offers.from &&
+      now < offers.until
+    );
   }
 
   #idlePeers(now: number): readonly string[] {
@@ -441,7 +459,7 @@ export class View {
       const readyAt = this.#readyAt(track, times, slot, now);
       if (readyAt > now || this.leases.binds(slot, now)) {
         if (readyAt > now) until = Math.min(until, readyAt);
-        delete times.free;
+        times.free = undefined;
         continue;
       }
       isAny = true;
