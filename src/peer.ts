@@ -34,6 +34,8 @@ import { isAdmitted, type RunConfig } from "./objects/config.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
 import { Manifest, type ShardReference } from "./objects/manifest.ts";
 import type { TensorDescription } from "./objects/tensor-pack.ts";
+import { Version } from "./objects/version.ts";
+import type { KnownVersion } from "./outer/types.ts";
 import { createRouter } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
@@ -261,9 +263,13 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     await store.fetch(cids, { holders: holders(), signal: signal() });
     return Promise.all(cids.map(read));
   };
-  const genesis = Object.values(manifest.genesis);
-  await readAll(genesis);
-  await store.retain("run", [run, manifest.router, manifest.tokenizer, ...genesis]);
+  const genesis = new Map<string, KnownVersion>();
+  const geneses = Object.entries(manifest.genesis);
+  for (const [index, bytes] of (await readAll(geneses.map(([, cid]) => cid))).entries()) {
+    const [module, cid] = geneses[index]!;
+    genesis.set(module, { ...Version.decode(bytes), cid });
+  }
+  await store.retain("run", [run, manifest.router, manifest.tokenizer, ...geneses.map(([, cid]) => cid)]);
 
   const tensorsOf = new Map<string, TensorDescription[]>(
     topology.modules.map(({ name, level }) => {
@@ -330,6 +336,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     run,
     manifest,
     topology,
+    genesis,
     tensors: (module) => tensorsOf.get(module)!,
     sources: () => [...providers],
     evidence: createEvidenceLog(join(directory, "evidence.ndjson")),

@@ -1,5 +1,6 @@
 import type { CID } from "multiformats/cid";
 import type { Lineage } from "../outer/lineage.ts";
+import type { KnownContribution } from "../outer/types.ts";
 import type { Coordinator, Slot } from "../swarm/coordinator.ts";
 import type { Site } from "./site.ts";
 
@@ -23,4 +24,6 @@ export interface SimulatedPeer {
   /** Outer gradients on its disk. */
   readonly disk: Set<string>;
   readonly fetching: Set<string>;
+  /** By module, what waits to be folded, once all of it is on the disk or on its way. */
+  readonly supplied: Map<string, readonly KnownContribution[]>;
 }

@@ -16,7 +16,7 @@ import type { Topology } from "../run/types.ts";
 import { Coordinator, type Slot } from "../swarm/coordinator.ts";
 import { slotKey } from "../swarm/leases.ts";
 import { Heartbeat } from "../swarm/messages.ts";
-import { EventQueue } from "./event-queue.ts";
+import { TimeQueue } from "../swarm/time-queue.ts";
 import { SimulatedNetwork } from "./network.ts";
 import type { SimulatedPeer } from "./peer.ts";
 import { heartbeat, RUN } from "./run.ts";
@@ -84,7 +84,7 @@ export class Simulation {
   readonly spreads = new Map<string, { from: number; until: number }>();
   readonly #options: Required<SimulationOptions>;
   readonly #genesis = new Map<string, KnownVersion>();
-  readonly #queue = new EventQueue();
+  readonly #queue = new TimeQueue<() => void>();
   readonly #holders = new Map<string, Set<SimulatedPeer>>();
   readonly #heartbeatBytes: [number, number];
   #alive = 0;
@@ -162,7 +162,7 @@ export class Simulation {
     while (this.#queue.next < untilMs) {
       const event = this.#queue.take()!;
       this.now = event.at;
-      event.run();
+      event.item();
       if (stop()) return true;
     }
     this.now = untilMs;
@@ -192,6 +192,7 @@ export class Simulation {
       kept: undefined,
       disk: new Set(),
       fetching: new Set(),
+      supplied: new Map(),
     };
     this.peers.push(peer);
     site.peers.push(peer);
@@ -213,6 +214,7 @@ export class Simulation {
     peer.paused = false;
     site.changed();
     peer.fetching.clear();
+    peer.supplied.clear();
     peer.coordinator = this.#coordinator(peer.name, site);
     if (peer.kept !== undefined) peer.coordinator.kept(peer.kept.slot, peer.kept.share);
     for (const [module, lineage] of site.lineages)
@@ -429,21 +431,35 @@ export class Simulation {
 
   /** Fetches the outer gradients that the peer's modules wait for. */
   #prefetch(peer: SimulatedPeer): void {
-    for (const module of peer.coordinator.owned(this.now))
-      for (const { cid, signer } of peer.lineages.get(module)!.pending()) {
-        const key = cid.toString();
-        if (peer.fetching.has(key)) continue;
-        // What only a losing branch had folded is pending again, and was not when the peer started.
-        if (peer.disk.has(key)) peer.coordinator.available(module, cid);
-        if (peer.coordinator.isAvailable(cid)) continue;
-        if (this.withheld.has(signer) || this.#source(peer, key) === undefined) continue;
-        peer.fetching.add(key);
-        this.after(this.network.transfer(this.#options.moduleBytes), () => {
-          if (!peer.fetching.delete(key) || !peer.alive || this.#source(peer, key) === undefined) return;
-          this.network.fetched(this.#options.moduleBytes);
-          this.#hold(peer, module, cid);
-        });
-      }
+    for (const module of peer.coordinator.owned(this.now)) {
+      const pending = peer.lineages.get(module)!.pending();
+      if (peer.supplied.get(module) === pending) continue;
+      let isSupplied = true;
+      for (const { cid, signer } of pending)
+        isSupplied = this.#fetch(peer, module, cid, signer) && isSupplied;
+      if (isSupplied) peer.supplied.set(module, pending);
+    }
+  }
+
+  /** Whether an outer gradient is here or on its way. */
+  #fetch(peer: SimulatedPeer, module: string, cid: CID, signer: string): boolean {
+    const key = cid.toString();
+    if (peer.fetching.has(key)) return true;
+    if (peer.disk.has(key)) {
+      // What only a losing branch had folded is pending again, and was not when the peer started.
+      peer.coordinator.available(module, cid);
+      return true;
+    }
+    if (this.withheld.has(signer) || this.#source(peer, key) === undefined) return false;
+    peer.fetching.add(key);
+    this.after(this.network.transfer(this.#options.moduleBytes), () => {
+      if (!peer.fetching.delete(key)) return;
+      if (peer.alive && this.#source(peer, key) !== undefined) {
+        this.network.fetched(this.#options.moduleBytes);
+        this.#hold(peer, module, cid);
+      } else peer.supplied.delete(module);
+    });
+    return true;
   }
 
   #source(peer: SimulatedPeer, key: string): SimulatedPeer | undefined {

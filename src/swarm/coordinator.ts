@@ -28,6 +28,7 @@ const MISSING_GRACES = 2;
 const WITHHELD_GRACES = 5;
 /** Peers after the owners that do their duty, one after another, when none of them does. */
 const STAND_INS = 4;
+const NO_MODULES: readonly string[] = [];
 const NOTHING: ReadonlyMap<string, never> = new Map<string, never>();
 
 export type Decision =
@@ -66,11 +67,19 @@ interface Closable {
   since: number;
 }
 
-/** What of a module's pending contributions is on this disk, for a state of both. */
-interface Foldable {
-  known: readonly KnownContribution[];
+/** What of a module is on this disk. */
+interface Stock {
+  module: string;
+  lineage: Lineage;
+  /** Contributions with which a generation may close after the grace time. */
+  quorum: number;
+  /** Outer gradients that are here, also of contributions that are not pending. */
+  size: number;
+  /** Grows with every change of these. */
   revision: number;
-  contributions: readonly KnownContribution[];
+  /** The pending ones that are here, of what was known and here at the time. */
+  foldable?: { known: readonly KnownContribution[]; revision: number; here: readonly KnownContribution[] };
+  coverage?: Coverage;
 }
 
 /** How much of a module's next generation is in, for a state of what is here and what is lost. */
@@ -101,12 +110,8 @@ export class Coordinator {
   readonly #folding = new Set<string>();
   /** Contributions whose outer gradient is on this disk; only these can be folded here. */
   readonly #available = new Set<string>();
-  /** How many there are of a module, and how often that has changed. */
-  readonly #stocks = new Map<string, { size: number; revision: number }>();
-  /** Modules of which there are any, or were, in the topology's order. */
-  #stocked: readonly string[] = [];
-  readonly #foldable = new Map<string, Foldable>();
-  readonly #coverages = new Map<string, Coverage>();
+  /** Of the modules of which there are any, or were, in the topology's order. */
+  #stocks: Stock[] = [];
   /** Those whose signer has been gone for so long that nobody is expected to bring them. */
   #orphaned: ReadonlyMap<string, KnownContribution> = NOTHING;
   /** Those that this peer has tried to get in vain. */
@@ -117,6 +122,8 @@ export class Coordinator {
   readonly #failed = new Map<string, number>();
   /** What does not count for this peer although it is known. */
   #discount: Discount | undefined;
+  /** Asked several times for each decision. */
+  #owned: { at: number; heartbeats: number; modules: readonly string[] } | undefined;
   /** When this peer last decided. */
   #now: number;
   /** The live workers with this peer among them. */
@@ -210,10 +217,19 @@ export class Coordinator {
   }
 
   #stock(module: string, change: number): void {
-    const { size, revision } = this.#stocks.get(module) ?? { size: 0, revision: 0 };
-    this.#stocks.set(module, { size: size + change, revision: revision + 1 });
-    const modules = this.#init.topology.modules.map(({ name }) => name);
-    if (revision === 0) this.#stocked = modules.filter((name) => this.#stocks.has(name));
+    let stock = this.#stocks.find((other) => other.module === module);
+    if (stock === undefined) {
+      const { topology, config } = this.#init;
+      const { modules } = topology;
+      const quorum = Math.ceil(
+        config.outer.quorum * topology.pathsOfModule(module).length * topology.replicas,
+      );
+      stock = { module, lineage: this.lineage(module), quorum, size: 0, revision: 0 };
+      const place = (name: string): number => modules.findIndex((other) => other.name === name);
+      this.#stocks = [...this.#stocks, stock].toSorted((x, y) => place(x.module) - place(y.module));
+    }
+    stock.size += change;
+    stock.revision++;
   }
 
   /** Whether nobody is expected to bring its outer gradient any more. */
@@ -246,7 +262,12 @@ export class Coordinator {
 
   /** Modules whose next version is this peer's duty. */
   owned(now: number): readonly string[] {
-    return this.#duties(now).owned.get(this.#init.self) ?? [];
+    const { heartbeats } = this.#view;
+    if (this.#owned?.at !== now || this.#owned.heartbeats !== heartbeats) {
+      const modules = this.#duties(now).owned.get(this.#init.self) ?? NO_MODULES;
+      this.#owned = { at: now, heartbeats, modules };
+    }
+    return this.#owned.modules;
   }
 
   #duties(now: number): ReturnType<View["duties"]> {
@@ -305,12 +326,12 @@ export class Coordinator {
   /** Decides what to do now. Call it on every message and at least once a second. */
   decide(now: number): Decision[] {
     this.#view.prune(now);
-    this.#noteLost(now);
+    const owned = this.owned(now);
+    this.#noteLost(owned, now);
     this.#now = now;
-    const decisions = [...this.#decideFolds(now)];
+    const folds = this.#stocks.length === 0 ? [] : [...this.#decideFolds(owned, now)];
     const lease = this.#decideLease(now);
-    if (lease !== undefined) decisions.push(lease);
-    return decisions;
+    return lease === undefined ? folds : [...folds, lease];
   }
 
   /**
@@ -319,12 +340,11 @@ export class Coordinator {
    * gone. Should it come back, its work is late like any other. A live signer is waited for longer, and only owners, who
    * have tried, can tell that it does not deliver.
    */
-  #noteLost(now: number): void {
+  #noteLost(owned: readonly string[], now: number): void {
     const { graceSeconds, leaseSeconds } = this.#init.config.swarm;
     const [goneMs, withheldMs] = [1000 * leaseSeconds, WITHHELD_GRACES * 1000 * graceSeconds];
     // Not only of others: what this peer made is available, and what its disk lost nobody brings.
     this.#orphaned = this.#view.orphaned(goneMs, now);
-    const owned = this.owned(now);
     if (owned.length === 0) {
       // Most peers own nothing.
       this.#absent = this.#missed = NOTHING;
@@ -414,19 +434,19 @@ export class Coordinator {
     return { type: "start", slot };
   }
 
-  *#decideFolds(now: number): Generator<Decision> {
+  *#decideFolds(owned: readonly string[], now: number): Generator<Decision> {
     if (this.#init.role !== "worker") return;
-    const owned = this.owned(now);
     // Who has no outer gradient of a module has nothing to fold there.
-    for (const module of this.#stocked) {
+    for (const stock of this.#stocks) {
+      const { module, lineage } = stock;
       // A stand-in acts when it has enough for the quorum; most have no more than their own.
-      const least = owned.includes(module) ? 1 : this.#quorum(module);
-      if (this.#stocks.get(module)!.size < least || this.#folding.has(module)) continue;
-      const foldable = this.#foldableOf(module);
+      const least = owned.includes(module) ? 1 : this.#quorum(stock);
+      if (stock.size < least || this.#folding.has(module)) continue;
+      const foldable = this.#foldable(stock);
       if (foldable.length < least) continue;
-      const head = this.lineage(module).head();
+      const head = lineage.head();
       const first = this.#since(this.#firstPending, module, head.cid, now);
-      if (!this.#isClosable(module, this.#coverageOf(module, foldable), first, now)) continue;
+      if (!this.#isClosable(module, this.#coverage(stock, foldable), first, now)) continue;
       const closable = this.#since(this.#closable, module, head.cid, now);
       if (now - closable < this.#turn(module, now) * this.ownerDelayMs) continue;
       this.#folding.add(module);
@@ -435,18 +455,18 @@ export class Coordinator {
   }
 
   /** What of a module's pending contributions is on this disk; the same array until that may have changed. */
-  #foldableOf(module: string): readonly KnownContribution[] {
-    const known = this.lineage(module).pending();
-    const { revision } = this.#stocks.get(module)!;
-    const before = this.#foldable.get(module);
-    if (before?.known === known && before.revision === revision) return before.contributions;
-    const contributions = known.filter((contribution) => this.isAvailable(contribution.cid));
-    this.#foldable.set(module, { known, revision, contributions });
-    return contributions;
+  #foldable(stock: Stock): readonly KnownContribution[] {
+    const known = stock.lineage.pending();
+    const { revision } = stock;
+    if (stock.foldable?.known !== known || stock.foldable.revision !== revision) {
+      const here = known.filter((contribution) => this.isAvailable(contribution.cid));
+      stock.foldable = { known, revision, here };
+    }
+    return stock.foldable.here;
   }
 
-  #coverageOf(module: string, foldable: readonly KnownContribution[]): Coverage {
-    const before = this.#coverages.get(module);
+  #coverage(stock: Stock, foldable: readonly KnownContribution[]): Coverage {
+    const { module, lineage, coverage: before } = stock;
     const [orphaned, missed, discount] = [this.#orphaned, this.#missed, this.#discount];
     if (
       before?.foldable === foldable &&
@@ -456,7 +476,6 @@ export class Coordinator {
     )
       return before;
     const here = new Set(foldable.map(slotKey));
-    const lineage = this.lineage(module);
     const absent = new Set(
       lineage
         .pending()
@@ -469,16 +488,13 @@ export class Coordinator {
       (slot) => this.#hasContribution(module, slot) && !absent.has(slotKey(slot)),
     );
     const counts = { absent: absent.size, expected: expected.length, present: present.length };
-    const coverage: Coverage = { foldable, orphaned, missed, discount, ...counts };
-    this.#coverages.set(module, coverage);
-    return coverage;
+    stock.coverage = { foldable, orphaned, missed, discount, ...counts };
+    return stock.coverage;
   }
 
   /** Contributions with which a module's generation may close after the grace time; 1 after the last round. */
-  #quorum(module: string): number {
-    const { topology, config } = this.#init;
-    if (this.lineage(module).head().generation >= config.training.rounds) return 1;
-    return Math.ceil(config.outer.quorum * topology.pathsOfModule(module).length * topology.replicas);
+  #quorum({ lineage, quorum }: Stock): number {
+    return lineage.head().generation >= this.#init.config.training.rounds ? 1 : quorum;
   }
 
   /**

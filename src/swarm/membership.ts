@@ -2,7 +2,9 @@
  * Who is alive. Pure: time comes in as `now`, in milliseconds of the local clock; peers' clocks are
  * never compared.
  */
+import { place } from "./difference.ts";
 import type { Heartbeat } from "./messages.ts";
+import { TimeQueue } from "./time-queue.ts";
 
 const MAX_INTERVALS = 32;
 /** Deviations over the median that a heartbeat may be late; hivemind#676 asks for median + k·MAD. */
@@ -21,6 +23,8 @@ export class Member {
   period: number;
   /** Recent times between arrivals while its period is the same, ms. */
   #intervals: number[] = [];
+  /** When it is to be looked at next whether it is overdue (ms); infinite when that is not planned. */
+  checked = Number.POSITIVE_INFINITY;
   #timeout: number | undefined;
 
   constructor(peer: string, heartbeat: Heartbeat, now: number, period: number) {
@@ -47,10 +51,13 @@ export class Member {
     return silence <= this.leastTimeout || silence <= this.timeout;
   }
 
-  /** Until when it is live at least, while nothing is heard of it; reckons the timeout only once it matters. */
-  deadline(now: number): number {
-    const least = this.lastSeen + this.leastTimeout;
-    return now <= least ? least : this.lastSeen + this.timeout;
+  /**
+   * Until when at least it has not been silent for so many timeouts, while nothing is heard of it (ms); reckons the
+   * timeout only once it matters.
+   */
+  deadline(now: number, timeouts = 1): number {
+    const least = this.lastSeen + timeouts * this.leastTimeout;
+    return now <= least ? least : this.lastSeen + timeouts * this.timeout;
   }
 
   heard(heartbeat: Heartbeat, now: number, period: number): void {
@@ -73,6 +80,8 @@ export interface Membership {
   member(peer: string): Member | undefined;
   /** Members whose last heartbeat is within their liveness timeout, by peer id; the same array until that changes. */
   live(now: number): readonly Member[];
+  /** Grows when a member takes another role. */
+  readonly roleChanges: number;
   /** Milliseconds without a heartbeat after which the peer counts as gone. */
   timeout(peer: string): number;
   /** Drops a member at once. */
@@ -80,6 +89,8 @@ export interface Membership {
   /** Drops members that have been gone for ten timeouts. */
   prune(now: number): void;
 }
+
+export const peerOf = ({ peer }: Member): string => peer;
 
 function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -99,41 +110,38 @@ export function createMembership(heartbeatMs: number): Membership {
   const members = new Map<string, Member>();
   /** All members by peer id, so that no list is ever sorted as a whole. */
   const sorted: Member[] = [];
-  /** Who is live, as long as nobody comes, leaves or is overdue. */
-  let live: { members: Member[]; from: number; until: number } | undefined;
-  /** Before this nobody can have been gone for ten timeouts. */
-  let prunable = Number.POSITIVE_INFINITY;
-
-  /** Before this a member that is not heard any more is not dropped; looks at who is long gone only now and then. */
-  function prunableFrom(member: Member, now: number): number {
-    return Math.max(member.lastSeen + GONE * member.leastTimeout, now + heartbeatMs);
-  }
-
-  /** Where a peer is in a list by peer id, or would be. */
-  function place(list: readonly Member[], peer: string): number {
-    let [low, high] = [0, list.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (list[middle]!.peer < peer) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
+  /** Who was live at a time, from which on each has its deadline in `overdue`. */
+  let live: { members: readonly Member[]; at: number } | undefined;
+  /** Whom to look at when. A member that is heard in time is looked at all the same, and then again later. */
+  let overdue = new TimeQueue<Member>();
+  const gone = new TimeQueue<Member>();
+  let roleChanges = 0;
 
   /** Puts a member into the list of the living, or takes it out; always another list, since it or its role changed. */
   function enlist(member: Member, isLive: boolean): void {
     if (live === undefined) return;
-    const at = place(live.members, member.peer);
+    const at = place(live.members, member.peer, peerOf);
     const isListed = live.members[at] === member;
     if (isLive || isListed)
       live.members = live.members.toSpliced(at, isListed ? 1 : 0, ...(isLive ? [member] : []));
+  }
+
+  /** Plans to look at a member when it is overdue. */
+  function watch(member: Member, now: number): void {
+    member.checked = Math.max(member.deadline(now), now);
+    overdue.plan(member.checked, member);
+  }
+
+  /** Plans nothing anew while a look at the member is planned that does not come too late. */
+  function rewatch(member: Member, now: number): void {
+    if (live !== undefined && !(member.checked <= member.deadline(now))) watch(member, now);
   }
 
   function forget(peer: string): void {
     const member = members.get(peer);
     if (member === undefined) return;
     members.delete(peer);
-    sorted.splice(place(sorted, peer), 1);
+    sorted.splice(place(sorted, peer, peerOf), 1);
     enlist(member, false);
   }
 
@@ -143,45 +151,51 @@ export function createMembership(heartbeatMs: number): Membership {
       if (known === undefined) {
         const member = new Member(peer, heartbeat, now, period);
         members.set(peer, member);
-        sorted.splice(place(sorted, peer), 0, member);
+        sorted.splice(place(sorted, peer, peerOf), 0, member);
         if (!heartbeat.leaving) enlist(member, true);
-        if (live !== undefined) live.until = Math.min(live.until, now + member.leastTimeout);
-        prunable = Math.min(prunable, prunableFrom(member, now));
+        rewatch(member, now);
+        gone.plan(member.deadline(now, GONE), member);
         return true;
       }
       if (heartbeat.sequence <= known.heartbeat.sequence) return false;
       const stays = known.isLive(now) && !heartbeat.leaving && known.heartbeat.role === heartbeat.role;
+      if (known.heartbeat.role !== heartbeat.role) roleChanges++;
       known.heard(heartbeat, now, period);
       if (!stays) enlist(known, !heartbeat.leaving);
-      if (live !== undefined) live.until = Math.min(live.until, now + known.leastTimeout);
-      prunable = Math.min(prunable, prunableFrom(known, now));
+      rewatch(known, now);
       return true;
     },
     member: (peer) => members.get(peer),
     live(now) {
-      if (live !== undefined && now >= live.from && now <= live.until) return live.members;
-      let until = Number.POSITIVE_INFINITY;
-      const current = sorted.filter((member) => {
-        if (!member.isLive(now)) return false;
-        until = Math.min(until, member.deadline(now));
-        return true;
-      });
-      const same = current.length === live?.members.length && current.every((m, i) => m === live!.members[i]);
-      live = { members: same ? live!.members : current, from: now, until };
+      if (live === undefined || now < live.at) {
+        // The first time, or the clock went back.
+        overdue = new TimeQueue();
+        for (const member of sorted) watch(member, now);
+        live = { members: sorted.filter((member) => member.isLive(now)), at: now };
+      }
+      live.at = now;
+      while (overdue.next < now) {
+        const { at, item } = overdue.take()!;
+        if (at !== item.checked) continue;
+        item.checked = Number.POSITIVE_INFINITY;
+        if (item.isLive(now)) watch(item, now);
+        else if (live.members[place(live.members, item.peer, peerOf)] === item) enlist(item, false);
+      }
       return live.members;
+    },
+    get roleChanges() {
+      return roleChanges;
     },
     timeout: (peer) => members.get(peer)?.timeout ?? 4 * heartbeatMs,
     forget,
     prune(now) {
-      if (now < prunable) return;
-      prunable = Number.POSITIVE_INFINITY;
-      for (const member of members.values())
-        if (
-          now - member.lastSeen > GONE * member.leastTimeout &&
-          now - member.lastSeen > GONE * member.timeout
-        )
-          forget(member.peer);
-        else prunable = Math.min(prunable, prunableFrom(member, now));
+      while (gone.next < now) {
+        const { item } = gone.take()!;
+        if (members.get(item.peer) !== item) continue;
+        const deadline = item.deadline(now, GONE);
+        if (deadline < now) forget(item.peer);
+        else gone.plan(deadline, item);
+      }
     },
   };
 }

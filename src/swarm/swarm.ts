@@ -64,6 +64,8 @@ export interface SwarmInit {
   run: CID;
   manifest: Manifest;
   topology: Topology;
+  /** The genesis version of each module, by module name. */
+  genesis: ReadonlyMap<string, KnownVersion>;
   /** Tensors of a module in network order. */
   tensors(module: string): TensorDescription[];
   /** Peers that are known to have the run, before any of them is heard. */
@@ -107,7 +109,7 @@ export class Swarm {
   readonly #antiEntropy;
   readonly #discipline: Discipline;
   readonly #published = createPublications();
-  readonly #lineages = new Map<string, Lineage>();
+  readonly #lineages: ReadonlyMap<string, Lineage>;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   /** What is under way, and what it is. */
@@ -140,6 +142,12 @@ export class Swarm {
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
     // Whoever does not wait for it must not be ended by it.
     this.#failed.promise.catch(() => {});
+    this.#lineages = new Map(
+      [...init.genesis].map(([module, genesis]) => [
+        module,
+        new Lineage({ module, genesis, topology, config: manifest.config, runId: run }),
+      ]),
+    );
     this.coordinator = new Coordinator({
       self: network.peerId,
       role: init.trainer === undefined ? "observer" : "worker",
@@ -875,15 +883,6 @@ export class Swarm {
   }
 
   async #restore(): Promise<void> {
-    const { manifest, store, topology, run } = this.#init;
-    for (const { name: module } of topology.modules) {
-      const cid = manifest.genesis[module]!;
-      const genesis = Version.decode(await store.get(cid, { signal: this.#signal(FETCH_MS) }));
-      this.#lineages.set(
-        module,
-        new Lineage({ module, genesis: { ...genesis, cid }, topology, config: manifest.config, runId: run }),
-      );
-    }
     await this.#announcers.restore();
     let records = 0;
     for await (const bytes of this.#records.restore()) {

@@ -8,9 +8,9 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
-import { difference } from "./difference.ts";
+import { apply, difference } from "./difference.ts";
 import { createLeases, type Slot } from "./leases.ts";
-import { createMembership, type Member } from "./membership.ts";
+import { createMembership, type Member, peerOf } from "./membership.ts";
 import type { Heartbeat } from "./messages.ts";
 import { ownerKey, rendezvous, RendezvousKey } from "./ownership.ts";
 import { believedPeriod, GREETERS, leaseTime, periodOf } from "./pace.ts";
@@ -39,6 +39,15 @@ interface Orphan {
   since: number;
 }
 
+/** Live workers, sorted, and as a set. */
+interface Workers {
+  /** What they follow from. */
+  of: readonly Member[];
+  roleChanges: number;
+  peers: readonly string[];
+  set: Set<string>;
+}
+
 interface Duties {
   /** The workers for whom it is, sorted. */
   of: readonly string[];
@@ -48,8 +57,8 @@ interface Duties {
 
 /** Since when a round of a path and replica is known to be next, and since when it is free to be claimed. */
 interface Times {
-  waiting?: Since;
-  free?: Since;
+  waiting: Since | undefined;
+  free: Since | undefined;
 }
 
 interface Since {
@@ -88,7 +97,8 @@ interface ModuleState {
 /** Offers of idle peers with all that they follow from. */
 interface Offers {
   open: readonly Slot[];
-  workers: readonly string[];
+  /** Undefined when no slot was to be had, whoever works. */
+  workers: readonly string[] | undefined;
   leases: number;
   /** While nothing of these changes they hold from the one time until the other. */
   from: number;
@@ -98,6 +108,7 @@ interface Offers {
 
 /** Sums of times are rounded, so what holds until one is looked at again a little before. */
 const ROUNDING_MS = 1;
+const itself = (peer: string): string => peer;
 const NO_OFFERS: readonly Offer[] = [];
 
 export class View {
@@ -106,7 +117,7 @@ export class View {
   readonly #init: ViewInit;
   readonly #runId: string;
   readonly #heartbeatMs: number;
-  #workers: { of: readonly Member[]; peers: readonly string[]; set: ReadonlySet<string> } | undefined;
+  #workers: Workers | undefined;
   #greeters: { newcomer: string; of: readonly Member[]; peers: readonly string[] } | undefined;
   #duties: Duties | undefined;
   #ownDuties: (Duties & { self: string }) | undefined;
@@ -132,6 +143,7 @@ export class View {
   /** Since when something that others refer to is missing, by CID. */
   #missing = new Map<string, number>();
   #pruned: number | undefined;
+  #heartbeats = 0;
 
   constructor(init: ViewInit) {
     this.#init = init;
@@ -149,8 +161,8 @@ export class View {
       nextRound: 0,
       open: undefined,
       trained: undefined,
-      times: {},
-      discountedTimes: {},
+      times: { waiting: undefined, free: undefined },
+      discountedTimes: { waiting: undefined, free: undefined },
     }));
     this.#changed = new Set(this.#tracks);
     this.#modules = modules.map(({ name, paths: through }) => ({
@@ -164,6 +176,11 @@ export class View {
 
   // ---------------------------------------------------------------- what is heard
 
+  /** Grows with everything that changes who is there: at one time, who is live changes only with it. */
+  get heartbeats(): number {
+    return this.#heartbeats;
+  }
+
   /** Takes in a peer's heartbeat; false when it is a replay. */
   heard(peer: string, heartbeat: Heartbeat, now: number): boolean {
     const busy = heartbeat.leases.length > 0;
@@ -171,6 +188,7 @@ export class View {
     // A peer with duties speaks as often as one with a lease, which is never less often.
     const period = believedPeriod(this.#heartbeatMs, heartbeat.periodSeconds * 1000, speakers);
     if (!this.membership.heard(peer, heartbeat, now, period)) return false;
+    this.#heartbeats++;
     const leaseMs = leaseTime(this.#init.config.swarm.leaseSeconds * 1000, period);
     this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now, leaseMs);
     return true;
@@ -185,6 +203,7 @@ export class View {
 
   /** A peer does not count any more, nor do its leases; what it contributed does. */
   forget(peer: string, now: number): void {
+    this.#heartbeats++;
     this.membership.forget(peer);
     this.leases.heard(peer, [], now);
   }
@@ -215,11 +234,24 @@ export class View {
     return this.#liveWorkers(now).set.has(peer);
   }
 
-  #liveWorkers(now: number): { peers: readonly string[]; set: ReadonlySet<string> } {
-    const live = this.membership.live(now);
-    if (this.#workers?.of === live) return this.#workers;
-    const peers = live.filter(({ heartbeat }) => heartbeat.role === "worker").map(({ peer }) => peer);
-    this.#workers = { of: live, peers, set: new Set(peers) };
+  #liveWorkers(now: number): Workers {
+    const of = this.membership.live(now);
+    const before = this.#workers;
+    if (before?.of === of) return before;
+    const { roleChanges } = this.membership;
+    const isWorker = ({ heartbeat }: Member): boolean => heartbeat.role === "worker";
+    if (before?.roleChanges !== roleChanges) {
+      const peers = of.filter(isWorker).map(peerOf);
+      this.#workers = { of, roleChanges, peers, set: new Set(peers) };
+      return this.#workers;
+    }
+    const members = difference(before.of, of, peerOf);
+    const [gone, come] = [members.gone, members.come].map((list) => list.filter(isWorker).map(peerOf));
+    const { set } = before;
+    for (const peer of gone!) set.delete(peer);
+    for (const peer of come!) set.add(peer);
+    const peers = apply(before.peers, { gone: gone!, come: come! }, itself);
+    this.#workers = { of, roleChanges, peers, set };
     return this.#workers;
   }
 
@@ -238,7 +270,7 @@ export class View {
   #reassign(peers: readonly string[]): Duties {
     const before = this.#duties;
     if (before === undefined) return this.#assign(peers, () => peers);
-    const { gone, come } = difference(before.of, peers);
+    const { gone, come } = difference(before.of, peers, itself);
     const departed = new Set(gone);
     const duties = this.#assign(peers, (module) => {
       const owners = before.owners.get(module)!;
@@ -367,24 +399,34 @@ export class View {
     this.leases.prune(now);
     const open = this.openSlots(discount);
     const workers = this.workers(now);
-    const holds = (offers: Offers | undefined): offers is Offers =>
-      offers !== undefined &&
-      offers.open === open &&
-      offers.workers === workers &&
-      offers.leases === this.leases.revision &&
-      now >= offers.from &&
-      now < offers.until;
     if (discount === undefined && this.works(self, now)) {
-      if (!holds(this.#offers)) this.#offers = this.#offer(open, workers, () => this.#idlePeers(now), now);
+      if (!this.#holds(this.#offers, open, workers, now))
+        this.#offers = this.#offer(open, workers, () => this.#idlePeers(now), now);
       return this.#offers.byPeer.get(self) ?? NO_OFFERS;
     }
     let own = this.#ownOffers.get(self);
-    if (!holds(own)) {
+    if (!this.#holds(own, open, workers, now)) {
       const others = (): readonly string[] => this.#idlePeers(now).filter((peer) => peer !== self);
       own = this.#offer(open, workers, () => [self, ...others()], now);
       this.#ownOffers.set(self, own);
     }
     return own.byPeer.get(self) ?? NO_OFFERS;
+  }
+
+  #holds(
+    offers: Offers | undefined,
+    open: readonly Slot[],
+    workers: readonly string[],
+    now: number,
+  ): offers is Offers {
+    return (
+      offers !== undefined &&
+      offers.open === open &&
+      (offers.workers === undefined || offers.workers === workers) &&
+      offers.leases === this.leases.revision &&
+      now >= offers.from &&
+      now < offers.until
+    );
   }
 
   #idlePeers(now: number): readonly string[] {
@@ -410,15 +452,17 @@ export class View {
     };
     const patience = 2 * this.#init.config.swarm.settleSeconds * 1000;
     let until = Number.POSITIVE_INFINITY;
+    let isAny = false;
     for (const slot of open) {
       const track = this.#track(slot.path, slot.replica);
       const times = slot === track.open ? track.times : track.discountedTimes;
       const readyAt = this.#readyAt(track, times, slot, now);
       if (readyAt > now || this.leases.binds(slot, now)) {
         if (readyAt > now) until = Math.min(until, readyAt);
-        delete times.free;
+        times.free = undefined;
         continue;
       }
+      isAny = true;
       const idle = idlePeers();
       times.free = sinceRound(times.free, slot.round, now);
       const { since } = times.free;
@@ -430,7 +474,8 @@ export class View {
       const order = rendezvous(track.key, idle, turn + 1 - preferred);
       for (const [rank, peer] of order.entries()) if (peer !== previous) offer(peer, slot, rank + preferred);
     }
-    return { open, workers, leases: this.leases.revision, from: now, until: until - ROUNDING_MS, byPeer };
+    const given = { open, workers: isAny ? workers : undefined, leases: this.leases.revision };
+    return { ...given, from: now, until: until - ROUNDING_MS, byPeer };
   }
 
   // ---------------------------------------------------------------- what may be lost

@@ -49,12 +49,24 @@ test("a run survives the death of its only peer, and one peer trains all paths",
   first.child.kill("SIGKILL");
   await once(first.child, "exit");
 
+  // Told to end in the middle of a round, a peer goes on from there.
+  const interrupted = join();
+  const half = (await interrupted.until(
+    (event) => event.type === "step" && event.step > event.steps / 2,
+  )) as SessionEvent & { type: "step" };
+  interrupted.child.kill("SIGINT");
+  assert.deepEqual(await once(interrupted.child, "exit"), [0, null]);
+
   const second = join();
+  const resumed = second.until((event) => event.type === "step");
   const started = second.until((event) => event.type === "started");
   const restored = second.until((event) => event.type === "head" && event.generation >= 1);
   const done = second.until((event) => event.type === "done");
   const { invite } = (await started) as SessionEvent & { type: "started" };
   await restored;
+  const next = (await resumed) as SessionEvent & { type: "step" };
+  assert.deepEqual([next.path, next.round], [half.path, half.round]);
+  assert.ok(next.step > half.step, `it goes on after step ${half.step} with step ${next.step}`);
   await done;
   await observe(
     { invite, data: "", bootstrap: [], mdns: false, "log-level": "warn" },

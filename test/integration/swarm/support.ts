@@ -4,7 +4,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { CID } from "multiformats/cid";
 import { type Logger, silentLogger } from "../../../src/log.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
 import { Manifest } from "../../../src/objects/manifest.ts";
@@ -15,6 +14,7 @@ import { encodeTensors } from "../../../src/outer/codec.ts";
 import { type OpenNode, openDirectory } from "../../../src/peer.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
+import type { KnownVersion } from "../../../src/outer/types.ts";
 import type { PathTrainer, SwarmEvent } from "../../../src/swarm/types.ts";
 import type { BootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
 import { LOOPBACK, startBootstrap } from "../net/support.ts";
@@ -107,26 +107,20 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
     codec: "f32",
     bytes: encodeTensors(new Float32Array(ELEMENTS).fill(1), "f32"),
   });
-  const genesis: Record<string, CID> = {};
+  const genesis = new Map<string, KnownVersion>();
   for (const { name: module } of topology.modules) {
-    const block = Version.encode({
-      module,
-      generation: 0,
-      parent: null,
-      contributions: [],
-      parameters,
-      momentum: null,
-      tokens: 0,
-    });
+    const none = { generation: 0, parent: null, contributions: [], momentum: null, tokens: 0 };
+    const value = { module, parameters, ...none };
+    const block = Version.encode(value);
     await store.put([block]);
-    genesis[module] = block.cid;
+    genesis.set(module, { ...value, cid: block.cid });
   }
   const nothing = dagCborCid(Uint8Array.of(0xa0));
   const shard = { shard: nothing, documents: 1, tokens: 1000 };
   const shards = Array.from({ length: topology.paths }, () => shard);
   const manifest = {
     config,
-    genesis,
+    genesis: Object.fromEntries([...genesis].map(([module, { cid }]) => [module, cid])),
     tokenizer: nothing,
     router: nothing,
     shards,
@@ -142,6 +136,7 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
     run: Manifest.encode(manifest).cid,
     manifest,
     topology,
+    genesis,
     tensors: () => TENSORS,
     sources: () => [],
     keep: async () => {},

@@ -1,11 +1,12 @@
 /** The swarm's decisions under a virtual clock, over many seeds: the same code that the daemon runs. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { rawBlock } from "../../../src/objects/object.ts";
 import type { Lineage } from "../../../src/outer/lineage.ts";
 import type { Slot } from "../../../src/swarm/coordinator.ts";
-import { heartbeat } from "../../../src/sim/run.ts";
+import { slotKey, yields } from "../../../src/swarm/leases.ts";
+import { heartbeat, RUN } from "../../../src/sim/run.ts";
 import { Simulation, type SimulationEvent } from "../../../src/sim/simulation.ts";
 import { config } from "./fast-run.ts";
 
@@ -425,4 +426,77 @@ test("a peer that cannot do a slot leaves it to others, and tries again after tw
   coordinator.failed(slot, 10_000);
   coordinator.released();
   assert.deepEqual(claims(10_000, 60_000), [10_000 + 2 * LEASE_MS]);
+});
+
+describe("a round that was kept", () => {
+  const slot = { round: 0, path: 2, replica: 0 };
+  /** A peer that has kept a share of its round, once it has heard the others out; `rival` is the progress of one who has claimed it. */
+  function open(share: number, rival?: number, holder = "rival") {
+    const simulation = new Simulation({ peers: 1, seed: 1, config: config() });
+    const { coordinator } = simulation.peers[0]!;
+    const now = coordinator.listensUntil;
+    coordinator.kept(slot, share);
+    if (rival !== undefined)
+      coordinator.heard(holder, heartbeat({ sequence: 1, leases: [{ ...slot, progress: rival }] }), now - 1);
+    return { coordinator, now };
+  }
+  const claimed = ({ coordinator, now }: ReturnType<typeof open>): boolean => {
+    const [decision] = coordinator.decide(now);
+    return decision?.type === "claim" && slotKey(decision.slot) === slotKey(slot);
+  };
+
+  test("is gone on with before any other, and says how far it is", () => {
+    const opened = open(0.25);
+    assert.deepEqual(opened.coordinator.decide(opened.now - 1), [], "not before the others are heard out");
+    assert.ok(claimed(opened));
+    assert.deepEqual(opened.coordinator.notices(), [{ ...slot, progress: 0.25 }]);
+  });
+
+  test("is left to who has taken it over, but by those who would yield", () => {
+    assert.ok(claimed(open(0.6, 0)), "who has not begun yields to one that is half done");
+    assert.ok(!claimed(open(0.6, 0.5)), "who is half done does not");
+    // Below that the lower hash keeps it.
+    for (const holder of ["ann", "bob", "eve"]) {
+      const own = { peer: "peer-0", progress: 0.2 };
+      const yielded = yields(RUN.toString(), slot, { peer: holder, progress: 0.1 }, own);
+      assert.equal(claimed(open(0.2, 0.1, holder)), yielded);
+    }
+  });
+
+  test("is forgotten once it is done by another, or another slot is claimed", () => {
+    const { coordinator, now } = open(0.6, 0.9);
+    assert.equal(coordinator.decide(now).find(({ type }) => type === "claim") === undefined, false);
+    coordinator.released();
+    coordinator.heard("rival", heartbeat({ sequence: 2, leaving: true }), now + 1);
+    const decided = coordinator.decide(now + 2).find((decision) => decision.type === "claim");
+    assert.ok(decided !== undefined);
+    assert.equal(coordinator.notices()[0]!.progress, 0, "it begins anew");
+  });
+});
+
+test("a killed peer that comes back goes on with its round, and nobody does it twice", () => {
+  const runConfig = config({ grid: [2], rounds: 1 });
+  const simulation = new Simulation({
+    peers: 2,
+    seed: 4,
+    config: runConfig,
+    roundMs: [60_000, 60_000],
+    keepMs: 1000,
+  });
+  simulation.settle(40_000);
+  const victim = simulation.peers.find(({ training }) => training !== undefined)!;
+  const { slot } = victim.training!;
+  const before = starts(simulation.events).length;
+  simulation.kill(victim);
+  simulation.settle(2000);
+  simulation.start(victim);
+  assert.ok(simulation.run(HOUR));
+  const after = starts(simulation.events).slice(before);
+  assert.deepEqual(
+    after.map(({ peer, slot: taken }) => [peer, slotKey(taken)]),
+    [[victim.name, slotKey(slot)]],
+  );
+  // Of the minute that a round takes some 35 seconds were done, and not done again.
+  assert.ok(simulation.now < 90_000, `${simulation.now}`);
+  assertContract(simulation, 1);
 });

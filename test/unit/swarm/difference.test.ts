@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { difference } from "../../../src/swarm/difference.ts";
+import { apply, difference } from "../../../src/swarm/difference.ts";
 
+const itself = (item: string): string => item;
 const sorted = fc.uniqueArray(fc.string({ maxLength: 2 })).map((items) => items.toSorted());
 
 test("what has gone is in the first list alone, what has come in the second", () => {
@@ -12,13 +13,14 @@ test("what has gone is in the first list alone, what has come in the second", ()
         before.filter((item) => !after.includes(item)),
         after.filter((item) => !before.includes(item)),
       ];
-      assert.deepEqual(difference(before, after), { gone, come });
+      assert.deepEqual(difference(before, after, itself), { gone, come });
+      assert.deepEqual(apply(before, { gone, come }, itself), after);
     }),
   );
 });
 
 test("a list that loses and gains a few tells them", () => {
   const before = ["a", "b", "d", "e", "f"];
-  assert.deepEqual(difference(before, ["a", "b", "c", "e", "f"]), { gone: ["d"], come: ["c"] });
-  assert.deepEqual(difference(before, before), { gone: [], come: [] });
+  assert.deepEqual(difference(before, ["a", "b", "c", "e", "f"], itself), { gone: ["d"], come: ["c"] });
+  assert.deepEqual(difference(before, before, itself), { gone: [], come: [] });
 });

@@ -1,35 +1,35 @@
-/** What will happen, in order of time and, at one time, of being planned: a binary heap. */
+/** What is to be done or looked at, in order of time and, at one time, of being planned: a binary heap. */
 
-interface Event {
+interface Entry<T> {
   at: number;
   order: number;
-  run: () => void;
+  item: T;
 }
 
-export class EventQueue {
-  readonly #heap: Event[] = [];
+export class TimeQueue<T> {
+  readonly #heap: Entry<T>[] = [];
   #order = 0;
 
   /** Plans something for a time (ms). */
-  plan(at: number, run: () => void): void {
-    const event = { at, order: this.#order++, run };
+  plan(at: number, item: T): void {
+    const entry = { at, order: this.#order++, item };
     let index = this.#heap.length;
     while (index > 0) {
       const above = (index - 1) >> 1;
-      if (!isBefore(event, this.#heap[above]!)) break;
+      if (!isBefore(entry, this.#heap[above]!)) break;
       this.#heap[index] = this.#heap[above]!;
       index = above;
     }
-    this.#heap[index] = event;
+    this.#heap[index] = entry;
   }
 
-  /** When the next event is; infinite when there is none. */
+  /** When the next one is due; infinite when there is none. */
   get next(): number {
     return this.#heap[0]?.at ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Takes the next event out. */
-  take(): Event | undefined {
+  /** Takes the next one out. */
+  take(): Entry<T> | undefined {
     const first = this.#heap[0];
     const last = this.#heap.pop();
     if (first === undefined || last === undefined || first === last) return first;
@@ -46,6 +46,6 @@ export class EventQueue {
   }
 }
 
-function isBefore(a: Event, b: Event): boolean {
+function isBefore<T>(a: Entry<T>, b: Entry<T>): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { EventQueue } from "../../../src/sim/event-queue.ts";
+import { TimeQueue } from "../../../src/swarm/time-queue.ts";
 
 test("events come in order of time, and at one time in the order in which they were planned", () => {
   fc.assert(
     fc.property(fc.array(fc.option(fc.nat(20), { nil: undefined })), (steps) => {
-      const queue = new EventQueue();
+      const queue = new TimeQueue<() => void>();
       const planned: { at: number; order: number }[] = [];
       const taken: object[] = [];
       const expected: object[] = [];
@@ -21,7 +21,7 @@ test("events come in order of time, and at one time in the order in which they w
         assert.equal(queue.next, planned[0]?.at ?? Number.POSITIVE_INFINITY);
         const first = planned.shift();
         if (first !== undefined) expected.push(first);
-        queue.take()?.run();
+        queue.take()?.item();
       }
       assert.deepEqual(taken, expected);
     }),
