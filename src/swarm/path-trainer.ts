@@ -87,8 +87,8 @@ export function createPathTrainer(init: PathTrainerInit): PathTrainer {
           }
         } finally {
           done = before.done + state.step - before.step;
-          // Also when it is told to end; some steps may have been done that it did not come to tell of.
-          if (done > before.done && done < steps) {
+          // Also when it is told to end, if with the last step; more may have been done than it came to tell of.
+          if (done > before.done && (done < steps || signal.aborted)) {
             const { step, firstMoment, secondMoment } = state;
             const began = performance.now();
             await report.keep({
@@ -100,12 +100,13 @@ export function createPathTrainer(init: PathTrainerInit): PathTrainer {
           }
         }
       }
+      signal.throwIfAborted();
       if (state.parameters !== parameters) parameters.set(state.parameters);
       const { step, firstMoment, secondMoment } = state;
       return {
         steps,
         loss,
-        tokensPerSecond: (1000 * tokens) / milliseconds,
+        tokensPerSecond: tokens === 0 ? 0 : (1000 * tokens) / milliseconds,
         moments: { step, firstMoment, secondMoment },
       };
     },
