@@ -2,7 +2,6 @@
  * The effects of the swarm: carries out what the coordinator decides, over the network, the store and the
  * trainer. Everything it knows is rebuilt from disk at a restart and from any one peer by anti-entropy.
  */
-import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
@@ -29,17 +28,20 @@ import type { EvidenceLog } from "./evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./discovery.ts";
 import { type Slot, slotKey } from "./leases.ts";
 import { createHoldoutCheck } from "./holdout-check.ts";
+import { createHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { Holdings } from "./holdings.ts";
 import { createLineageStore } from "./lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
-import { concatenate, createModuleStates } from "./module-states.ts";
+import { createModuleStates } from "./module-states.ts";
 import { createPathStates, type PathStates } from "./path-states.ts";
 import { type FinishedRound, writeRound } from "./round.ts";
-import { createRoundStates, type RoundStates } from "./round-states.ts";
+import { RoundDriver } from "./round-driver.ts";
+import { createRoundStates } from "./round-states.ts";
 import { createPublications } from "./publications.ts";
 import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
 import { createSplitDetector } from "./split.ts";
-import type { HoldoutScorer, Packs, PathTrainer, RoundState, SwarmEvent } from "./types.ts";
+import { Tasks } from "./tasks.ts";
+import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 import { endsWithin } from "../within.ts";
 
@@ -54,8 +56,6 @@ const GOODBYE_MS = 2_000;
 const DRAIN_MS = 5_000;
 const SAVE_MS = 30_000;
 const CLOSE_MS = 5_000;
-/** Failing tasks that are remembered, so that each is warned of once. */
-const MAX_WARNED = 256;
 
 export interface SwarmInit {
   network: Network;
@@ -102,7 +102,6 @@ export class Swarm {
   readonly #holdings: Holdings;
   readonly #records;
   readonly #pathStates: PathStates;
-  readonly #roundStates: RoundStates;
   readonly #announcers;
   readonly #custody: Custody;
   #keeping = false;
@@ -111,26 +110,18 @@ export class Swarm {
   readonly #published = createPublications();
   readonly #lineages: ReadonlyMap<string, Lineage>;
   readonly #log: Logger;
-  readonly #stopping = new AbortController();
-  /** What is under way, and what it is. */
-  readonly #tasks = new Map<Promise<void>, string>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #tasks: Tasks;
+  readonly #heartbeats: Heartbeats;
+  /** Absent for an observer. */
+  readonly #rounds: RoundDriver | undefined;
   readonly #lastHead = new Map<string, string>();
   readonly #live = new Set<string>();
   readonly #synchronised = Promise.withResolvers<void>();
-  readonly #failed = Promise.withResolvers<never>();
-  #work: AbortController | undefined;
-  #leaving = false;
-  #lastSlot: Slot | undefined;
-  #tokensPerSecond = 0;
-  #sequence = 0;
-  /** When the last heartbeat was sent, and within what time it promised the next. */
-  #spoke = { since: Number.NEGATIVE_INFINITY, period: 0 };
   readonly #reportWait;
   #done = false;
+  /** From the start to the stop. */
+  #working = false;
   #provided = false;
-  /** Tasks whose failure has been said, the latest of them. */
-  readonly #warned = new Set<string>();
   #nextSearch = Number.NEGATIVE_INFINITY;
   readonly #outside;
   readonly #splits;
@@ -140,8 +131,7 @@ export class Swarm {
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
-    // Whoever does not wait for it must not be ended by it.
-    this.#failed.promise.catch(() => {});
+    this.#tasks = new Tasks(this.#log);
     this.#lineages = new Map(
       [...init.genesis].map(([module, genesis]) => [
         module,
@@ -160,7 +150,6 @@ export class Swarm {
     this.#records = createLineageStore(init.store, this.#lineages);
     this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest));
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
-    this.#roundStates = createRoundStates({ store: init.store, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
@@ -203,13 +192,45 @@ export class Swarm {
       live: () => this.#live,
       sources: () => init.sources(),
       flush: () => this.#records.flush(),
-      signal: (milliseconds) => this.#signal(milliseconds),
+      signal: (milliseconds) => this.#tasks.within(milliseconds),
       blocked: (peer) => this.#discipline.blocked(peer),
       refused: (version, reason) => {
         const { publishers } = this.#announcers.of(version.cid);
         for (const peer of publishers) this.#charge(peer, "invalid-version", reason, { cid: version.cid });
       },
       emit: (event) => init.emit(event),
+    });
+    const { trainer } = init;
+    this.#rounds =
+      trainer &&
+      new RoundDriver({
+        coordinator: this.coordinator,
+        trainer,
+        config: manifest.config,
+        topology,
+        holdings: this.#holdings,
+        pathStates: this.#pathStates,
+        roundStates: createRoundStates({ store: init.store, logger: this.#log }),
+        lineage: (module) => this.lineage(module),
+        contribute: (round) => this.#contribute(round),
+        released: () => {
+          this.#beat();
+          this.#tick();
+        },
+        stopping: this.#tasks.stopping,
+        log: this.#log,
+        emit: (event) => init.emit(event),
+      });
+    this.#heartbeats = createHeartbeats({
+      run,
+      coordinator: this.coordinator,
+      role: trainer === undefined ? "observer" : "worker",
+      device: trainer?.device ?? "none",
+      memoryBytes: init.memoryBytes,
+      heads: () => topology.modules.map(({ name }) => this.lineage(name).head().cid),
+      tokensPerSecond: () => this.#rounds?.tokensPerSecond ?? 0,
+      transferred: () => init.store.transferred,
+      publish: async (bytes) => void (await network.publish(this.#topic(), bytes)),
     });
     this.#outside = createOutsideSearch({ network, store: init.store, run });
     this.#splits = createSplitDetector({
@@ -251,14 +272,18 @@ export class Swarm {
         },
         rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
       });
-    this.#every(TICK_MS, () => this.#tick());
-    this.#every(Math.min(TICK_MS, this.#config.swarm.heartbeatSeconds * 1000), () => this.#beatInTurn());
-    this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => {
+    this.#working = true;
+    this.#tasks.every(TICK_MS, () => this.#tick());
+    this.#tasks.every(Math.min(TICK_MS, this.#config.swarm.heartbeatSeconds * 1000), () => {
+      // Timers are late more often than early, so half of one ahead of time is nearest.
+      if (this.#heartbeats.isDue(performance.now(), TICK_MS / 2)) this.#beat();
+    });
+    this.#tasks.every(this.#config.swarm.antiEntropySeconds * 1000, () => {
       this.#reconcile();
       this.#run("writing the lineage", () => this.#flush());
     });
-    this.#every(this.#config.swarm.antiEntropySeconds * 1000, () => this.#keep());
-    this.#every(Math.min(DISCOVERY_MS, this.#init.searchMs ?? DISCOVERY_MS), () => this.#find());
+    this.#tasks.every(this.#config.swarm.antiEntropySeconds * 1000, () => this.#keep());
+    this.#tasks.every(Math.min(DISCOVERY_MS, this.#init.searchMs ?? DISCOVERY_MS), () => this.#find());
     this.#find();
     this.#run("DHT heads", () => this.#askForNewer([...this.#lineages.keys()]));
     this.#beat();
@@ -270,22 +295,18 @@ export class Swarm {
    * when that is not possible.
    */
   async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
-    this.#leaving = true;
-    this.#work?.abort(new Error("the peer stops"));
+    this.#working = false;
+    this.#tasks.quieten();
+    this.#rounds?.leave();
     this.coordinator.released();
     if (
       !(await endsWithin(
         GOODBYE_MS,
-        this.#publishHeartbeat(true).catch(() => {}),
+        this.#heartbeats.publish(true).catch(() => {}),
       ))
     )
       this.#log.warn("could not say goodbye; the others take over when the lease ends");
-    this.#stopping.abort(new Error("the peer stops"));
-    if (!(await endsWithin(DRAIN_MS, Promise.allSettled(this.#tasks.keys()))))
-      this.#log.warn(
-        `stopped without waiting any longer for: ${[...new Set(this.#tasks.values())].join("; ")}`,
-      );
+    await this.#tasks.stop(DRAIN_MS);
     this.#init.network.unsubscribe(this.#topic());
     for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
     try {
@@ -459,7 +480,7 @@ export class Swarm {
   // ---------------------------------------------------------------- the clock
 
   #tick(): void {
-    if (this.#stopping.signal.aborted || this.#timers.length === 0) return;
+    if (!this.#working) return;
     const now = performance.now();
     this.#noteDepartures(now);
     for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
@@ -490,7 +511,7 @@ export class Swarm {
   /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
   #interesting(now: number): Set<string> {
     if (this.#init.trainer === undefined) return new Set();
-    const slot = this.coordinator.ownSlot ?? this.#lastSlot;
+    const slot = this.coordinator.ownSlot ?? this.#rounds?.lastSlot;
     const path = slot === undefined ? [] : this.#init.topology.modulesOfPath(slot.path);
     return new Set([...this.coordinator.owned(now), ...path]);
   }
@@ -544,17 +565,17 @@ export class Swarm {
         this.#init.emit({ type: "lease", state: "claimed", ...decision.slot });
         this.#beat();
         this.#run("fetching the shard", () =>
-          this.#init.trainer!.prepare(decision.slot, this.#signal(FETCH_MS)),
+          this.#init.trainer!.prepare(decision.slot, this.#tasks.within(FETCH_MS)),
         );
         break;
       case "abandon":
-        this.#work?.abort(new Error(decision.reason));
+        this.#rounds?.abandon(decision.reason);
         this.#init.emit({ type: "lease", state: "abandoned", reason: decision.reason, ...decision.slot });
         this.#beat();
         break;
       case "start":
         this.#run(`round ${decision.slot.round} of path ${decision.slot.path}`, () =>
-          this.#train(decision.slot),
+          this.#rounds!.train(decision.slot),
         );
         break;
       case "fold":
@@ -563,92 +584,6 @@ export class Swarm {
         );
         break;
     }
-  }
-
-  async #train(slot: Slot): Promise<void> {
-    const work = new AbortController();
-    const signal = AbortSignal.any([work.signal, this.#stopping.signal]);
-    this.#work = work;
-    this.#lastSlot = slot;
-    this.#init.emit({ type: "lease", state: "started", ...slot });
-    try {
-      const kept = await this.#keptRound(slot);
-      const bases = kept?.bases ?? this.#basesOf(slot);
-      const parts = await Promise.all(
-        bases.map(async (base) => {
-          await this.#holdings.materialise(base);
-          return this.#holdings.parameters(base, signal);
-        }),
-      );
-      const start = concatenate(parts);
-      const previous = await this.#pathStates.load(slot, start.length);
-      const from = kept?.state ?? {
-        parameters: start.slice(),
-        ...(previous === undefined ? {} : { moments: previous.moments }),
-      };
-      const trained = await this.#init.trainer!.train(
-        slot,
-        from,
-        {
-          step: (step) => {
-            this.coordinator.progress(step.step / step.steps);
-            this.#init.emit({ type: "step", ...step });
-          },
-          keep: async (state) => {
-            // What was given up is not gone on with.
-            if (work.signal.aborted && !this.#leaving) return;
-            await this.#roundStates.write({ ...state, slot, bases: bases.map(({ cid }) => cid) });
-          },
-        },
-        signal,
-      );
-      this.#tokensPerSecond = trained.tokensPerSecond;
-      signal.throwIfAborted();
-      const { batchSize } = this.#config.training;
-      const tokens = trained.steps * batchSize * this.#config.model.sequenceLength;
-      await this.#contribute({ ...trained, slot, bases, start, end: from.parameters, tokens, previous });
-      await this.#roundStates.clear();
-      this.#init.emit({ type: "lease", state: "completed", ...slot });
-    } catch (error) {
-      // Giving up is a decision, and has been announced as one.
-      if (work.signal.aborted) return;
-      // What led here does so again, so the next try begins anew.
-      if (!(error instanceof StorageError)) await this.#roundStates.clear();
-      this.coordinator.failed(slot, performance.now());
-      this.#init.emit({ type: "lease", state: "abandoned", reason: messageOf(error), ...slot });
-      throw error;
-    } finally {
-      if (this.#work === work) {
-        this.#work = undefined;
-        this.coordinator.released();
-        this.#beat();
-        this.#tick();
-      }
-    }
-  }
-
-  #basesOf({ path }: Slot): KnownVersion[] {
-    return this.#init.topology.modulesOfPath(path).map((module) => this.lineage(module).head());
-  }
-
-  /** What this peer kept of the round when it ended last, unless that is too old to be folded once it is done. */
-  async #keptRound(slot: Slot): Promise<{ bases: KnownVersion[]; state: RoundState } | undefined> {
-    const kept = await this.#roundStates.load();
-    if (kept === undefined || slotKey(kept.slot) !== slotKey(slot)) return undefined;
-    const bases = this.#init.topology.modulesOfPath(slot.path).map((module, index) => {
-      const lineage = this.lineage(module);
-      const base = kept.bases[index] && lineage.version(kept.bases[index]);
-      const isFoldable =
-        base !== undefined &&
-        lineage.refusal(base.cid) === undefined &&
-        lineage.head().generation - base.generation < this.#config.outer.maxStaleness;
-      return isFoldable ? base : undefined;
-    });
-    if (!bases.every((base) => base !== undefined)) return undefined;
-    this.#log.info(
-      `going on with round ${slot.round} of path ${slot.path} after step ${kept.progress.steps}`,
-    );
-    return { bases, state: kept };
   }
 
   async #contribute(round: FinishedRound): Promise<void> {
@@ -709,7 +644,7 @@ export class Swarm {
       await this.#records.flush();
       await this.#announce(module, block.bytes);
       this.#run(`DHT record of ${module}`, () =>
-        publishHead(this.#init.network, this.#init.run, version, this.#signal(DHT_MS)),
+        publishHead(this.#init.network, this.#init.run, version, this.#tasks.within(DHT_MS)),
       );
     } catch (error) {
       // What cannot be read any more is fetched again before the next try.
@@ -725,44 +660,8 @@ export class Swarm {
   // ---------------------------------------------------------------- messages out
 
   #beat(): void {
-    if (this.#stopping.signal.aborted) return;
-    this.#run("heartbeat", () => this.#publishHeartbeat(false));
-  }
-
-  /** Speaks when the time has come that the last heartbeat promised, or sooner when there is cause. */
-  #beatInTurn(): void {
-    const now = performance.now();
-    const { since, period } = this.#spoke;
-    // Timers are late more often than early, so half of one ahead of time is nearest.
-    if (now - since >= Math.min(period, this.coordinator.period(now)) - TICK_MS / 2) this.#beat();
-  }
-
-  async #publishHeartbeat(leaving: boolean): Promise<void> {
-    const { network, run, trainer, store } = this.#init;
-    const now = performance.now();
-    const period = this.coordinator.period(now);
-    this.#spoke = { since: now, period };
-    this.#sequence = Math.max(this.#sequence + 1, Date.now());
-    const { bytes } = Heartbeat.encode({
-      run,
-      sequence: this.#sequence,
-      periodSeconds: period / 1000,
-      role: trainer === undefined ? "observer" : "worker",
-      leaving,
-      leases: leaving ? [] : this.coordinator.notices(),
-      heads: this.#headDigest(),
-      tokensPerSecond: this.#tokensPerSecond,
-      memoryBytes: this.#init.memoryBytes,
-      ...store.transferred,
-      device: trainer?.device ?? "none",
-    });
-    await network.publish(this.#topic(), bytes);
-  }
-
-  #headDigest(): Uint8Array {
-    const hash = createHash("sha256");
-    for (const { name } of this.#init.topology.modules) hash.update(this.lineage(name).head().cid.bytes);
-    return hash.digest();
+    if (this.#tasks.stopping.aborted) return;
+    this.#run("heartbeat", () => this.#heartbeats.publish());
   }
 
   async #announce(module: string, block: Uint8Array): Promise<void> {
@@ -779,7 +678,7 @@ export class Swarm {
       this.#run("DHT announcement", async () => {
         // Fails while nobody is there to keep it.
         if (network.connections().length === 0) return;
-        await network.provide(run, this.#signal(DHT_MS));
+        await network.provide(run, this.#tasks.within(DHT_MS));
         this.#provided = true;
       });
     const now = performance.now();
@@ -793,7 +692,7 @@ export class Swarm {
     try {
       const module = topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name;
       await Promise.all([
-        this.#outside.run(this.#live, now, this.#stopping.signal),
+        this.#outside.run(this.#live, now, this.#tasks.stopping),
         this.#askForNewer([module]),
       ]);
     } finally {
@@ -807,7 +706,7 @@ export class Swarm {
   async #askForNewer(modules: string[]): Promise<void> {
     const { network, run } = this.#init;
     const heads = modules.map((module) => this.lineage(module).head());
-    for (const peer of await peersWithNewerHeads(network, run, heads, this.#signal(DHT_MS)))
+    for (const peer of await peersWithNewerHeads(network, run, heads, this.#tasks.within(DHT_MS)))
       if (!this.#live.has(peer)) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
@@ -816,14 +715,14 @@ export class Swarm {
     const now = performance.now();
     const workers = this.coordinator.workers(now);
     // Who hears nobody has nobody to ask either, and would take everything for its duty.
-    if (this.#init.trainer === undefined || this.#keeping || this.#stopping.signal.aborted) return;
+    if (this.#init.trainer === undefined || this.#keeping || this.#tasks.stopping.aborted) return;
     if (now < this.coordinator.listensUntil) return;
     const object = workers.length < 2 ? undefined : this.#custody.next(workers);
     if (object === undefined) return;
     this.#keeping = true;
     this.#run(`keeping ${object.toString()}`, async () => {
       try {
-        await this.#init.keep(object, this.#stopping.signal);
+        await this.#init.keep(object, this.#tasks.stopping);
         this.#custody.kept(object);
         this.#init.emit({ type: "kept", cid: object.toString() });
       } finally {
@@ -843,7 +742,7 @@ export class Swarm {
 
   async #ask(peer: string): Promise<void> {
     const split = await this.#splits.during(peer, performance.now(), () =>
-      this.#antiEntropy.ask(peer, this.#stopping.signal),
+      this.#antiEntropy.ask(peer, this.#tasks.stopping),
     );
     if (split !== undefined) this.#init.emit({ type: "split", ...split });
     this.#synchronised.resolve();
@@ -852,12 +751,12 @@ export class Swarm {
 
   /** Rejects when this peer cannot go on, for instance because its disk is full. Never resolves. */
   get failure(): Promise<never> {
-    return this.#failed.promise;
+    return this.#tasks.failure;
   }
 
   /** Listens for a while, so that every live peer has been heard. */
   observed(milliseconds: number, signal: AbortSignal): Promise<void> {
-    return delay(milliseconds, undefined, { signal: AbortSignal.any([signal, this.#stopping.signal]) });
+    return delay(milliseconds, undefined, { signal: AbortSignal.any([signal, this.#tasks.stopping]) });
   }
 
   /**
@@ -900,42 +799,12 @@ export class Swarm {
             `${lineage.head().generation} until a peer that has the rest is met`,
         );
     }
-    const kept = await this.#roundStates.load();
-    if (kept !== undefined)
-      this.coordinator.kept(kept.slot, kept.progress.steps / this.#config.training.innerSteps);
+    await this.#rounds?.restore();
     if (records > 0) this.#log.info(`restored ${records} records of the lineage from disk`);
   }
 
-  // ---------------------------------------------------------------- tasks
-
-  #signal(milliseconds: number): AbortSignal {
-    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(milliseconds)]);
-  }
-
-  #every(milliseconds: number, task: () => void): void {
-    this.#timers.push(setInterval(task, milliseconds));
-  }
-
-  #isNews(what: string, error: unknown): boolean {
-    const news = !(error instanceof NetworkError) && !this.#warned.has(what);
-    if (news) this.#warned.add(what);
-    if (this.#warned.size > MAX_WARNED) this.#warned.delete(this.#warned.values().next().value!);
-    return news;
-  }
-
-  /** Runs a task in the background; its failure is a line in the log with what was being done. */
   #run(what: string, task: () => Promise<unknown>): void {
-    const running = task()
-      .then(() => {})
-      .catch((error: unknown) => {
-        if (this.#stopping.signal.aborted) return;
-        // A disk that refuses will refuse again; going on would train what cannot be kept.
-        if (error instanceof StorageError) this.#failed.reject(error);
-        // A peer that cannot be reached is everyday life, and what fails again and again is said once.
-        else this.#log[this.#isNews(what, error) ? "warn" : "info"](`${what}: ${messageOf(error)}`);
-      })
-      .finally(() => this.#tasks.delete(running));
-    this.#tasks.set(running, what);
+    this.#tasks.run(what, task);
   }
 }
 
