@@ -90,7 +90,8 @@ export function createSplitDetector({ lineages, heartbeatMs, now: began }: Split
       }
       const recent = now - newMs;
       const { since = now, met = false } = known.get(peer) ?? {};
-      const isNew = since > recent || !met;
+      // Whom it heard when it had just started is of its own half, asked or not.
+      const isNew = since > recent || (!met && since - began >= newMs);
       if (known.has(peer)) known.get(peer)!.met = true;
       if (began > recent || !isNew) return undefined;
       const modules = versions

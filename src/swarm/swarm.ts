@@ -48,7 +48,7 @@ const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
 /** Of a stop: to say goodbye, for what is under way to end, to save, and for the trainer to close. */
 const GOODBYE_MS = 2_000;
-const DRAIN_MS = 5_000;
+const DRAIN_MS = 10_000;
 const SAVE_MS = 30_000;
 const CLOSE_MS = 5_000;
 /** Failing tasks that are remembered, so that each is warned of once. */
