@@ -3,7 +3,7 @@ import type { CID } from "multiformats/cid";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownVersion } from "../outer/types.ts";
 
-/** A peer that was first heard fewer heartbeats ago may be of another half. */
+/** A peer that was first heard fewer heartbeats ago may be of another half, and one that could not be asked since. */
 const NEW_HEARTBEATS = 10;
 
 /** Generations that both sides have made alone. One is everyday life: two owners closed over different sets. */
@@ -59,14 +59,15 @@ export interface SplitDetectorInit {
  */
 export function createSplitDetector({ lineages, heartbeatMs, now: began }: SplitDetectorInit): SplitDetector {
   const newMs = NEW_HEARTBEATS * heartbeatMs;
-  const known = new Map<string, { since: number; left: number | undefined }>();
+  const known = new Map<string, { since: number; left: number | undefined; met: boolean }>();
   const exchanges = new Map<string, Set<KnownVersion[]>>();
   return {
     joined(peer, now) {
       const before = known.get(peer);
       // Who was late for a heartbeat or two is not new.
       const isBack = before?.left !== undefined && now - before.left < newMs;
-      known.set(peer, { since: isBack ? before.since : now, left: undefined });
+      if (isBack) before.left = undefined;
+      else known.set(peer, { since: now, left: undefined, met: false });
     },
     left(peer, now) {
       const before = known.get(peer);
@@ -88,8 +89,11 @@ export function createSplitDetector({ lineages, heartbeatMs, now: began }: Split
         if (running.size === 0) exchanges.delete(peer);
       }
       const recent = now - newMs;
-      const isNew = (other: string): boolean => (known.get(other)?.since ?? now) > recent;
-      if (began > recent || !isNew(peer)) return undefined;
+      const { since = now, met = false } = known.get(peer) ?? {};
+      // Whom it heard when it had just started is of its own half, asked or not.
+      const isNew = since > recent || (!met && since - began >= newMs);
+      if (known.has(peer)) known.get(peer)!.met = true;
+      if (began > recent || !isNew) return undefined;
       const modules = versions
         .filter(({ module }) => lineages.has(module))
         .filter((version) => {
@@ -99,8 +103,10 @@ export function createSplitDetector({ lineages, heartbeatMs, now: began }: Split
         })
         .map(({ module }) => module);
       if (modules.length === 0) return undefined;
+      // Gossip brings the members of a half together, long before all of them can be asked.
+      const together = [...known].filter(([, other]) => Math.abs(other.since - since) < newMs);
       return {
-        peers: [...new Set([peer, ...known.keys()])].filter(isNew),
+        peers: [...new Set([peer, ...together.map(([other]) => other)])],
         heads: new Set(modules).size,
       };
     },

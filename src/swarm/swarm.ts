@@ -53,7 +53,7 @@ const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
 /** Of a stop: to say goodbye, for what is under way to end, to save, and for the trainer to close. */
 const GOODBYE_MS = 2_000;
-const DRAIN_MS = 5_000;
+const DRAIN_MS = 10_000;
 const SAVE_MS = 30_000;
 const CLOSE_MS = 5_000;
 
@@ -395,10 +395,11 @@ export class Swarm {
       this.#splits.joined(from, now);
       this.#init.emit({ type: "member", peer: from, state: "joined", live: this.#live.size });
       // The newcomer learns of us and our leases at once, and we of its lineage; one of many need not.
-      if (this.coordinator.greets(from, now)) {
-        this.#beat();
+      const greets = this.coordinator.greets(from, now);
+      if (greets) this.#beat();
+      // Of another half, only those at the link between the two can be reached at first.
+      if (greets || this.#init.network.connections().some(({ peer }) => peer === from))
         this.#run(`anti-entropy with ${from}`, () => this.#ask(from));
-      }
     }
     this.#tick();
   }

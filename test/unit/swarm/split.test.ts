@@ -76,6 +76,17 @@ test("a stranger that was never heard shows it, too", async () => {
   assert.deepEqual(await meet(branch(GENESIS, 5, "bob"), LATER), { peers: ["bob"], heads: 1 });
 });
 
+test("a peer that could not be asked for long after it was heard shows it, with those that were heard with it", async () => {
+  const { detector, meet } = open(branch(GENESIS, 3, "ann"));
+  detector.joined("old", 1_000);
+  detector.joined("bob", LATER);
+  detector.joined("cat", LATER + 500);
+  detector.joined("new", 3 * LATER);
+  const split = await meet(branch(GENESIS, 2, "bob"), 3 * LATER);
+  assert.deepEqual(split, { peers: ["bob", "cat"], heads: 1 });
+  assert.equal(await meet(branch(GENESIS, 3, "bob"), 3 * LATER), undefined, "once");
+});
+
 test("joiners, laggards, everyday forks and old acquaintances show none", async () => {
   const own = branch(GENESIS, 3, "ann");
   const next = branch(own[2]!.version, 2, "ann");
