@@ -122,8 +122,8 @@ export class Coordinator {
   readonly #failed = new Map<string, number>();
   /** What does not count for this peer although it is known. */
   #discount: Discount | undefined;
-  /** Asked several times for each decision. */
-  #owned: { at: number; heartbeats: number; modules: readonly string[] } | undefined;
+  /** What this peer owns among these workers. */
+  #owned: { of: readonly string[]; modules: readonly string[] } | undefined;
   /** When this peer last decided. */
   #now: number;
   /** The live workers with this peer among them. */
@@ -262,11 +262,9 @@ export class Coordinator {
 
   /** Modules whose next version is this peer's duty. */
   owned(now: number): readonly string[] {
-    const { heartbeats } = this.#view;
-    if (this.#owned?.at !== now || this.#owned.heartbeats !== heartbeats) {
-      const modules = this.#duties(now).owned.get(this.#init.self) ?? NO_MODULES;
-      this.#owned = { at: now, heartbeats, modules };
-    }
+    const of = this.#view.workers(now);
+    if (this.#owned?.of !== of)
+      this.#owned = { of, modules: this.#duties(now).owned.get(this.#init.self) ?? NO_MODULES };
     return this.#owned.modules;
   }
 

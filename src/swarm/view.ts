@@ -143,7 +143,6 @@ export class View {
   /** Since when something that others refer to is missing, by CID. */
   #missing = new Map<string, number>();
   #pruned: number | undefined;
-  #heartbeats = 0;
 
   constructor(init: ViewInit) {
     this.#init = init;
@@ -176,11 +175,6 @@ export class View {
 
   // ---------------------------------------------------------------- what is heard
 
-  /** Grows with everything that changes who is there: at one time, who is live changes only with it. */
-  get heartbeats(): number {
-    return this.#heartbeats;
-  }
-
   /** Takes in a peer's heartbeat; false when it is a replay. */
   heard(peer: string, heartbeat: Heartbeat, now: number): boolean {
     const busy = heartbeat.leases.length > 0;
@@ -188,7 +182,6 @@ export class View {
     // A peer with duties speaks as often as one with a lease, which is never less often.
     const period = believedPeriod(this.#heartbeatMs, heartbeat.periodSeconds * 1000, speakers);
     if (!this.membership.heard(peer, heartbeat, now, period)) return false;
-    this.#heartbeats++;
     const leaseMs = leaseTime(this.#init.config.swarm.leaseSeconds * 1000, period);
     this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now, leaseMs);
     return true;
@@ -203,7 +196,6 @@ export class View {
 
   /** A peer does not count any more, nor do its leases; what it contributed does. */
   forget(peer: string, now: number): void {
-    this.#heartbeats++;
     this.membership.forget(peer);
     this.leases.heard(peer, [], now);
   }
@@ -401,13 +393,12 @@ export class View {
     const workers = this.workers(now);
     if (discount === undefined && this.works(self, now)) {
       if (!this.#holds(this.#offers, open, workers, now))
-        this.#offers = this.#offer(open, workers, () => this.#idlePeers(now), now);
+        this.#offers = this.#offer(open, workers, undefined, now);
       return this.#offers.byPeer.get(self) ?? NO_OFFERS;
     }
     let own = this.#ownOffers.get(self);
     if (!this.#holds(own, open, workers, now)) {
-      const others = (): readonly string[] => this.#idlePeers(now).filter((peer) => peer !== self);
-      own = this.#offer(open, workers, () => [self, ...others()], now);
+      own = this.#offer(open, workers, self, now);
       this.#ownOffers.set(self, own);
     }
     return own.byPeer.get(self) ?? NO_OFFERS;
@@ -439,13 +430,20 @@ export class View {
     return this.#idle.peers;
   }
 
-  /** Most slots are another's or not ready, so who is idle is found out only when one is to be had. */
-  #offer(
-    open: readonly Slot[],
-    workers: readonly string[],
-    idlePeers: () => readonly string[],
-    now: number,
-  ): Offers {
+  /**
+   * Offers to all idle workers and, whatever was heard of it, the given one. Most slots are another's, not ready or for
+   * who trained the path last, so the others that are idle are found out only when one of them is asked.
+   */
+  #offer(open: readonly Slot[], workers: readonly string[], self: string | undefined, now: number): Offers {
+    const isIdle = (peer: string): boolean =>
+      peer === self || (this.works(peer, now) && !this.leases.holds(peer, now));
+    let list: readonly string[] | undefined;
+    const idle = (): readonly string[] => {
+      if (list !== undefined) return list;
+      const others = this.#idlePeers(now);
+      list = self === undefined ? others : [self, ...others.filter((peer) => peer !== self)];
+      return list;
+    };
     const byPeer = new Map<string, Offer[]>();
     const offer = (peer: string, slot: Slot, rank: number): void => {
       byPeer.set(peer, [...(byPeer.get(peer) ?? []), { slot, rank }]);
@@ -463,15 +461,16 @@ export class View {
         continue;
       }
       isAny = true;
-      const idle = idlePeers();
       times.free = sinceRound(times.free, slot.round, now);
       const { since } = times.free;
-      const turn = patience === 0 ? idle.length : Math.min(Math.floor((now - since) / patience), idle.length);
-      if (turn < idle.length) until = Math.min(until, since + (turn + 1) * patience);
+      const turns = patience === 0 ? Number.POSITIVE_INFINITY : Math.floor((now - since) / patience);
+      const turn = turns === 0 ? 0 : Math.min(turns, idle().length);
+      if (turn === turns) until = Math.min(until, since + (turn + 1) * patience);
       const previous = track.trained?.signer;
-      const preferred = previous !== undefined && idle.includes(previous) ? 1 : 0;
+      const preferred = previous !== undefined && isIdle(previous) ? 1 : 0;
       if (preferred === 1) offer(previous!, slot, 0);
-      const order = rendezvous(track.key, idle, turn + 1 - preferred);
+      const next = turn + 1 - preferred;
+      const order = next === 0 ? [] : rendezvous(track.key, idle(), next);
       for (const [rank, peer] of order.entries()) if (peer !== previous) offer(peer, slot, rank + preferred);
     }
     const given = { open, workers: isAny ? workers : undefined, leases: this.leases.revision };

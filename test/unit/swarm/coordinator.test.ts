@@ -4,11 +4,14 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { rawBlock } from "../../../src/objects/object.ts";
 import type { Lineage } from "../../../src/outer/lineage.ts";
-import type { Slot } from "../../../src/swarm/coordinator.ts";
+import { Version } from "../../../src/objects/version.ts";
+import type { KnownVersion } from "../../../src/outer/types.ts";
+import { Coordinator, type Decision, type Slot } from "../../../src/swarm/coordinator.ts";
 import { slotKey, yields } from "../../../src/swarm/leases.ts";
 import { heartbeat, RUN } from "../../../src/sim/run.ts";
 import { Simulation, type SimulationEvent } from "../../../src/sim/simulation.ts";
 import { config } from "./fast-run.ts";
+import { carryOut, createWorld, peers, runConfig, steps, topology } from "./hearsay.ts";
 
 const HOUR = 3_600_000;
 const LEASE_MS = 10_000;
@@ -500,3 +503,59 @@ test("a killed peer that comes back goes on with its round, and nobody does it t
   assert.ok(simulation.now < 90_000, `${simulation.now}`);
   assertContract(simulation, 1);
 });
+
+test("what a peer keeps about its outer gradients changes none of its decisions", () => {
+  const nothing = rawBlock(Buffer.from("nothing")).cid;
+  let folds = 0;
+  fc.assert(
+    fc.property(steps, fc.array(fc.nat(3)), (history, choices) => {
+      const worlds = [createWorld(), createWorld()];
+      const [kept, anew] = worlds.map(({ view, lineages }) => {
+        const init = { run: RUN, config: runConfig, topology, lineages, view, now: 0 };
+        return new Coordinator({ ...init, self: peers[0]!, role: "worker" });
+      }) as [Coordinator, Coordinator];
+      let now = 0;
+      for (const [index, step] of history.entries()) {
+        now += step.wait;
+        for (const world of worlds) carryOut(world, step, index, now);
+        const choice = choices[index % Math.max(1, choices.length)] ?? 0;
+        for (const [module, lineage] of worlds[0]!.lineages)
+          for (const [place, { cid }] of lineage.pending().entries())
+            for (const coordinator of [kept, anew]) {
+              // Comes, stays away or is lost again.
+              if ((place + choice) % 4 < 2) coordinator.available(module, cid);
+              else if (choice === 3) coordinator.lost(module, cid);
+            }
+        // Whose stock changes must look at it again.
+        for (const { name } of topology.modules) {
+          anew.available(name, nothing);
+          anew.lost(name, nothing);
+        }
+        const decisions = kept.decide(now);
+        assert.deepEqual(anew.decide(now), decisions);
+        for (const decision of decisions) {
+          if (decision.type !== "fold") continue;
+          folds++;
+          for (const { lineages } of worlds) lineages.get(decision.module)!.addVersion(versionOf(decision));
+          for (const coordinator of [kept, anew]) coordinator.foldEnded(decision.module);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+  assert.ok(folds > 20, `${folds} folds`);
+});
+
+function versionOf({ module, parent, contributions }: Extract<Decision, { type: "fold" }>): KnownVersion {
+  const cids = contributions.map(({ cid }) => cid);
+  const value = {
+    module,
+    generation: parent.generation + 1,
+    parent: parent.cid,
+    contributions: cids,
+    parameters: rawBlock(Buffer.from(cids.join())).cid,
+    momentum: null,
+    tokens: contributions.reduce((sum, { tokens }) => sum + tokens, parent.tokens),
+  };
+  return { ...value, cid: Version.encode(value).cid };
+}
