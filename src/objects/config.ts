@@ -150,7 +150,6 @@ export type LevelConfig = z.infer<typeof levelSchema>;
 export type TrainingConfig = z.infer<typeof trainingSchema>;
 export type HoldoutConfig = z.infer<typeof holdoutSchema>;
 export type OuterConfig = z.infer<typeof outerSchema>;
-export type SwarmConfig = z.infer<typeof swarmSchema>;
 
 /** Whether a peer may take part in the run. */
 export function isAdmitted({ admission }: Pick<RunConfig, "admission">, peer: string): boolean {

@@ -1,6 +1,5 @@
 import type { CID } from "multiformats/cid";
 import type { Block } from "../objects/object.ts";
-import type { Codec, TensorDescription } from "../objects/tensor-pack.ts";
 
 export interface FetchOptions {
   /** Peer ids that are believed to hold the blocks; tried first, several at once. */
@@ -71,12 +70,4 @@ export interface Store {
   readonly transferred: TransferCount;
   /** The fetches of blocks that are under way. */
   fetches(): FetchProgress[];
-}
-
-/** Tensors as objects: what the outer update and the assembly of a path need from the store. */
-export interface TensorData {
-  tensors: TensorDescription[];
-  codec: Codec;
-  /** All tensors, concatenated in order. */
-  values: Float32Array;
 }
