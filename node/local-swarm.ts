@@ -157,6 +157,8 @@ export interface LocalSwarm {
   generations(): number;
   /** Resolves when every running peer says that the run is complete. Throws NetworkError when one ends before. */
   complete(signal: AbortSignal): Promise<void>;
+  /** Resolves when all running peers name the same heads. Throws NetworkError when one ends before. */
+  agree(signal: AbortSignal): Promise<void>;
   /** Starts a peer, anew or again after it was killed. */
   start(name: string, args?: string[]): PeerProcess;
   stop(): Promise<void>;
@@ -231,7 +233,9 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
       [...(peers[0]?.generations.keys() ?? [])]
         .map((module) => Math.max(...peers.map((peer) => peer.generations.get(module) ?? 0)))
         .reduce((a, b) => a + b, 0),
-    complete: (end) => completion(peers, events, AbortSignal.any([end, signal])),
+    complete: (end) =>
+      until(peers, events, AbortSignal.any([end, signal]), (running) => running.every(({ done }) => done)),
+    agree: (end) => until(peers, events, AbortSignal.any([end, signal]), headsAgree),
     start,
     stop,
     transferred: () => ({
@@ -241,10 +245,17 @@ export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm>
   };
 }
 
-function completion(
+function headsAgree(running: readonly PeerProcess[]): boolean {
+  const [first, ...others] = running.map(({ heads }) => JSON.stringify([...heads].toSorted()));
+  return others.every((heads) => heads === first);
+}
+
+/** Resolves when something holds of the running peers; looked at now and after every event. */
+function until(
   peers: readonly PeerProcess[],
   events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }>,
   signal: AbortSignal,
+  holds: (running: readonly PeerProcess[]) => boolean,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void): void => {
@@ -255,7 +266,7 @@ function completion(
     };
     const check = (): void => {
       const running = peers.filter((peer) => peer.running);
-      if (running.length > 0 && running.every((peer) => peer.done)) finish(resolve);
+      if (running.length > 0 && holds(running)) finish(resolve);
     };
     const onExit = (peer: PeerProcess): void => {
       if (!peer.stopping)

@@ -9,6 +9,7 @@ import { summarise as medianAndMaximum } from "../../src/audit/takeovers.ts";
 import type { AuditReport } from "../../src/audit/types.ts";
 import type { Manifest } from "../../src/objects/manifest.ts";
 import { type ChaosRun, chaosRun, type ChaosRunInit } from "./run.ts";
+import { AGREEMENT_PERIODS } from "./session.ts";
 
 export interface SeedReport extends Omit<ChaosRun, "directories" | "events"> {
   audit: AuditReport;
@@ -22,8 +23,6 @@ export interface SeedInit extends Omit<ChaosRunInit, "directory"> {
   keep?: string;
 }
 
-/** Anti-entropy periods in which all peers agree after the last fault (contract a). */
-const AGREEMENT_PERIODS = 3;
 /** Lease times in which an expired lease is taken over (contract d). */
 const TAKEOVER_LEASES = 2;
 
