@@ -12,7 +12,7 @@ import process from "node:process";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CID } from "multiformats/cid";
-import { MODULES, openSequence, ROUNDS, type Sequence } from "./sequence.ts";
+import { middleOf, MODULES, openSequence, ROUNDS, type Sequence } from "./sequence.ts";
 
 const HOOK = new URL("disk-hook.ts", import.meta.url).href;
 const PROGRAM = fileURLToPath(new URL("sequence.ts", import.meta.url));
@@ -79,8 +79,13 @@ async function assertHolds({ lineages, packs }: Sequence, announced: string[]): 
   }
 }
 
-/** The contributions of a round are there for all modules, with the optimizer state after it, or for none, with the one before. */
-async function assertUnmixed({ lineages, stepBefore }: Sequence): Promise<void> {
+/**
+ * The contributions of a round are there for all modules, with the optimizer state after it, or for none, with the one
+ * before; and what is kept of a round is whole, or nothing is.
+ */
+async function assertUnmixed({ lineages, stepBefore, kept }: Sequence): Promise<void> {
+  const middle = await kept();
+  if (middle !== undefined) assert.deepEqual(middle, middleOf(middle.slot.round, middle.bases));
   for (let round = 0; round < ROUNDS; round++) {
     const complete = MODULES.map((module) => lineages.get(module)!.completed(round, 0, 0));
     assert.equal(new Set(complete).size, 1, `round ${round}: ${complete}`);

@@ -9,7 +9,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { CID } from "multiformats/cid";
-import { silentLogger } from "../../../src/log.ts";
+import { createLogger, silentLogger } from "../../../src/log.ts";
 import { loadIdentity } from "../../../src/net/identity.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
@@ -22,6 +22,7 @@ import { createLineageStore } from "../../../src/swarm/lineage-store.ts";
 import { createModuleStates } from "../../../src/swarm/module-states.ts";
 import { createPathStates } from "../../../src/swarm/path-states.ts";
 import { writeRound } from "../../../src/swarm/round.ts";
+import { createRoundStates, type KeptRound } from "../../../src/swarm/round-states.ts";
 import { type OpenStore, openStore } from "../../unit/store/disk.ts";
 
 export const ROUNDS = 2;
@@ -49,6 +50,21 @@ export interface Sequence extends OpenStore {
   goOn(announce: (cid: CID) => void): Promise<void>;
   /** The step of the optimizer state with which a round would start. */
   stepBefore(round: number): Promise<number | undefined>;
+  /** The middle of a round that is kept. */
+  kept(): Promise<KeptRound | undefined>;
+}
+
+/** What is kept of a round before it is done. */
+export function middleOf(round: number, bases: CID[]): KeptRound {
+  const values = (offset: number): Float32Array =>
+    Float32Array.from({ length: 2 * ELEMENTS }, (_, i) => Math.cos(round + offset + i));
+  return {
+    slot: { round, path: 0, replica: 0 },
+    bases,
+    parameters: values(0.1),
+    moments: { step: 4 * round + 2, firstMoment: values(0.2), secondMoment: values(0.3) },
+    progress: { steps: 2, loss: 1.5, warmsUp: round === 0 },
+  };
 }
 
 /** Opens a directory as a starting peer does. */
@@ -77,6 +93,11 @@ export async function openSequence(dir: string): Promise<Sequence> {
   );
   const records = createLineageStore(store, lineages);
   const paths = createPathStates({ store, packs, logger: silentLogger });
+  // What is damaged is warned of, and nothing here may be.
+  const logger = createLogger("warn", (line) => {
+    throw new Error(line);
+  });
+  const rounds = createRoundStates({ store, logger });
   const states = createModuleStates({ packs, outer: config.outer, tensors, shardTokens: () => 1 });
   const signal = new AbortController().signal;
 
@@ -98,6 +119,12 @@ export async function openSequence(dir: string): Promise<Sequence> {
     const previous = await paths.load(slot, 2 * ELEMENTS);
     const values = (offset: number): Float32Array =>
       Float32Array.from({ length: 2 * ELEMENTS }, (_, i) => Math.sin(round + offset + i));
+    await rounds.write(
+      middleOf(
+        round,
+        bases.map(({ cid }) => cid),
+      ),
+    );
     const written = await writeRound(
       { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors, isTried: () => false },
       {
@@ -117,6 +144,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
       for (const block of written.contributions) await ingest(block);
       return written.retain;
     });
+    await rounds.clear();
     return written.contributions;
   }
 
@@ -136,6 +164,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
     lineages,
     stepBefore: async (round) =>
       (await paths.load({ round, path: 0, replica: 0 }, 2 * ELEMENTS))?.moments.step,
+    kept: () => rounds.load(),
     async goOn(announce) {
       await store.put([...genesis, SHARD]);
       await store.retainTogether([
