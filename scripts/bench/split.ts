@@ -3,7 +3,7 @@
  * that a peer of either half tells of, with the periods that runs have by default. Exits with 1 when that is ever over
  * a minute.
  *
- *     node scripts/bench/split.ts [--peers 3] [--link "two peers"] [--times 5] [--json]
+ *     npm run bench:split -- [--peers 3] [--link "two peers"] [--times 5] [--json]
  */
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
