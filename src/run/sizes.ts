@@ -17,6 +17,8 @@ const RUNTIME_BYTES = 100 * 2 ** 20;
 const STATE_BYTES = 24 * F32_BYTES;
 /** States of a path on disk: of the last round, of the one before until it is swept, and the one being written. */
 const STATE_COPIES = 3;
+/** The middle of a round on disk: what is kept and what is being written in its place, each θ and two moments. */
+const ROUND_COPIES = 2;
 
 export interface RunSizes {
   /** Parameters of each module, by name. */
@@ -101,7 +103,8 @@ export function runSizes(
     memoryBytes: Math.ceil(memoryBytes),
     // The kept generations and the one being written, and the path's own state: two moments and what a lossy codec owes.
     diskBytes: Math.ceil(
-      (swarm.retainGenerations + 1) * generationBytes + 3 * STATE_COPIES * F32_BYTES * parametersPerPath,
+      (swarm.retainGenerations + 1) * generationBytes +
+        3 * (STATE_COPIES + ROUND_COPIES) * F32_BYTES * parametersPerPath,
     ),
   };
 }

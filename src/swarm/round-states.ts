@@ -38,14 +38,14 @@ export function createRoundStates({ store, logger }: { store: Store; logger: Log
       const bytes = await store.readState(NAME);
       if (bytes === undefined || bytes.byteLength === 0) return undefined;
       try {
-        return decode(bytes);
+        return decodeRound(bytes);
       } catch (error) {
         if (!(error instanceof InvalidObjectError)) throw error;
         logger.warn(`what was kept of a round is damaged, so it begins anew: ${messageOf(error)}`);
         return undefined;
       }
     },
-    write: (round) => store.writeState(NAME, encode(round)),
+    write: (round) => store.writeState(NAME, encodeRound(round)),
     async clear() {
       if (((await store.readState(NAME))?.byteLength ?? 0) > 0)
         await store.writeState(NAME, new Uint8Array());
@@ -53,7 +53,7 @@ export function createRoundStates({ store, logger }: { store: Store; logger: Log
   };
 }
 
-function encode({ slot, bases, parameters, moments, progress }: KeptRound): Uint8Array {
+export function encodeRound({ slot, bases, parameters, moments, progress }: KeptRound): Uint8Array {
   const { step, firstMoment, secondMoment } = moments;
   const vectors = [parameters, firstMoment, secondMoment].map((values) => encodeTensors(values, "f32"));
   const digest = digestOf(vectors);
@@ -65,7 +65,7 @@ function encode({ slot, bases, parameters, moments, progress }: KeptRound): Uint
 }
 
 /** Throws InvalidObjectError. */
-export function decode(bytes: Uint8Array): KeptRound {
+export function decodeRound(bytes: Uint8Array): KeptRound {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.byteLength < LENGTH_BYTES) throw new InvalidObjectError("It is cut short.");
   const start = LENGTH_BYTES + buffer.readUInt32LE();

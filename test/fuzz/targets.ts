@@ -54,6 +54,7 @@ import { readEventLog } from "../../src/audit/events.ts";
 import { createAntiEntropy } from "../../src/swarm/anti-entropy.ts";
 import { HeadRecord, headKey, headRecords } from "../../src/swarm/head-record.ts";
 import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
+import { decodeRound, encodeRound } from "../../src/swarm/round-states.ts";
 import { Remembered } from "../../src/swarm/outside-search.ts";
 import { readEvent } from "../../node/session-events.ts";
 import { createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP, cidOf } from "../unit/outer/history.ts";
@@ -407,6 +408,13 @@ ${JSON.stringify({ at: 2, fault: { kind: "kill", peers: ["peer-2"] } })}
 const LINES = bytesOf(`{"text": "one"}\n"two"\n\n{"content": "three"}\n`);
 await loadIdentity(join(folder, "golden.key"));
 const IDENTITY = readFileSync(join(folder, "golden.key"));
+const ROUND = encodeRound({
+  slot: { round: 1, path: 2, replica: 0 },
+  bases: [GENESIS.cid],
+  parameters: Float32Array.of(1, 2, 3),
+  moments: { step: 7, firstMoment: Float32Array.of(4, 5, 6), secondMoment: Float32Array.of(7, 8, 9) },
+  progress: { steps: 3, loss: 2.5, warmsUp: false },
+});
 
 // ---------------------------------------------------------------- all of them
 
@@ -573,6 +581,14 @@ export const TARGETS: readonly Target[] = [
   objectTarget(Remembered, [
     Remembered.encode({ peers: [{ peer: "12D3", addresses: ["/ip4/1.2.3.4/tcp/1"] }] }).bytes,
   ]),
+  {
+    name: "round state",
+    corpus: [ROUND],
+    mutate: mutateBytes,
+    throws: [InvalidObjectError],
+    weight: 10,
+    decode: decodeRound,
+  },
   {
     name: "lineage list",
     corpus: [dagCbor.encode([]), dagCbor.encode([RUN, GENESIS.cid, cidOf("a")])],
