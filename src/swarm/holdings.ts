@@ -159,8 +159,9 @@ export class Holdings {
   }
 
   /**
-   * Notes that a version could not be had; after two grace times it is passed over. Whoever published it may be gone
-   * with the only copy of what it folds, or withhold it. Returns the milliseconds until the next try.
+   * Notes that a version could not be had; after two grace times a head is passed over. Whoever published it may be gone
+   * with the only copy of what it folds, or withhold it. An older version that nobody keeps any more harms nobody.
+   * Returns the milliseconds until the next try.
    */
   #missed(version: KnownVersion, error: unknown): number {
     if (!(error instanceof UnavailableError)) return BACKOFF_MS;
@@ -171,8 +172,7 @@ export class Holdings {
     this.#absent.set(cid.toString(), since);
     if (now - since < ABSENT_GRACES * graceMs) return BACKOFF_MS;
     const lineage = this.#init.lineage(module);
-    const known = lineage.passedOver().some((other) => other.cid.equals(cid));
-    if (!known && generation > 0) {
+    if (generation > 0 && lineage.head().cid.equals(cid)) {
       lineage.passOver(cid);
       const reason = messageOf(error);
       this.#init.emit({ type: "passed-over", module, generation, cid: cid.toString(), reason });
