@@ -39,6 +39,13 @@ export class InvalidObjectError extends PathweaveError {
 /** A block, record or peer could not be had in time; the message names what was tried and why each try failed. */
 export class UnavailableError extends PathweaveError {
   override name = "UnavailableError";
+  /** Of a fetch: blocks that are still missing. As long as it changes between tries, there is progress. */
+  readonly missing: number | undefined;
+
+  constructor(message: string, missing?: number) {
+    super(message);
+    this.missing = missing;
+  }
 }
 
 /** The disk is full, read-only, locked by another process or otherwise refuses. */

@@ -100,6 +100,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     const tried = [...failures].map(([holder, failure]) => `${holder}: ${failure}`);
     return new UnavailableError(
       `Cannot fetch ${wants.size} of ${total} blocks (${first?.toString() ?? "none"} …): ${[...tried, reason].join("; ")}.`,
+      wants.size,
     );
   }
 

@@ -59,8 +59,8 @@ export class Holdings {
   readonly #versions = new Map<string, Promise<void>>();
   /** Fetches of outer gradients that are under way. */
   readonly #deltas = new Set<string>();
-  /** Since when the tensors of versions could not be had, by CID. */
-  readonly #absent = new Map<string, number>();
+  /** Since when the tensors of versions could not be had, with how many blocks missing, by CID. */
+  readonly #absent = new Map<string, { since: number; missing: number | undefined }>();
   #swept = Number.NEGATIVE_INFINITY;
   /** When to try again what failed, by CID. */
   readonly #retry = new Map<string, number>();
@@ -159,7 +159,7 @@ export class Holdings {
   }
 
   /**
-   * Notes that a version could not be had; after two grace times a head is passed over. Whoever published it may be gone
+   * Notes that a version could not be had; after two grace times without any progress a head is passed over. Whoever published it may be gone
    * with the only copy of what it folds, or withhold it. An older version that nobody keeps any more harms nobody.
    * Returns the milliseconds until the next try.
    */
@@ -168,8 +168,11 @@ export class Holdings {
     const { module, generation, cid } = version;
     const graceMs = this.#init.config.swarm.graceSeconds * 1000;
     const now = performance.now();
-    const since = this.#absent.get(cid.toString()) ?? now;
-    this.#absent.set(cid.toString(), since);
+    const { missing } = error;
+    const before = this.#absent.get(cid.toString());
+    // On a slow link the blocks of a large module come in many tries.
+    const since = before !== undefined && before.missing === missing ? before.since : now;
+    this.#absent.set(cid.toString(), { since, missing });
     if (now - since < ABSENT_GRACES * graceMs) return BACKOFF_MS;
     const lineage = this.#init.lineage(module);
     if (generation > 0 && lineage.head().cid.equals(cid)) {

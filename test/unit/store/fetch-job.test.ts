@@ -164,6 +164,7 @@ test("a holder that stays silent is asked once more, then given up with the reas
   const { source } = simulate(new Map([["silent", { has: all, lives: Infinity, silent: true }]]));
   const rejected = assert.rejects(runFetchJob(job(source, { cids: cids.slice(0, 1), holders: ["silent"] })), {
     name: "UnavailableError",
+    missing: 1,
     message: /Cannot fetch 1 of 1 blocks .*silent: it sent nothing for \d+ s; the DHT names nobody else/,
   });
   await tick(1);
