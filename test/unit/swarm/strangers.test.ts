@@ -1,12 +1,11 @@
 /** What one coordinator does among strangers that talk but do not do what they say. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dagCborCid, rawBlock } from "../../../src/objects/object.ts";
-import type { KnownContribution } from "../../../src/outer/types.ts";
 import type { Decision } from "../../../src/swarm/coordinator.ts";
-import { heartbeat, RUN } from "../../../src/sim/run.ts";
+import { heartbeat } from "../../../src/sim/run.ts";
 import { Simulation } from "../../../src/sim/simulation.ts";
 import { config } from "./fast-run.ts";
+import { contributionTo } from "./hearsay.ts";
 
 const GRACE_MS = 30_000;
 
@@ -15,29 +14,14 @@ function worker(owners: number) {
   const runConfig = config({ grid: [1], rounds: 1, swarm: { owners } });
   const [node] = new Simulation({ peers: 1, seed: 1, config: runConfig }).peers;
   const { coordinator, lineages } = node!;
-  const { innerSteps, batchSize } = runConfig.training;
   return {
     coordinator,
     name: node!.name,
     modules: lineages.size,
     /** The signer announces the slot's contribution to every module; `here` says that this worker has the tensors. */
     contribute(signer: string, here: boolean): void {
-      for (const [module, lineage] of lineages) {
-        const identity = Buffer.from(`${signer} ${module}`);
-        const contribution: KnownContribution = {
-          run: RUN,
-          module,
-          round: 0,
-          path: 0,
-          replica: 0,
-          base: lineage.head().cid,
-          delta: rawBlock(identity).cid,
-          tokens: innerSteps * batchSize * runConfig.model.sequenceLength,
-          steps: innerSteps,
-          loss: 1,
-          cid: dagCborCid(identity),
-          signer,
-        };
+      for (const lineage of lineages.values()) {
+        const contribution = contributionTo(lineage, 0, 0, signer);
         lineage.addContribution(contribution);
         coordinator.contributed(contribution);
         if (here) coordinator.available(contribution.module, contribution.cid);
