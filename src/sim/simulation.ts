@@ -388,7 +388,9 @@ export class Simulation {
     const isFoldable = ([module, base]: [string, CID]): boolean => {
       const lineage = lineages.get(module)!;
       const version = lineage.version(base);
-      return version !== undefined && lineage.head().generation - version.generation < maxStaleness;
+      return (
+        version !== undefined && lineage.head().generation - version.generation < Math.max(1, maxStaleness)
+      );
     };
     return [...kept.bases].every(isFoldable) ? kept : undefined;
   }

@@ -23,8 +23,10 @@ const LISTEN_HEARTBEATS = 3;
 const FAILED_LEASES = 2;
 /** Grace times after which what was only referred to is given up. */
 const MISSING_GRACES = 2;
-/** Grace times after which an outer gradient that is not here is given up although its signer still talks: it may have a slow link, or
- * withhold it so that nobody trains the slot. */
+/**
+ * Grace times after which an outer gradient that is not here is given up although its signer still talks: it may have a
+ * slow link, or withhold it so that nobody trains the slot.
+ */
 const WITHHELD_GRACES = 5;
 /** Peers after the owners that do their duty, one after another, when none of them does. */
 const STAND_INS = 4;

@@ -159,9 +159,9 @@ export class Holdings {
   }
 
   /**
-   * Notes that a version could not be had; after two grace times without any progress a head is passed over. Whoever published it may be gone
-   * with the only copy of what it folds, or withhold it. An older version that nobody keeps any more harms nobody.
-   * Returns the milliseconds until the next try.
+   * Notes that a version could not be had; after two grace times without any progress a head is passed over. Whoever
+   * published it may be gone with the only copy of what it folds, or withhold it. An older version that nobody keeps any
+   * more harms nobody. Returns the milliseconds until the next try.
    */
   #missed(version: KnownVersion, error: unknown): number {
     if (!(error instanceof UnavailableError)) return BACKOFF_MS;

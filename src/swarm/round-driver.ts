@@ -149,7 +149,7 @@ export class RoundDriver {
       const isFoldable =
         base !== undefined &&
         lineage(module).refusal(base.cid) === undefined &&
-        lineage(module).head().generation - base.generation < config.outer.maxStaleness;
+        lineage(module).head().generation - base.generation < Math.max(1, config.outer.maxStaleness);
       return isFoldable ? base : undefined;
     });
     if (!bases.every((base) => base !== undefined)) return undefined;
