@@ -9,6 +9,11 @@ export function plain(text: string): string {
   return stripVTControlCharacters(text).replaceAll(/\p{Cc}+/gu, " ");
 }
 
+/** A part of a longer text without what could steer the terminal; its line breaks and tabs stay. */
+export function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, "");
+}
+
 function two(n: number): string {
   return String(n).padStart(2, "0");
 }

@@ -40,6 +40,16 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/eval.ts"),
   },
   {
+    usage: "generate <prompt>",
+    describe: "Continue a text with the trained model",
+    load: () => import("./commands/generate.ts"),
+  },
+  {
+    usage: "export",
+    describe: "Write a trained path as a Hugging Face checkpoint",
+    load: () => import("./commands/export.ts"),
+  },
+  {
     usage: "audit [where..]",
     describe: "Fold the lineage again and compare every version",
     load: () => import("./commands/audit.ts"),
@@ -63,6 +73,7 @@ process.exitCode = await runCommandLine({
     ["pathweave demo", "a swarm of four peers on this machine"],
     ["pathweave create run.yaml", "start a run and print its invite"],
     ["pathweave join pathweave1…", "take part in it from another machine"],
+    ['pathweave generate "It was"', "continue a text with what the run has learned"],
   ],
   args: process.argv.slice(2),
   environment: process.env,

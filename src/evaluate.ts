@@ -6,8 +6,7 @@ import { evaluationBatches, type EvaluationOptions } from "./data/evaluation.ts"
 import { createEngine } from "./engine/engine.ts";
 import type { Engine } from "./engine/types.ts";
 import type { DeviceOptions, Peer } from "./peer.ts";
-import { featuresOf, pathOf } from "./routing/features.ts";
-import { concatenate } from "./swarm/module-states.ts";
+import { modelOfPeer, pathParameters, routeDocuments } from "./path-model.ts";
 
 export interface Score {
   /** Summed negative log-likelihood, nats. */
@@ -60,8 +59,13 @@ export async function evaluateRun(
   let done = 0;
   const count = (scored: number): void => onProgress((done += scored), total);
 
-  const seed = await pathParameters(peer, 0, signal, "genesis");
-  const routes = await routeDocuments(peer, device, seed, documents, options);
+  const model = modelOfPeer(peer);
+  const seed = await pathParameters(model, 0, signal, "genesis");
+  const router = await peer.router();
+  const { endOfText } = options;
+  const routes: number[] = [];
+  for await (const path of routeDocuments(documents, { router, seed, shape, device, endOfText, batchSize }))
+    routes.push(path);
   const engine = await createEngine({ shape, batchSize, ...device });
   try {
     const scoreOf = (parameters: Float32Array, chosen: Int32Array[]): Promise<Score> =>
@@ -69,7 +73,7 @@ export async function evaluateRun(
     const paths: RunEvaluation["paths"] = [];
     for (let path = 0; path < topology.paths; path++) {
       const own = documents.filter((_, index) => routes[index] === path);
-      const head = await pathParameters(peer, path, signal);
+      const head = await pathParameters(model, path, signal);
       paths.push({ documents: own.length, seed: await scoreOf(seed, own), dipaco: await scoreOf(head, own) });
     }
     const scores: Record<string, Score> = {};
@@ -83,48 +87,6 @@ export async function evaluateRun(
     };
   } finally {
     await engine.close();
-  }
-}
-
-/** The parameters of a path as one flat vector: the heads of its modules, or their genesis (the warm start). */
-export async function pathParameters(
-  peer: Peer,
-  path: number,
-  signal: AbortSignal,
-  of: "head" | "genesis" = "head",
-): Promise<Float32Array> {
-  const modules = peer.topology.modulesOfPath(path);
-  return concatenate(await Promise.all(modules.map((module) => peer.swarm.parameters(module, of, signal))));
-}
-
-/** The path of every document, by the router on features of the seed model. */
-async function routeDocuments(
-  peer: Peer,
-  device: DeviceOptions,
-  seed: Float32Array,
-  documents: Int32Array[],
-  { batchSize, endOfText }: EvaluationOptions,
-): Promise<number[]> {
-  const router = await peer.router();
-  const { prefixTokens } = router;
-  // Prefixes are short, so a network of their length costs a fraction of the whole one.
-  const reader = await createEngine({
-    shape: { ...peer.shape, sequenceLength: prefixTokens },
-    batchSize,
-    ...device,
-  });
-  try {
-    const featured = featuresOf(
-      documents,
-      (document) => document,
-      (tokens, lengths) => reader.features(seed, tokens, lengths),
-      { prefixTokens, sequenceLength: prefixTokens, batchSize, endOfText },
-    );
-    const paths: number[] = [];
-    for await (const { features } of featured) paths.push(pathOf(router, features));
-    return paths;
-  } finally {
-    await reader.close();
   }
 }
 

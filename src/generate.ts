@@ -1,48 +1,40 @@
 /** Continues a text with one path, token by token. */
 import type { Engine } from "./engine/types.ts";
 import { createRandom } from "./random.ts";
+import { sampleToken, type SamplingOptions } from "./sampling.ts";
 
-export interface GenerateOptions {
+export interface GenerateOptions extends SamplingOptions {
   /** Inputs of a sequence, T; longer texts are continued from their last T tokens. */
   sequenceLength: number;
+  /** Most tokens that are written. */
   tokens: number;
-  /** 0 takes the likeliest token. */
-  temperature: number;
   endOfText: number;
   seed: number;
+  signal?: AbortSignal;
 }
 
-/** Yields token ids until end-of-text or `tokens` of them. `prompt` has at least one token. */
+/**
+ * Yields token ids until end-of-text, or `tokens` of them, or an abort. The same arguments give the same ids. An empty
+ * prompt begins a document: what stands before every document is end-of-text.
+ */
 export async function* generate(
   engine: Engine,
   parameters: Float32Array,
-  prompt: Int32Array,
+  prompt: ArrayLike<number>,
   options: GenerateOptions,
 ): AsyncGenerator<number, void, undefined> {
-  const { sequenceLength, temperature, endOfText } = options;
+  const { sequenceLength, endOfText, signal } = options;
   const random = createRandom(options.seed, "generate");
-  const text = Array.from(prompt);
+  const text = prompt.length === 0 ? [endOfText] : Array.from(prompt);
   for (let count = 0; count < options.tokens; count++) {
+    if (signal?.aborted === true) return;
     const window = text.slice(-sequenceLength);
     const tokens = new Int32Array(sequenceLength).fill(endOfText);
     tokens.set(window);
     const logits = await engine.logits(parameters, tokens, Int32Array.of(window.length - 1));
-    const next = sample(logits, temperature, random.uniform());
+    const next = sampleToken(logits, options, random.uniform());
     if (next === endOfText) return;
     text.push(next);
     yield next;
   }
-}
-
-function sample(logits: Float32Array, temperature: number, uniform: number): number {
-  let best = 0;
-  for (const [id, logit] of logits.entries()) if (logit > logits[best]!) best = id;
-  if (temperature === 0) return best;
-  const weights = logits.map((logit) => Math.exp((logit - logits[best]!) / temperature));
-  let left = uniform * weights.reduce((a, b) => a + b, 0);
-  for (const [id, weight] of weights.entries()) {
-    left -= weight;
-    if (left < 0) return id;
-  }
-  return best;
 }

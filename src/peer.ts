@@ -21,9 +21,10 @@ import { createEngine } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
 import { messageOf, NetworkError, UsageError } from "./errors.ts";
 import type { Logger } from "./log.ts";
-import { elementsOfParts, modelShape, parameterSpecs } from "./model/parameters.ts";
+import { elementsOfParts, modelShape } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
+import { moduleTensors } from "./module-tensors.ts";
 import { peerOfAddress } from "./net/addresses.ts";
 import { Admission } from "./net/admission.ts";
 import { IDENTITY_FILE, loadIdentity } from "./net/identity.ts";
@@ -33,7 +34,6 @@ import type { NodeConfig } from "./net/types.ts";
 import { isAdmitted, type RunConfig } from "./objects/config.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
 import { Manifest, type ShardReference } from "./objects/manifest.ts";
-import type { TensorDescription } from "./objects/tensor-pack.ts";
 import { Version } from "./objects/version.ts";
 import type { KnownVersion } from "./outer/types.ts";
 import { createRouter } from "./routing/router.ts";
@@ -106,6 +106,8 @@ export interface Peer {
    * show the key to whoever reads a log: there it is only in the file `invite` of the directory.
    */
   invite(): string | undefined;
+  /** The bytes of the run's `tokenizer.json`. */
+  tokenizerJson(): Promise<Uint8Array>;
   tokenizer(): Promise<Tokenizer>;
   router(): Promise<Router>;
   shard(reference: ShardReference): Promise<TokenizedShard>;
@@ -242,7 +244,6 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const topology = createTopology(config);
   checkManifest(manifest, topology);
   const shape = modelShape(config.model);
-  const specs = parameterSpecs(shape);
   const sizes = runSizes(config, topology, elementsOfParts(shape));
   if (options.role === "worker") {
     const disk = await statfs(directory);
@@ -271,13 +272,7 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   }
   await store.retain("run", [run, manifest.router, manifest.tokenizer, ...geneses.map(([, cid]) => cid)]);
 
-  const tensorsOf = new Map<string, TensorDescription[]>(
-    topology.modules.map(({ name, level }) => {
-      const parts = topology.levels[level]!.parts;
-      const own = specs.filter((spec) => parts.includes(spec.part));
-      return [name, own.map((spec) => ({ name: spec.name, shape: spec.shape }))];
-    }),
-  );
+  const tensorsOf = moduleTensors(topology, shape);
 
   const shards = new Map<string, Promise<TokenizedShard>>();
   const shard = ({ shard: cid }: ShardReference): Promise<TokenizedShard> => {
@@ -359,6 +354,10 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     return encodeInvite({ ...invite, bootstrap });
   };
   await writeInvite(directory, ownInvite());
+  const tokenizerJson = async (): Promise<Uint8Array> => {
+    const object = TokenizerObject.decode(await read(manifest.tokenizer));
+    return Buffer.concat(await readAll(object.chunks));
+  };
 
   return {
     run,
@@ -370,10 +369,8 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
     store,
     swarm,
     invite: () => (invite.swarmKey === undefined ? ownInvite() : undefined),
-    async tokenizer() {
-      const object = TokenizerObject.decode(await read(manifest.tokenizer));
-      return loadTokenizer(Buffer.concat(await readAll(object.chunks)));
-    },
+    tokenizerJson,
+    tokenizer: async () => loadTokenizer(await tokenizerJson()),
     router: async () => createRouter(RouterObject.decode(await read(manifest.router))),
     shard,
     async stop() {

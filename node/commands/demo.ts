@@ -8,10 +8,11 @@ import { createRun, type CreatedRun, trainDense } from "../../src/create.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import type { TrainState } from "../../src/engine/types.ts";
 import { CorpusError } from "../../src/errors.ts";
-import { evaluateRun, pathParameters, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
+import { evaluateRun, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
 import { generate } from "../../src/generate.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { modelShape } from "../../src/model/parameters.ts";
+import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/path-model.ts";
 import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
@@ -359,32 +360,40 @@ async function generateLines(
   const tokenizer = await peer.tokenizer();
   const validation = await peer.shard(peer.manifest.validation);
   const { prefixTokens } = peer.manifest.config.routing;
-  const router = await peer.router();
+  const { endOfText } = validation;
+  const model = modelOfPeer(peer);
+  const prompts = Array.from({ length: validation.documents }, (_, index) =>
+    validation.document(index).slice(0, prefixTokens),
+  ).filter((prompt) => prompt.length === prefixTokens);
   const engine = await createEngine({ shape: peer.shape, batchSize: 1, ...DEVICE });
   const samples: Sample[] = [];
   try {
-    const seedParameters = await pathParameters(peer, 0, signal, "genesis");
-    for (let index = 0; index < validation.documents && samples.length < peer.topology.paths; index++) {
-      const prompt = validation.document(index).slice(0, prefixTokens);
-      if (prompt.length < prefixTokens) continue;
-      const tokens = new Int32Array(peer.shape.sequenceLength).fill(validation.endOfText);
-      tokens.set(prompt);
-      const features = await engine.features(seedParameters, tokens, Int32Array.of(prompt.length));
-      const path = router.rank(features)[0]!;
+    let index = 0;
+    for await (const path of routeDocuments(prompts, {
+      router: await peer.router(),
+      seed: await seedParameters(model, signal),
+      shape: peer.shape,
+      device: DEVICE,
+      endOfText,
+      batchSize: 1,
+    })) {
+      const prompt = prompts[index++]!;
       if (samples.some((sample) => sample.path === path)) continue;
       const ids: number[] = [];
       const options = {
         sequenceLength: peer.shape.sequenceLength,
         tokens: 40,
         temperature: 0.7,
-        endOfText: validation.endOfText,
+        topP: 1,
+        endOfText,
         seed,
       };
-      for await (const id of generate(engine, await pathParameters(peer, path, signal), prompt, options)) {
+      for await (const id of generate(engine, await pathParameters(model, path, signal), prompt, options)) {
         ids.push(id);
         progress.update(`path ${path} writes: ${tokenizer.decode(ids)}`);
       }
       samples.push({ path, prompt: tokenizer.decode(prompt), text: tokenizer.decode(ids) });
+      if (samples.length === peer.topology.paths) break;
     }
   } finally {
     await engine.close();

@@ -5,6 +5,9 @@ import { MAX_BLOCK_BYTES, rawBlocks } from "../objects/object.ts";
 import { TensorPack } from "../objects/tensor-pack.ts";
 import type { FetchOptions, Store } from "./types.ts";
 
+/** What reading takes of a store. */
+type Source = Pick<Store, "get" | "fetch">;
+
 /** Where to read from, and how much to accept. */
 export interface ReadOptions extends FetchOptions {
   /** Refuse before fetching when there are more bytes. */
@@ -23,7 +26,7 @@ export async function writeChunks(store: Store, bytes: Uint8Array): Promise<CID[
  * InvalidObjectError when the chunks do not make exactly `byteLength` bytes, UnavailableError when one cannot be had.
  */
 export async function readChunks(
-  store: Store,
+  store: Source,
   chunks: CID[],
   byteLength: number,
   options: ReadOptions,
@@ -79,7 +82,7 @@ export async function writePack(
  * Throws InvalidObjectError or UnavailableError.
  */
 export async function readPack(
-  store: Store,
+  store: Source,
   cid: CID,
   options: ReadOptions,
 ): Promise<{ pack: TensorPack; bytes: Uint8Array }> {

@@ -53,8 +53,8 @@ export function concatenate(parts: readonly Float32Array[]): Float32Array {
 }
 
 /** Reads one pack of a module as f32 and checks that it has the module's tensors. Throws InvalidObjectError. */
-async function readTensors(
-  packs: Packs,
+export async function readTensors(
+  packs: Pick<Packs, "read">,
   cid: CID,
   expected: TensorDescription[],
   codec: string,

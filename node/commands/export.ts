@@ -1,0 +1,97 @@
+import type { CommandModule } from "yargs";
+import { UsageError } from "../../src/errors.ts";
+import { exportPaths } from "../../src/export.ts";
+import type { ModelSource } from "../../src/path-model.ts";
+import { parseBytes } from "../../src/run/format.ts";
+import type { Topology } from "../../src/run/types.ts";
+import type { ObserveCommandFlags } from "../observe.ts";
+import { createProgress, formatBar, formatBytes, formatJson } from "../output.ts";
+import { onInterrupt } from "../shutdown.ts";
+import { describePath, modelOptions, useModel } from "../use-model.ts";
+
+interface ExportFlags extends ObserveCommandFlags {
+  path: string | undefined;
+  out: string;
+  force: boolean;
+  "max-file": string;
+}
+
+/** Paths that an error lists at most. */
+const MOST_LISTED = 16;
+
+export const command: CommandModule<object, ExportFlags> = {
+  describe: "Write a path as a Hugging Face Llama checkpoint",
+  builder: (yargs) =>
+    yargs
+      .options({
+        path: {
+          type: "string",
+          requiresArg: true,
+          describe: "Number of the path, or all for a folder of each in --out",
+        },
+        out: { type: "string", demandOption: true, requiresArg: true, describe: "Folder to make" },
+        force: {
+          type: "boolean",
+          default: false,
+          describe: "Replace an earlier export in --out, and nothing else",
+        },
+        "max-file": {
+          type: "string",
+          default: "5GB",
+          requiresArg: true,
+          describe: "Weights are split into files of at most this size",
+        },
+        ...modelOptions,
+      })
+      .example("$0 export --path 0 --out llama", "the run in .pathweave, whether its peer runs or not")
+      .example(
+        "$0 export --path all --out llama --invite-file lab.invite",
+        "every path, from the run's peers",
+      ),
+  async handler(flags) {
+    using shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
+    const { signal } = shutdown;
+    const maxFileBytes = parseBytes(flags["max-file"], "max-file");
+    const { out, force } = flags;
+    const progress = createProgress(process.stderr);
+    try {
+      const result = await useModel(flags, signal, progress, async (source) => {
+        const paths = pathsOf(flags.path, source.topology);
+        for (const path of paths.slice(0, MOST_LISTED)) progress.line(describePath(source, path));
+        const onProgress = (done: number, total: number): void =>
+          progress.update(`writing ${formatBar(done, total)} ${formatBytes(done)} of ${formatBytes(total)}`);
+        const exported = await exportPaths(source, paths, { out, force, maxFileBytes, onProgress, signal });
+        return { run: source.run, exported: withVersions(source, exported) };
+      });
+      progress[Symbol.dispose]();
+      if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
+      else
+        for (const { path, folder, bytes } of result.exported)
+          process.stdout.write(`path ${path} is in ${folder}, ${formatBytes(bytes)} of weights\n`);
+    } finally {
+      progress[Symbol.dispose]();
+    }
+  },
+};
+
+function withVersions<T extends { path: number }>({ topology, head }: ModelSource, exported: T[]) {
+  return exported.map((one) => {
+    const heads = topology.modulesOfPath(one.path).map((module) => head(module));
+    return { ...one, modules: heads.map(({ module, generation, cid }) => ({ module, generation, cid })) };
+  });
+}
+
+/** Throws UsageError, with the paths there are, when the flag names none of them. */
+export function pathsOf(flag: string | undefined, topology: Topology): number[] {
+  const all = Array.from({ length: topology.paths }, (_, path) => path);
+  if (flag === "all" || (flag === undefined && all.length === 1)) return all;
+  const path = flag !== undefined && /^\d{1,9}$/.test(flag) ? Number(flag) : -1;
+  if (path >= 0 && path < all.length) return [path];
+  const listed = all
+    .slice(0, MOST_LISTED)
+    .map((one) => `${one} (${topology.modulesOfPath(one).join(", ")})`)
+    .join("; ");
+  const rest = all.length > MOST_LISTED ? `; and so on up to ${all.length - 1}` : "";
+  const why = flag === undefined ? "Say which path" : `--path is "${flag.slice(0, 20)}"`;
+  throw new UsageError(`${why}; give --path all, or the number of one: ${listed}${rest}.`);
+}

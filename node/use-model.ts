@@ -1,0 +1,74 @@
+/** Where `generate` and `export` find a run's model: in the folder of this machine, else with the peers of the run. */
+import type { Options } from "yargs";
+import { PathweaveError, UnavailableError } from "../src/errors.ts";
+import { openFolderModel } from "../src/folder-model.ts";
+import { modelOfPeer, type ModelSource } from "../src/path-model.ts";
+import type { Peer } from "../src/peer.ts";
+import { inviteOf } from "./invite.ts";
+import { observe, type ObserveCommandFlags } from "./observe.ts";
+import { observeOptions } from "./options.ts";
+import { formatBytes, type Progress } from "./output.ts";
+
+/** How often a fetch that is under way is shown. */
+const FETCHING_MS = 1000;
+
+/** Flags of these commands: what stands where others take an invite is a prompt, or nothing. */
+export const modelOptions = {
+  invite: {
+    type: "string",
+    requiresArg: true,
+    describe: "Use the run of this invite, whatever is in --data",
+  },
+  ...observeOptions,
+} as const satisfies Record<string, Options>;
+
+/**
+ * Runs `use` with the model in `--data`, if all that it reads is there, and else once more with the model as the peers
+ * of the run have it. With an invite only they are asked.
+ */
+export async function useModel<T>(
+  flags: ObserveCommandFlags,
+  signal: AbortSignal,
+  progress: Progress,
+  use: (source: ModelSource) => Promise<T>,
+): Promise<T> {
+  const isGiven = flags.invite !== undefined || flags["invite-file"] !== undefined;
+  let lacking: string | undefined;
+  if (!isGiven)
+    try {
+      progress.update(`reading ${flags.data}`);
+      return await use(await openFolderModel(flags.data));
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      lacking = error.message;
+      progress.line(`${lacking} Asking the peers of the run.`);
+    }
+  // A wrong invite is said at once.
+  await inviteOf(flags);
+  progress.update("looking for peers of the run");
+  try {
+    return await observe(flags, signal, async (peer) => {
+      using _ = showFetching(peer, progress);
+      return use(modelOfPeer(peer));
+    });
+  } catch (error) {
+    if (lacking === undefined || !(error instanceof PathweaveError) || signal.aborted) throw error;
+    throw new UnavailableError(`${lacking} ${error.message} Or name the folder of another peer with --data.`);
+  }
+}
+
+function showFetching({ store }: Peer, progress: Progress): Disposable {
+  const timer = setInterval(() => {
+    const [fetch] = store.fetches();
+    if (fetch === undefined) return;
+    const received = formatBytes(store.transferred.bytesIn);
+    progress.update(`fetching: ${fetch.arrived} of ${fetch.blocks} blocks, ${received} received`);
+  }, FETCHING_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** The versions that a path is made of, such as `path 1: embedding/0 at 8, lower/0 at 8 of 8 generations`. */
+export function describePath({ topology, manifest, head }: ModelSource, path: number): string {
+  const modules = topology.modulesOfPath(path).map((module) => `${module} at ${head(module).generation}`);
+  return `path ${path}: ${modules.join(", ")} of ${manifest.config.training.rounds} generations`;
+}
