@@ -48,8 +48,12 @@ export async function useModel<T>(
   progress.update("looking for peers of the run");
   try {
     return await observe(flags, signal, async (peer) => {
-      using _ = showFetching(peer, progress);
-      return use(modelOfPeer(peer));
+      const shown = showFetching(peer, progress);
+      try {
+        return await use(modelOfPeer(peer));
+      } finally {
+        shown[Symbol.dispose]();
+      }
     });
   } catch (error) {
     if (lacking === undefined || !(error instanceof PathweaveError) || signal.aborted) throw error;

@@ -149,7 +149,7 @@ async function* tensorsOf(
 // ------------------------------------------------------------------ the folder
 
 /** Throws UsageError unless the folder is absent, empty, or an export that may be replaced. */
-async function requireFree(out: string, force: boolean): Promise<void> {
+export async function requireFree(out: string, force: boolean): Promise<void> {
   const entries = await entriesOf(out);
   if (entries.length === 0) return;
   if (!force)

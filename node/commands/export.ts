@@ -1,6 +1,6 @@
 import type { CommandModule } from "yargs";
 import { UsageError } from "../../src/errors.ts";
-import { exportPaths } from "../../src/export.ts";
+import { exportPaths, requireFree } from "../../src/export.ts";
 import type { ModelSource } from "../../src/path-model.ts";
 import { parseBytes } from "../../src/run/format.ts";
 import type { Topology } from "../../src/run/types.ts";
@@ -49,10 +49,12 @@ export const command: CommandModule<object, ExportFlags> = {
         "every path, from the run's peers",
       ),
   async handler(flags) {
-    using shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
+    const shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
     const { signal } = shutdown;
     const maxFileBytes = parseBytes(flags["max-file"], "max-file");
     const { out, force } = flags;
+    // Before anything is fetched.
+    await requireFree(out, force);
     const progress = createProgress(process.stderr);
     try {
       const result = await useModel(flags, signal, progress, async (source) => {
@@ -70,6 +72,7 @@ export const command: CommandModule<object, ExportFlags> = {
           process.stdout.write(`path ${path} is in ${folder}, ${formatBytes(bytes)} of weights\n`);
     } finally {
       progress[Symbol.dispose]();
+      shutdown[Symbol.dispose]();
     }
   },
 };

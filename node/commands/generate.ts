@@ -66,43 +66,51 @@ export const command: CommandModule<object, GenerateFlags> = {
       .example('$0 generate "It was" --invite-file lab.invite --seed 7', "from any machine, with an invite"),
   async handler(flags) {
     checkFlags(flags);
-    using shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
-    const { signal } = shutdown;
-    const prompt = await promptOf(flags);
-    using progress = createProgress(process.stderr);
-    const model = await useModel(flags, signal, progress, (source) =>
-      prepare(source, prompt, flags, progress, signal),
-    );
-    const engine = await createEngine({ shape: model.shape, batchSize: 1, ...deviceOf(flags) });
-    // The text may go to the same terminal, where progress is shown in place.
-    if (!flags.json) progress[Symbol.dispose]();
-    const show = flags.json ? () => {} : showText;
-    let written: Written;
+    const shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
+    const progress = createProgress(process.stderr);
     try {
-      written = await write(engine, model, flags, signal, (piece, tokens) => {
-        show(piece);
-        if (flags.json) progress.update(`${tokens} of ${flags.length} tokens`);
-      });
+      await continueText(flags, progress, shutdown.signal);
     } finally {
-      await engine.close();
-    }
-    if (flags.json) {
-      const { run, path, generations, prompt: ids, bytesReceived } = model;
-      const { seed, temperature, "top-p": topP } = flags;
-      const sampling = { seed, temperature, topP };
-      const routed = flags.path === undefined;
-      const about = { run, path, routed, generations, bytesReceived, prompt, promptTokens: ids.length };
       progress[Symbol.dispose]();
-      process.stdout.write(`${formatJson({ ...about, ...written, ...sampling })}\n`);
-      return;
+      shutdown[Symbol.dispose]();
     }
-    const { tokens, tokensPerSecond, ending } = written;
-    process.stderr.write(
-      `${tokens} ${tokens === 1 ? "token" : "tokens"}, ${tokensPerSecond} tokens/s, ` +
-        `ended by ${ending === "length" ? "--length" : "the model"}, seed ${flags.seed}\n`,
-    );
   },
 };
+
+async function continueText(flags: GenerateFlags, progress: Progress, signal: AbortSignal): Promise<void> {
+  const prompt = await promptOf(flags);
+  const model = await useModel(flags, signal, progress, (source) =>
+    prepare(source, prompt, flags, progress, signal),
+  );
+  const engine = await createEngine({ shape: model.shape, batchSize: 1, ...deviceOf(flags) });
+  // The text may go to the same terminal, where progress is shown in place.
+  if (!flags.json) progress[Symbol.dispose]();
+  let written: Written;
+  try {
+    written = await write(engine, model, flags, signal, (piece, tokens) => {
+      if (flags.json) progress.update(`${tokens} of ${flags.length} tokens`);
+      else showText(piece);
+    });
+  } finally {
+    await engine.close();
+  }
+  const { seed, temperature, "top-p": topP } = flags;
+  const { text, tokens, tokensPerSecond, ending } = written;
+  if (flags.json) {
+    const { run, path, generations, bytesReceived } = model;
+    const routed = flags.path === undefined;
+    const about = { run, path, routed, generations, bytesReceived };
+    const sampling = { seed, temperature, topP };
+    const promptTokens = model.prompt.length;
+    process.stdout.write(
+      `${formatJson({ ...about, prompt, promptTokens, text, tokens, ending, ...sampling, tokensPerSecond })}\n`,
+    );
+  } else
+    process.stderr.write(
+      `${tokens} ${tokens === 1 ? "token" : "tokens"}, ${tokensPerSecond} tokens/s, ` +
+        `ended by ${ending === "length" ? "--length" : "the model"}, seed ${seed}\n`,
+    );
+}
 
 /** All that it takes to write, in memory. */
 interface Model {
