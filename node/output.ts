@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { createLogUpdate } from "log-update";
 
-export { formatBytes, formatCount } from "../src/run/format.ts";
+export { counted, formatBytes, formatCount } from "../src/run/format.ts";
 
 /** One line without control characters: names that peers choose must not steer the terminal. */
 export function plain(text: string): string {
