@@ -26,7 +26,7 @@ export const COMMAND_STOPS = "Stopping. Ctrl-C again stops at once.";
  * (143 for SIGTERM) at the second. Dispose of it when the command is done.
  *
  * @example
- * using shutdown = onInterrupt(() => console.error(PEER_STOPS));
+ * const shutdown = onInterrupt(() => console.error(PEER_STOPS));
  * await peer.run({ signal: shutdown.signal });
  */
 export function onInterrupt(

@@ -100,7 +100,7 @@ async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress)
     throw new UsageError("An invite stands alone: folders, --from and --events are for an audit of folders.");
   // Folders are read without the network and the engine, which are slow to load.
   const { observe } = await import("../observe.ts");
-  using shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
+  const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
   progress.update("fetching the lineage");
   const audited = observe({ ...flags, invite }, shutdown.signal, async ({ swarm, topology, run }) => {
     let versions = 0;

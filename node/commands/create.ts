@@ -62,7 +62,7 @@ export const command: CommandModule<object, CreateFlags> = {
       .example("$0 create run.yaml --private", "for a lab: only who has the invite can connect"),
   async handler(flags) {
     let says = COMMAND_STOPS;
-    using shutdown = onInterrupt(() => flags.json || process.stderr.write(`${says}\n`));
+    const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${says}\n`));
     await makeRun(flags, shutdown.signal);
     says = PEER_STOPS;
     if (flags.start) await runPeer(flags, undefined, shutdown);

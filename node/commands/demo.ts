@@ -82,7 +82,7 @@ export const command: CommandModule<object, DemoFlags> = {
       .example("$0 demo", "a 2×2 DiPaCo on four kinds of text, in a few minutes")
       .example("$0 demo --seed 1 --json", "end with one line of JSON"),
   async handler(flags) {
-    using shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(flags.json ? process.stderr : process.stdout);
     const directory = flags.data ?? (await mkdtemp(path.join(tmpdir(), "pathweave-demo-")));
     await mkdir(directory, { recursive: true });

@@ -20,8 +20,8 @@ export const command: CommandModule<object, EvalFlags> = {
       .example("$0 eval", "the heads of the run in .pathweave, fetched from its peers")
       .example("$0 eval pathweave1… --json", "any run, for programs"),
   async handler(flags) {
-    using shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
-    using progress = createProgress(process.stderr);
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
+    const progress = createProgress(process.stderr);
     progress.update("fetching the heads");
     const device = {
       kind: flags.engine,

@@ -39,7 +39,7 @@ export const command: CommandModule<object, JoinFlags> = {
       .example("$0 join pathweave1… --max-disk 20GB --max-mbps 50", "be a guest on this machine")
       .example("$0 join pathweave1… --json", "print events as NDJSON for programs"),
   async handler(flags) {
-    using shutdown = onInterrupt(() => flags.json || process.stderr.write(`${PEER_STOPS}\n`));
+    const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${PEER_STOPS}\n`));
     await runPeer(flags, await givenInvite(flags), shutdown);
   },
 };

@@ -92,7 +92,7 @@ export const command: CommandModule<object, SimFlags> = {
       ),
   async handler(flags) {
     check(flags);
-    using shutdown = onInterrupt(() => process.stderr.write(`${SIM_STOPS}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${SIM_STOPS}\n`));
     const progress = createProgress(process.stderr);
     const report = await simulate(flags, shutdown.signal, (text) => progress.update(text));
     progress[Symbol.dispose]();

@@ -14,8 +14,8 @@ export const command: CommandModule<object, ObserveCommandFlags> = {
       .example("$0 status", "the run in .pathweave, seen from outside")
       .example("$0 status pathweave1… --json", "any run, for programs"),
   async handler(flags) {
-    using shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
-    using progress = createProgress(process.stderr);
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
+    const progress = createProgress(process.stderr);
     progress.update("asking the swarm");
     const status = await untilInterrupted(
       shutdown.signal,
