@@ -13,7 +13,7 @@ import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
 import type { Skipped, TokenizedShard } from "./data/types.ts";
 import { createEngine } from "./engine/engine.ts";
-import type { Engine, StepRecord, TrainState } from "./engine/types.ts";
+import type { Engine, LearningRate, StepRecord, TrainState } from "./engine/types.ts";
 import { CorpusError } from "./errors.ts";
 import { elementsOfParts, initialParameters, modelShape, parameterSpecs } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
@@ -40,13 +40,16 @@ export type CreateProgress =
   | { stage: "tokenizer" | "reading" | "routing" | "writing"; done: number; total?: number }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
-export interface CreateInit {
+export interface PrepareInit {
   file: RunFile;
   store: Store;
-  packs: Packs;
-  device: DeviceOptions;
   onProgress(progress: CreateProgress): void;
   signal: AbortSignal;
+}
+
+export interface CreateInit extends PrepareInit {
+  packs: Packs;
+  device: DeviceOptions;
 }
 
 export interface CreatedRun {
@@ -55,14 +58,28 @@ export interface CreatedRun {
   skipped: Skipped[];
   /** Documents and tokens by split. */
   counts: Record<"train" | "validation" | "router", { documents: number; tokens: number }>;
-  /** The warm start's state, so that a dense baseline can go on from it. */
-  seedState: TrainState;
   /** The whole training split, for a dense baseline. */
   corpus: TokenizedShard;
 }
 
-export async function createRun(init: CreateInit): Promise<CreatedRun> {
-  const { file, store, packs, onProgress, signal } = init;
+/** What training needs of a run file's corpus. */
+export interface PreparedRun {
+  /** The run file's, with the tokenizer's vocabulary. */
+  config: RunConfig;
+  tokenizer: { block: Block; chunks: Block[] };
+  /** The training split, the split that fits the router, and the held-out one. */
+  corpus: TokenizedShard;
+  routerDocuments: TokenizedShard;
+  validation: ShardReference;
+  /** Ids of the training documents, in order. */
+  ids: string[];
+  counts: CreatedRun["counts"];
+  skipped: Skipped[];
+}
+
+/** Reads, tokenizes and splits the corpus into the store. */
+export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
+  const { file, store, onProgress, signal } = init;
   const skipped = new Map<string, Skipped>();
   const documents = () =>
     readDocuments(file.corpus, { onSkip: (document) => skipped.set(document.source, document) });
@@ -79,8 +96,6 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     ...file.config,
     model: { ...file.config.model, vocabulary: tokenizer.vocabulary },
   };
-  const topology = createTopology(config);
-  const shape = modelShape(config.model);
   const chunks = rawBlocks(json);
   await store.put(chunks);
   const tokenizerBlock = TokenizerObject.encode({
@@ -114,7 +129,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     done++;
     if (done % 64 === 0) onProgress({ stage: "reading", done });
   }
-  requireEnough(counts, topology, shape);
+  requireEnough(counts, createTopology(config), modelShape(config.model));
   // A path whose own holdout is too short is tried on these.
   if (config.outer.holdout !== undefined && longest <= prefixTokens)
     throw new CorpusError(
@@ -129,6 +144,26 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const corpus = await open(splits.train);
   const routerDocuments = await open(splits.router);
   const validation = await writeShard(store, splits.validation);
+  return {
+    config,
+    tokenizer: { block: tokenizerBlock, chunks },
+    corpus,
+    routerDocuments,
+    validation,
+    ids,
+    counts,
+    skipped: [...skipped.values()],
+  };
+}
+
+export async function createRun(init: CreateInit): Promise<CreatedRun> {
+  const { store, packs, onProgress } = init;
+  const prepared = await prepareRun(init);
+  const { config, tokenizer, corpus, routerDocuments, validation, ids, counts, skipped } = prepared;
+  const { prefixTokens } = config.routing;
+  const { endOfText } = corpus;
+  const topology = createTopology(config);
+  const shape = modelShape(config.model);
 
   // ------------------------------------------------------------ warm start
   const engine = await createEngine({ shape, batchSize: config.training.batchSize, ...init.device });
@@ -183,6 +218,8 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   await store.put([routerBlock]);
 
   // ------------------------------------------------------------ shards
+  const writer = (name: string): ShardWriter =>
+    new ShardWriter({ name, endOfText, vocabulary: config.model.vocabulary });
   const shardWriters = Array.from({ length: topology.paths }, (_, path) => ({
     shard: writer(`path ${path}`),
     holdout: writer(`holdout ${path}`),
@@ -209,7 +246,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const manifest: Manifest = {
     config,
     genesis,
-    tokenizer: tokenizerBlock.cid,
+    tokenizer: tokenizer.block.cid,
     router: routerBlock.cid,
     shards,
     holdouts,
@@ -219,20 +256,28 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   await store.put([block]);
   await store.retain("created", [
     block.cid,
-    tokenizerBlock.cid,
-    ...chunks.map((chunk) => chunk.cid),
+    tokenizer.block.cid,
+    ...tokenizer.chunks.map((chunk) => chunk.cid),
     routerBlock.cid,
   ]);
-  return { run: block.cid, manifest, skipped: [...skipped.values()], counts, seedState, corpus };
+  return { run: block.cid, manifest, skipped, counts, corpus };
 }
 
-/** Trains the whole network densely on the whole corpus; with `more` steps it is the dense baseline. */
+/** Steps of a dense run. */
+export interface DenseSteps {
+  firstStep: number;
+  steps: number;
+  /** By default the run's schedule over the steps of one path. */
+  learningRate?: LearningRate;
+}
+
+/** Trains the whole network densely on the whole corpus: the warm start, and the dense baselines. */
 export async function* trainDense(
   engine: Engine,
   config: RunConfig,
   corpus: TokenizedShard,
   state: TrainState,
-  range: { firstStep: number; steps: number },
+  steps: DenseSteps,
   signal: AbortSignal,
 ): AsyncGenerator<StepRecord> {
   const { training, model, routing } = config;
@@ -243,12 +288,19 @@ export async function* trainDense(
     prefixTokens: routing.prefixTokens,
     maskPrefix: training.maskPrefix,
     seed: `${config.seed}/dense`,
-  }).from(range.firstStep);
+  }).from(steps.firstStep);
   const learningRate = learningRateSchedule(
     training,
     training.seedSteps + training.rounds * training.innerSteps,
   );
-  yield* engine.train(state, batches, { ...range, learningRate, optimizer: optimizerOf(training), signal });
+  yield* engine.train(state, batches, { learningRate, ...steps, optimizer: optimizerOf(training), signal });
+}
+
+/** Where every training starts: the run's initial weights, and no moments yet. */
+export function initialState(shape: ModelShape, seed: number): TrainState {
+  const parameters = initialParameters(shape, seed);
+  const zeros = (): Float32Array => new Float32Array(parameters.length);
+  return { parameters, firstMoment: zeros(), secondMoment: zeros(), step: 0 };
 }
 
 async function warmStart(
@@ -258,9 +310,7 @@ async function warmStart(
   engine: Engine,
   corpus: TokenizedShard,
 ): Promise<TrainState> {
-  const parameters = initialParameters(shape, config.seed);
-  const zeros = (): Float32Array => new Float32Array(parameters.length);
-  const state: TrainState = { parameters, firstMoment: zeros(), secondMoment: zeros(), step: 0 };
+  const state = initialState(shape, config.seed);
   const total = config.training.seedSteps;
   let done = 0;
   for await (const step of trainDense(engine, config, corpus, state, { firstStep: 0, steps: total }, signal))

@@ -128,7 +128,8 @@ async function routeDocuments(
   }
 }
 
-async function scoreDocuments(
+/** Summed over the targets of documents, in order. `onRows` receives sequences as they are scored. */
+export async function scoreDocuments(
   engine: Engine,
   parameters: Float32Array,
   documents: Int32Array[],

@@ -4,18 +4,17 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CommandModule } from "yargs";
 import { stringify } from "yaml";
-import { createRun, type CreatedRun, trainDense } from "../../src/create.ts";
+import { createRun, type CreatedRun } from "../../src/create.ts";
 import { createEngine } from "../../src/engine/engine.ts";
-import type { TrainState } from "../../src/engine/types.ts";
 import { CorpusError } from "../../src/errors.ts";
 import { evaluateRun, pathParameters, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
 import { generate } from "../../src/generate.ts";
 import { createLogger, type Level } from "../../src/log.ts";
-import { modelShape } from "../../src/model/parameters.ts";
 import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
+import { type Baselines, baselinesOf, trainBaselines } from "../demo-baselines.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
@@ -96,6 +95,15 @@ export const command: CommandModule<object, DemoFlags> = {
   },
 };
 
+interface Scores {
+  seed: number;
+  /** For as many steps as a path has. */
+  dense: number;
+  /** For as many steps as all paths have together. */
+  denseEqualTokens: number;
+  dipaco: number;
+}
+
 /** What `demo --json` ends with. */
 interface DemoResult {
   seconds: number;
@@ -110,7 +118,7 @@ interface DemoResult {
   headsAgree: boolean;
   /** Whether folding every generation of every module again, from blocks, gives the same CIDs. */
   lineageVerified: boolean;
-  perplexity: { seed: number; dense: number; dipaco: number };
+  perplexity: Scores;
   bytesUp: number;
   bytesDown: number;
   /** Seconds by stage. */
@@ -134,7 +142,8 @@ async function runDemo(
 
   const first = path.join(directory, "peer-1");
   const created = await stage("create", () => createDemoRun(flags, directory, first, progress, signal));
-  const dense = await stage("dense", () => trainBaseline(created, progress, signal));
+  const baselines = baselinesOf(created);
+  const dense = await stage("dense", () => trainBaselines(baselines, created, DEVICE, progress, signal));
 
   const init = { directory, peers: flags.peers, run: created.run, logLevel: flags["log-level"], signal };
   const session =
@@ -167,7 +176,7 @@ async function runDemo(
         evaluation: await stage("evaluate", () => {
           const show = (done: number, total: number): void =>
             progress.update(`evaluating ${formatBar(done, total)}`);
-          return evaluateRun(peer, DEVICE, { dense: dense.parameters }, show, signal);
+          return evaluateRun(peer, DEVICE, dense, show, signal);
         }),
         samples: await stage("generate", () => generateLines(peer, flags.seed, progress, signal)),
       };
@@ -179,11 +188,12 @@ async function runDemo(
     const { heads, headsAgree, lineageVerified, evaluation, samples } = seen;
     const scores = {
       seed: perplexity(evaluation.seed),
-      dense: perplexity(evaluation.others["dense"]!),
+      dense: perplexity(evaluation.others["equalSteps"]!),
+      denseEqualTokens: perplexity(evaluation.others["equalTokens"]!),
       dipaco: perplexity(evaluation.dipaco),
     };
     const seconds = Math.round((performance.now() - began) / 100) / 10;
-    for (const line of report(created, evaluation, scores, samples)) progress.line(line);
+    for (const line of report(created, baselines, evaluation, scores, samples)) progress.line(line);
     progress.line(
       `${heads.reduce((sum, head) => sum + head.generation, 0)} outer updates; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
         `lineage folds again to the same CIDs: ${lineageVerified ? "yes" : "NO"}; ` +
@@ -251,41 +261,6 @@ async function createDemoRun(
   } finally {
     await node.stop();
   }
-}
-
-/** The dense model: goes on from the warm start on the whole corpus, for as many steps as every path gets. */
-async function trainBaseline(
-  created: CreatedRun,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<TrainState> {
-  const { config } = created.manifest;
-  const { seedSteps, rounds, innerSteps, batchSize } = config.training;
-  const state: TrainState = {
-    parameters: created.seedState.parameters.slice(),
-    firstMoment: created.seedState.firstMoment.slice(),
-    secondMoment: created.seedState.secondMoment.slice(),
-    step: created.seedState.step,
-  };
-  const steps = rounds * innerSteps;
-  const engine = await createEngine({ shape: modelShape(config.model), batchSize, ...DEVICE });
-  try {
-    let done = 0;
-    for await (const step of trainDense(
-      engine,
-      config,
-      created.corpus,
-      state,
-      { firstStep: seedSteps, steps },
-      signal,
-    ))
-      progress.update(
-        `dense baseline ${formatBar(++done, steps)} step ${done}/${steps} loss ${formatNumber(step.loss)}`,
-      );
-  } finally {
-    await engine.close();
-  }
-  return state;
 }
 
 /** Shows the swarm at work whenever something happens. */
@@ -394,26 +369,29 @@ async function generateLines(
 
 function report(
   created: CreatedRun,
+  baselines: Baselines,
   evaluation: RunEvaluation,
-  scores: { seed: number; dense: number; dipaco: number },
+  scores: Scores,
   samples: Sample[],
 ): string[] {
   const { seedSteps, rounds, innerSteps, batchSize } = created.manifest.config.training;
   const { sequenceLength } = created.manifest.config.model;
   const paths = created.manifest.shards.length;
-  const million = (steps: number): string => `${((steps * batchSize * sequenceLength) / 1e6).toFixed(2)} M`;
-  const steps = seedSteps + rounds * innerSteps;
+  const row = (name: string, steps: number, stepsInAll: number, score: number): string[] => [
+    name,
+    String(steps),
+    `${((stepsInAll * batchSize * sequenceLength) / 1e6).toFixed(2)} M`,
+    score.toFixed(2),
+  ];
+  const rounded = rounds * innerSteps;
   const lines = formatTable(
     ["model", "steps per path", "tokens trained", "held-out perplexity"],
     [
-      ["warm start", String(seedSteps), million(seedSteps), scores.seed.toFixed(2)],
-      ["dense, one path's size", String(steps), million(steps), scores.dense.toFixed(2)],
-      [
-        `DiPaCo, ${paths} paths`,
-        String(steps),
-        million(seedSteps + paths * rounds * innerSteps),
-        scores.dipaco.toFixed(2),
-      ],
+      row("warm start of DiPaCo", seedSteps, seedSteps, scores.seed),
+      ...Object.entries(baselines).map(([key, { name, steps }]) =>
+        row(name, steps, steps, perplexity(evaluation.others[key]!)),
+      ),
+      row(`DiPaCo, ${paths} paths`, seedSteps + rounded, seedSteps + paths * rounded, scores.dipaco),
     ],
   );
   const byPath = formatTable(
