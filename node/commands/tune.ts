@@ -32,7 +32,7 @@ const USUAL_TRIALS = 6;
 interface TuneFlags {
   file: string;
   steps: number | undefined;
-  rates: number[] | undefined;
+  rates: string | undefined;
   engine: "compiled" | "eager";
   device: string;
   threads: number | undefined;
@@ -54,7 +54,6 @@ export const command: CommandModule<object, TuneFlags> = {
         rates: {
           type: "string",
           requiresArg: true,
-          coerce: parseRates,
           describe: "Rates to try, as in 2e-3,4e-3; a search around the run's own rate when absent",
         },
         ...engineOptions,
@@ -64,20 +63,34 @@ export const command: CommandModule<object, TuneFlags> = {
       .example("$0 tune run.yaml --rates 2e-3,4e-3,8e-3 --steps 100", "these three, for 100 steps each"),
   async handler(flags) {
     const progress = createProgress(flags.json ? process.stderr : process.stdout);
-    const shutdown = onInterrupt(() => progress.line("Stopping after this step. Ctrl-C again stops at once."));
+    const shutdown = onInterrupt(() =>
+      progress.line("Stopping after this step. Ctrl-C again stops at once."),
+    );
     const file = await readRunFile(flags.file);
     const { seedSteps, rounds, innerSteps, learningRate } = file.config.training;
     const steps = flags.steps ?? Math.min(MOST_STEPS, seedSteps + rounds * innerSteps);
     if (!Number.isInteger(steps) || steps < 2)
       throw new UsageError(`--steps is ${steps}; give a whole number of steps, such as --steps 100.`);
+    const rates = parseRates(flags.rates);
     const trials: Trial[] = [];
+    const began = performance.now();
     try {
-      await tryRates(flags, file, steps, trials, progress, shutdown.signal);
+      await tryRates(
+        flags,
+        file,
+        { steps, ...(rates === undefined ? {} : { rates }) },
+        trials,
+        progress,
+        shutdown.signal,
+      );
     } catch (error) {
       // What is known by then is worth having.
       if (!shutdown.signal.aborted) throw error;
     }
     const complete = !shutdown.signal.aborted;
+    progress.update(
+      `${complete ? "done" : "stopped"} after ${formatDuration(performance.now() - began)}, with ${trials.length} ${trials.length === 1 ? "rate" : "rates"} tried`,
+    );
     progress[Symbol.dispose]();
     const best = bestTrial(trials);
     if (flags.json)
@@ -92,11 +105,12 @@ export const command: CommandModule<object, TuneFlags> = {
 async function tryRates(
   flags: TuneFlags,
   file: RunFile,
-  steps: number,
+  what: { steps: number; rates?: number[] },
   trials: Trial[],
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
+  const { steps, rates } = what;
   const directory = await mkdtemp(path.join(tmpdir(), "pathweave-tune-"));
   try {
     const offline = { listen: [], announce: [], bootstrap: [], mdns: false };
@@ -112,16 +126,15 @@ async function tryRates(
         device: flags.device,
         ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       };
-      const rates = flags.rates === undefined ? {} : { rates: flags.rates };
-      for await (const event of tune({ prepared, store, device, steps, signal, ...rates })) {
-        const total = flags.rates?.length ?? Math.max(USUAL_TRIALS, trials.length + 1);
+      for await (const event of tune({ prepared, store, device, signal, ...what })) {
+        const total = rates?.length ?? Math.max(USUAL_TRIALS, trials.length + 1);
         if (event.type === "trial") {
           trials.push(event.trial);
           progress.line(describeTrial(event.trial));
         } else {
           const left = (total - trials.length) * steps - event.step;
           progress.update(
-            `rate ${formatRate(event.learningRate)}, ${trials.length + 1} of ${flags.rates === undefined ? "about " : ""}${total} ` +
+            `rate ${formatRate(event.learningRate)}, ${trials.length + 1} of ${rates === undefined ? "about " : ""}${total} ` +
               `${formatBar(event.step, steps, 12)} loss ${formatNumber(event.loss)}, ` +
               `about ${formatDuration(left * event.milliseconds)} left`,
           );
@@ -157,7 +170,13 @@ export function describeTrials(
 ): string[] {
   const best = bestTrial(trials);
   if (trials.length === 0) return ["Stopped before the first rate was done."];
-  const lines = ["", `Held-out loss by learning rate, after ${run.steps} steps:`, "", ...plotTrials(trials), ""];
+  const lines = [
+    "",
+    `Held-out loss by learning rate, after ${run.steps} steps:`,
+    "",
+    ...plotTrials(trials),
+    "",
+  ];
   if (!run.complete) lines.push("Stopped before all rates were tried; a better one may be left out.");
   if (best === undefined) return [...lines, "Training diverged at every rate. Try lower ones with --rates."];
   const rates = trials.map(({ learningRate }) => learningRate);

@@ -68,7 +68,7 @@ test("the loss on held-out text has the same bits everywhere, of the path's own 
   const lines: string[] = [];
   for (const path of [0, 1])
     for (const seed of [1, 2]) {
-      const loss = await scorer.score(path, weights( seed), signal);
+      const loss = await scorer.score(path, weights(seed), signal);
       const bits = Buffer.alloc(8);
       bits.writeDoubleBE(loss);
       lines.push(`path ${path}, weights of seed ${seed}: ${loss} ${bits.toString("hex")}`);
@@ -89,5 +89,5 @@ test("a scorer that is closed starts nothing", async () => {
     validation: async () => text,
   });
   await scorer.close();
-  await assert.rejects(scorer.score(0, weights( 1), signal), { name: "UnavailableError" });
+  await assert.rejects(scorer.score(0, weights(1), signal), { name: "UnavailableError" });
 });

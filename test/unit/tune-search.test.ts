@@ -12,8 +12,10 @@ function search(start: number, lossOf: (rate: number) => number | undefined): Tr
 }
 
 /** Lowest at `best`, and diverging from `edge` on. */
-const bowl = (best: number, edge = Infinity) => (rate: number) =>
-  rate >= edge ? undefined : 4 + Math.log2(rate / best) ** 2 / 10;
+const bowl =
+  (best: number, edge = Infinity) =>
+  (rate: number) =>
+    rate >= edge ? undefined : 4 + Math.log2(rate / best) ** 2 / 10;
 
 test("encloses the best rate and comes within a factor of √2 of it, wherever it starts", () => {
   const distance = fc.double({ min: -4, max: 4, noNaN: true });

@@ -3,7 +3,13 @@ import { test } from "node:test";
 import { formatRate, plotTrials } from "../../../node/plot.ts";
 
 test("a learning rate is written as people write it", () => {
-  assert.deepEqual([3.7e-3, 8e-3, 0.016, 1, 12].map(formatRate), ["3.7e-3", "8e-3", "1.6e-2", "1e0", "1.2e1"]);
+  assert.deepEqual([3.7e-3, 8e-3, 0.016, 1, 12].map(formatRate), [
+    "3.7e-3",
+    "8e-3",
+    "1.6e-2",
+    "1e0",
+    "1.2e1",
+  ]);
   for (const rate of [3.7e-3, 8e-3, 0.016, 1, 12]) assert.equal(Number(formatRate(rate)), rate);
 });
 
