@@ -29,11 +29,16 @@ export async function* readDocuments(patterns: string[], options: ReadOptions): 
     try {
       for await (const record of readRecords(file, textFields)) {
         empty = false;
-        const source = record.position === "" ? file.source : `${file.source}#${record.position}`;
+        const place = (position: string): string =>
+          position === "" ? file.source : `${file.source}#${position}`;
+        const source = place(record.position);
         if ("problem" in record) options.onSkip({ source, reason: record.problem });
         else if (record.text.trim() === "") options.onSkip({ source, reason: "it is empty" });
         // JSON can smuggle in lone surrogates, which no UTF-8 and hence no tokenizer can express.
-        else yield { id: documentId(source), source, text: record.text.toWellFormed() };
+        else {
+          const origin = place(record.whole ?? record.position);
+          yield { id: documentId(source), source, origin, text: record.text.toWellFormed() };
+        }
       }
       if (empty) options.onSkip({ source: file.source, reason: "it is empty" });
     } catch (error) {

@@ -4,6 +4,8 @@ export interface TextDocument {
   id: string;
   /** File, relative to the corpus root, and the record within it. */
   source: string;
+  /** The text that it was cut from: a file, or a record of one. All parts cut from one long text share it. */
+  origin: string;
   text: string;
 }
 
