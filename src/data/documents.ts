@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import { listFiles } from "./files.ts";
 import { readRecords } from "./records.ts";
@@ -37,7 +37,8 @@ export async function* readDocuments(patterns: string[], options: ReadOptions): 
         // JSON can smuggle in lone surrogates, which no UTF-8 and hence no tokenizer can express.
         else {
           const origin = place(record.whole ?? record.position);
-          yield { id: documentId(source), source, origin, text: record.text.toWellFormed() };
+          const text = record.text.toWellFormed();
+          yield { id: documentId(text), source, origin, text };
         }
       }
       if (empty) options.onSkip({ source: file.source, reason: "it is empty" });
@@ -47,7 +48,7 @@ export async function* readDocuments(patterns: string[], options: ReadOptions): 
   }
 }
 
-/** 128 bits of the hash of the source, as hexadecimal. */
-function documentId(source: string): string {
-  return createHash("sha256").update(source).digest("hex").slice(0, 32);
+/** 128 bits of the hash of the text, as hexadecimal. */
+function documentId(text: string): string {
+  return hash("sha256", text).slice(0, 32);
 }
