@@ -4,7 +4,7 @@ import type { TokenizedShard } from "./data/types.ts";
 import { initialState, type PreparedRun, trainDense } from "./create.ts";
 import { createEngine } from "./engine/engine.ts";
 import type { Engine } from "./engine/types.ts";
-import { CorpusError, DivergedError } from "./errors.ts";
+import { DivergedError } from "./errors.ts";
 import { scoreDocuments } from "./evaluate.ts";
 import { modelShape } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
@@ -37,7 +37,7 @@ export type TuneEvent =
   | { type: "step"; learningRate: number; step: number; loss: number; milliseconds: number }
   | { type: "trial"; trial: Trial };
 
-/** Trains once for each rate, from the run's initial weights. Throws CorpusError when no held-out text can be scored. */
+/** Trains once for each rate, from the run's initial weights. */
 export async function* tune(init: TuneInit): AsyncGenerator<TuneEvent, void, undefined> {
   const { config, corpus } = init.prepared;
   const heldOut = await heldOutDocuments(init);
@@ -120,10 +120,5 @@ async function heldOutDocuments({ prepared, store, signal }: TuneInit): Promise<
     chosen.push(document);
     targets += document.length;
   }
-  if (chosen.length === 0)
-    throw new CorpusError(
-      `No held-out document has more than the ${config.routing.prefixTokens} tokens that route it, so there is nothing to score. ` +
-        "Give more or longer text, or raise data.validationFraction.",
-    );
   return chosen;
 }

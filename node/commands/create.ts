@@ -11,6 +11,7 @@ import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
 import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
 import { openDirectory } from "../../src/peer.ts";
+import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeRun } from "../../src/run/describe.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
@@ -90,11 +91,12 @@ export const command: CommandModule<object, CreateFlags> = {
         onProgress: (step) => progress.update(describeProgress(step)),
         signal: shutdown.signal,
       });
-      const { counts, skipped, manifest } = created;
+      const { counts, skipped, manifest, duplicates, cut } = created;
       progress.line(
         `corpus: ${formatCount(counts.train.tokens)} tokens in ${counts.train.documents} documents to train on, ` +
           `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
       );
+      for (const line of describeSplit(duplicates, cut)) progress.line(line);
       for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
       if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
       const invite = { run: created.run, bootstrap: flags.bootstrap };
@@ -103,7 +105,13 @@ export const command: CommandModule<object, CreateFlags> = {
         encodeInvite({ ...invite, ...(swarmKey === undefined ? {} : { swarmKey }) }),
       );
       progress[Symbol.dispose]();
-      const result = { run: created.run, shards: manifest.shards, skipped: skipped.length, data: flags.data };
+      const result = {
+        run: created.run,
+        shards: manifest.shards,
+        skipped: skipped.length,
+        duplicates,
+        data: flags.data,
+      };
       if (flags.json)
         process.stdout.write(`${formatJson(flags.start ? { type: "created", ...result } : result)}\n`);
       else progress.line(`run ${created.run} is in ${flags.data}`);
