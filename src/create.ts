@@ -69,7 +69,9 @@ export interface CreatedRun {
   cut: number;
   /** Documents and tokens by split. */
   counts: Record<"train" | "validation" | "router", { documents: number; tokens: number }>;
-  /** The whole training split, for a dense baseline. */
+  /** The warm start's state: what a dense run of the same learning rate has come to by then. */
+  seedState: TrainState;
+  /** The whole training split, for dense baselines. */
   corpus: TokenizedShard;
 }
 
@@ -293,7 +295,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     ...tokenizer.chunks.map((chunk) => chunk.cid),
     routerBlock.cid,
   ]);
-  return { run: block.cid, manifest, skipped, duplicates: surveyed.counts, cut, counts, corpus };
+  return { run: block.cid, manifest, skipped, duplicates: surveyed.counts, cut, counts, seedState, corpus };
 }
 
 /** Steps of a dense run. */

@@ -14,7 +14,7 @@ import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
-import { type Baselines, baselinesOf, trainBaselines } from "../demo-baselines.ts";
+import { type Baseline, type BaselineName, baselineOf, trainBaseline } from "../demo-baselines.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
@@ -32,6 +32,7 @@ import {
   formatTable,
   type Progress,
 } from "../output.ts";
+import { formatRate } from "../plot.ts";
 import { onInterrupt } from "../shutdown.ts";
 import { describeProgress } from "./create.ts";
 
@@ -40,6 +41,7 @@ interface DemoFlags {
   seed: number;
   data: string | undefined;
   chaos: Chaos | undefined;
+  "equal-tokens": boolean;
   "log-level": Level;
   json: boolean;
 }
@@ -72,6 +74,11 @@ export const command: CommandModule<object, DemoFlags> = {
           coerce: (text: string | undefined) => (text === undefined ? undefined : parseChaos(text)),
           describe: "Kill, pause, part, slow and wipe peers meanwhile, as in seed=7,rate=60/h",
         },
+        "equal-tokens": {
+          type: "boolean",
+          default: false,
+          describe: "Also train a dense model on as many tokens as all paths together, which takes longer",
+        },
         ...outputOptions,
       })
       .example(
@@ -99,8 +106,8 @@ interface Scores {
   seed: number;
   /** For as many steps as a path has. */
   dense: number;
-  /** For as many steps as all paths have together. */
-  denseEqualTokens: number;
+  /** For as many steps as all paths have together, with `--equal-tokens`. */
+  denseEqualTokens?: number;
   dipaco: number;
 }
 
@@ -142,8 +149,13 @@ async function runDemo(
 
   const first = path.join(directory, "peer-1");
   const created = await stage("create", () => createDemoRun(flags, directory, first, progress, signal));
-  const baselines = baselinesOf(created);
-  const dense = await stage("dense", () => trainBaselines(baselines, created, DEVICE, progress, signal));
+  const names: BaselineName[] = flags["equal-tokens"] ? ["equalSteps", "equalTokens"] : ["equalSteps"];
+  const baselines = new Map(names.map((name) => [name, baselineOf(name, created)]));
+  const dense: Partial<Record<BaselineName, Float32Array>> = {};
+  for (const [name, baseline] of baselines)
+    dense[name] = await stage(name === "equalSteps" ? "dense" : "denseEqualTokens", () =>
+      trainBaseline(baseline, created, DEVICE, progress, signal),
+    );
 
   const init = { directory, peers: flags.peers, run: created.run, logLevel: flags["log-level"], signal };
   const session =
@@ -189,7 +201,9 @@ async function runDemo(
     const scores = {
       seed: perplexity(evaluation.seed),
       dense: perplexity(evaluation.others["equalSteps"]!),
-      denseEqualTokens: perplexity(evaluation.others["equalTokens"]!),
+      ...(evaluation.others["equalTokens"] === undefined
+        ? {}
+        : { denseEqualTokens: perplexity(evaluation.others["equalTokens"]) }),
       dipaco: perplexity(evaluation.dipaco),
     };
     const seconds = Math.round((performance.now() - began) / 100) / 10;
@@ -369,31 +383,36 @@ async function generateLines(
 
 function report(
   created: CreatedRun,
-  baselines: Baselines,
+  baselines: ReadonlyMap<BaselineName, Baseline>,
   evaluation: RunEvaluation,
   scores: Scores,
   samples: Sample[],
 ): string[] {
-  const { seedSteps, rounds, innerSteps, batchSize } = created.manifest.config.training;
+  const { seedSteps, rounds, innerSteps, batchSize, learningRate } = created.manifest.config.training;
   const { sequenceLength } = created.manifest.config.model;
   const paths = created.manifest.shards.length;
-  const row = (name: string, steps: number, stepsInAll: number, score: number): string[] => [
+  const row = (name: string, steps: number, stepsInAll: number, rate: number, score: number): string[] => [
     name,
     String(steps),
     `${((stepsInAll * batchSize * sequenceLength) / 1e6).toFixed(2)} M`,
+    formatRate(rate),
     score.toFixed(2),
   ];
-  const rounded = rounds * innerSteps;
+  const inRounds = rounds * innerSteps;
+  const all = seedSteps + paths * inRounds;
   const lines = formatTable(
-    ["model", "steps per path", "tokens trained", "held-out perplexity"],
+    ["model", "steps per path", "tokens", "rate", "held-out perplexity"],
     [
-      row("warm start of DiPaCo", seedSteps, seedSteps, scores.seed),
-      ...Object.entries(baselines).map(([key, { name, steps }]) =>
-        row(name, steps, steps, perplexity(evaluation.others[key]!)),
+      ...[...baselines].map(([key, { name, steps, learningRate: rate }]) =>
+        row(name, steps, steps, rate, perplexity(evaluation.others[key]!)),
       ),
-      row(`DiPaCo, ${paths} paths`, seedSteps + rounded, seedSteps + paths * rounded, scores.dipaco),
+      row("warm start of DiPaCo", seedSteps, seedSteps, learningRate, scores.seed),
+      row(`DiPaCo, ${paths} paths`, seedSteps + inRounds, all, learningRate, scores.dipaco),
     ],
   );
+  lines.push("", "Each model has the learning rate that is best for it (docs/log.md).");
+  if (!baselines.has("equalTokens"))
+    lines.push(`--equal-tokens adds a dense model of as many tokens as all paths, ${all} steps.`);
   const byPath = formatTable(
     ["path", "held-out documents", "warm start", "DiPaCo"],
     evaluation.paths.map((path, index) => [
