@@ -1,3 +1,6 @@
+/** The best of a sweep on the demo's text (docs/log.md, 2026-11-30), as that of the run below is for DiPaCo. */
+export const DENSE_LEARNING_RATE = { equalSteps: 8e-3, equalTokens: 6e-3 } as const;
+
 /** The demo's run, as its YAML file says it. */
 export function demoRun(seed: number): object {
   return {
@@ -10,7 +13,7 @@ export function demoRun(seed: number): object {
       innerSteps: 25,
       batchSize: 8,
       seedSteps: 120,
-      learningRate: 2e-3,
+      learningRate: 8e-3,
       warmupSteps: 20,
     },
     // With few rounds a lower momentum wins: the gain of a constant gradient is η/(1 − μ).

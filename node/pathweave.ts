@@ -19,6 +19,11 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/create.ts"),
   },
   {
+    usage: "tune <file>",
+    describe: "Find a learning rate for a run by short dense runs on its text",
+    load: () => import("./commands/tune.ts"),
+  },
+  {
     usage: "join [invite]",
     describe: "Join a run and train",
     load: () => import("./commands/join.ts"),

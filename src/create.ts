@@ -7,15 +7,23 @@ import { buffer } from "node:stream/consumers";
 import type { CID } from "multiformats/cid";
 import { createBreath } from "./breath.ts";
 import { readDocuments } from "./data/documents.ts";
-import { createBatches } from "./data/sequences.ts";
+import { CorpusSurvey, type DuplicateCounts, type SurveyedCorpus } from "./data/duplicates.ts";
+import { createBatches, maskedTokens } from "./data/sequences.ts";
 import { openShard, ShardWriter } from "./data/shard.ts";
-import { isHoldout, splitOf } from "./data/split.ts";
+import { splitCorpus, splitHoldout } from "./data/split.ts";
+import {
+  countTargets,
+  noTargets,
+  requirePathTargets,
+  requireTargets,
+  type SplitTargets,
+  type TargetOptions,
+} from "./data/targets.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
 import type { Skipped, TextDocument, TokenizedShard } from "./data/types.ts";
 import { createEngine } from "./engine/engine.ts";
-import type { Engine, StepRecord, TrainState } from "./engine/types.ts";
-import { CorpusError } from "./errors.ts";
+import type { Engine, LearningRate, StepRecord, TrainState } from "./engine/types.ts";
 import { elementsOfParts, initialParameters, modelShape, parameterSpecs } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
@@ -41,29 +49,51 @@ export type CreateProgress =
   | { stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing"; done: number; total?: number }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
-export interface CreateInit {
+export interface PrepareInit {
   file: RunFile;
   store: Store;
-  packs: Packs;
-  device: DeviceOptions;
   onProgress(progress: CreateProgress): void;
   signal: AbortSignal;
+}
+
+export interface CreateInit extends PrepareInit {
+  packs: Packs;
+  device: DeviceOptions;
 }
 
 export interface CreatedRun {
   run: CID;
   manifest: Manifest;
   skipped: Skipped[];
+  duplicates: DuplicateCounts;
+  /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
+  cut: number;
   /** Documents and tokens by split. */
   counts: Record<"train" | "validation" | "router", { documents: number; tokens: number }>;
-  /** The warm start's state, so that a dense baseline can go on from it. */
+  /** The warm start's state: what a dense run of the same learning rate has come to by then. */
   seedState: TrainState;
-  /** The whole training split, for a dense baseline. */
+  /** The whole training split, for dense baselines. */
   corpus: TokenizedShard;
 }
 
-export async function createRun(init: CreateInit): Promise<CreatedRun> {
-  const { file, store, packs, onProgress, signal } = init;
+/** A run's corpus in the store, split and tokenized, and what the split went by. */
+export interface PreparedRun extends Pick<CreatedRun, "skipped" | "cut" | "corpus"> {
+  /** The run file's, with the tokenizer's vocabulary. */
+  config: RunConfig;
+  tokenizer: { block: Block; chunks: Block[] };
+  /** Documents that fit the router. */
+  routerDocuments: TokenizedShard;
+  validation: ShardReference;
+  counts: Record<"train" | "validation" | "router", SplitTargets>;
+  targets: TargetOptions;
+  surveyed: SurveyedCorpus;
+  /** Which of the surveyed documents the training documents are. */
+  trained: number[];
+}
+
+/** Reads, splits and tokenizes a run's corpus. Throws CorpusError when it is too small. */
+export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
+  const { file, store, onProgress, signal } = init;
   const skipped = new Map<string, Skipped>();
   const breath = createBreath(signal);
   async function* documents(): AsyncGenerator<TextDocument> {
@@ -76,18 +106,27 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
 
   // ------------------------------------------------------------ tokenizer
   onProgress({ stage: "tokenizer", done: 0 });
-  const json =
-    file.tokenizer === undefined
-      ? Buffer.from(JSON.stringify(await trainTokenizer(documents(), { ...file.config.model, signal })))
-      : await buffer(createReadStream(file.tokenizer));
+  const survey = new CorpusSurvey();
+  const texts = survey.distinct(documents(), (seen) => {
+    if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
+  });
+  let json: Buffer;
+  if (file.tokenizer === undefined)
+    json = Buffer.from(JSON.stringify(await trainTokenizer(texts, { ...file.config.model, signal })));
+  else {
+    json = await buffer(createReadStream(file.tokenizer));
+    // Refused before the corpus is read.
+    loadTokenizer(json);
+    for await (const _ of texts);
+  }
   const tokenizer = loadTokenizer(json);
+  const surveyed = survey.finish();
+  const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
   const config: RunConfig = {
     ...file.config,
     model: { ...file.config.model, vocabulary: tokenizer.vocabulary },
   };
-  const topology = createTopology(config);
-  const shape = modelShape(config.model);
   const chunks = rawBlocks(json);
   await store.put(chunks);
   const tokenizerBlock = TokenizerObject.encode({
@@ -101,32 +140,27 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const { endOfText, vocabulary } = tokenizer;
   const writer = (name: string): ShardWriter => new ShardWriter({ name, endOfText, vocabulary });
   const splits = { train: writer("train"), validation: writer("validation"), router: writer("router") };
-  const ids: string[] = [];
-  const counts = {
-    train: { documents: 0, tokens: 0 },
-    validation: { documents: 0, tokens: 0 },
-    router: { documents: 0, tokens: 0 },
+  const targets = {
+    sequenceLength: config.model.sequenceLength,
+    prefixTokens,
+    maskPrefix: config.training.maskPrefix,
+    paths: createTopology(config).paths,
+    replicas: config.replicas,
   };
+  const masked = maskedTokens(targets);
+  const counts = { train: noTargets(), validation: noTargets(), router: noTargets() };
+  const trained: number[] = [];
   let done = 0;
-  let longest = 0;
-  for await (const document of documents()) {
+  for await (const { index, document } of surveyed.pick(documents())) {
     const tokens = encodeDocument(tokenizer, document.text);
-    const split = splitOf(document.id, config.seed, config.data);
+    const split = splitOf(index);
     await store.put(splits[split].add(tokens));
-    counts[split].documents++;
-    counts[split].tokens += tokens.length;
-    if (split === "train") ids.push(document.id);
-    if (split === "validation") longest = Math.max(longest, tokens.length);
+    countTargets(counts[split], tokens.length, split === "validation" ? Math.max(prefixTokens, 1) : masked);
+    if (split === "train") trained.push(index);
     done++;
     if (done % 64 === 0) onProgress({ stage: "reading", done });
   }
-  requireEnough(counts, topology, shape);
-  // A path whose own holdout is too short is tried on these.
-  if (config.outer.holdout !== undefined && longest <= prefixTokens)
-    throw new CorpusError(
-      `outer.holdout needs held-out text, and no held-out document has more than the ${prefixTokens} tokens that route it. ` +
-        "Give more or longer text, or raise data.validationFraction.",
-    );
+  requireTargets(counts.train, counts.validation, targets);
   const open = async (shard: ShardWriter): Promise<TokenizedShard> => {
     const { object, blocks } = shard.finish();
     await store.put(blocks);
@@ -135,6 +169,33 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const corpus = await open(splits.train);
   const routerDocuments = await open(splits.router);
   const validation = await writeShard(store, splits.validation);
+  return {
+    config,
+    tokenizer: { block: tokenizerBlock, chunks },
+    corpus,
+    routerDocuments,
+    validation,
+    counts,
+    targets,
+    surveyed,
+    trained,
+    cut,
+    skipped: [...skipped.values()],
+  };
+}
+
+export async function createRun(init: CreateInit): Promise<CreatedRun> {
+  const { store, packs, onProgress, signal } = init;
+  const breath = createBreath(signal);
+  const prepared = await prepareRun(init);
+  const { config, tokenizer, corpus, routerDocuments, validation } = prepared;
+  const { counts, targets, surveyed, trained, cut, skipped } = prepared;
+  const topology = createTopology(config);
+  const shape = modelShape(config.model);
+  const { prefixTokens } = config.routing;
+  const { vocabulary } = config.model;
+  const { endOfText } = corpus;
+  const masked = maskedTokens(targets);
 
   // ------------------------------------------------------------ warm start
   onProgress({ stage: "compiling", done: 0 });
@@ -162,8 +223,10 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   };
   const total = routerDocuments.documents + corpus.documents;
   const read: FeatureFunction = (tokens, lengths) => reader.features(seedState.parameters, tokens, lengths);
-  const featuresOfShard = (shard: TokenizedShard) =>
-    featuresOf(Array(shard.documents).keys(), (index) => shard.document(index), read, options);
+  const featuresOfShard = (
+    shard: TokenizedShard,
+    indexes: Iterable<number> = Array(shard.documents).keys(),
+  ) => featuresOf(indexes, (index) => shard.document(index), read, options);
   const fitOptions = { paths: topology.paths, prefixTokens, seed: config.seed };
   let routerBlock: Block;
   try {
@@ -171,9 +234,10 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     const fitted: Float32Array[] = [];
     // The router's own split suffices from some dozens of documents per path on; a small corpus lends its training documents.
     const samples =
-      routerDocuments.documents >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
+      counts.router.useful >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
+    // Documents without a target have no say: a path of such documents alone would have nothing to train on.
     for (const shard of samples)
-      for await (const { features } of featuresOfShard(shard)) {
+      for await (const { features } of featuresOfShard(shard, longerThan(shard, masked))) {
         await breath();
         fitted.push(features);
         if (++featured % 64 === 0) onProgress({ stage: "routing", done: featured, total });
@@ -193,24 +257,32 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   await store.put([routerBlock]);
 
   // ------------------------------------------------------------ shards
+  const writer = (name: string): ShardWriter => new ShardWriter({ name, endOfText, vocabulary });
   const shardWriters = Array.from({ length: topology.paths }, (_, path) => ({
     shard: writer(`path ${path}`),
     holdout: writer(`holdout ${path}`),
   }));
+  const ofPath: number[][] = Array.from({ length: topology.paths }, () => []);
+  for (const [index, path] of paths.entries()) ofPath[path]!.push(index);
+  const heldOut = new Set<number>();
+  for (const [path, indexes] of ofPath.entries()) {
+    const own = indexes.map((index) => trained[index]!);
+    const isHeldOut = splitHoldout(surveyed, own, config.seed, config.data.holdoutFraction);
+    const lengths: number[] = [];
+    for (const [position, index] of indexes.entries())
+      if (isHeldOut(position)) heldOut.add(index);
+      else lengths.push(corpus.offset(index + 1) - corpus.offset(index));
+    requirePathTargets(path, lengths, targets);
+  }
   for (const [index, path] of paths.entries()) {
     await breath();
-    const kind = isHoldout(ids[index]!, config.seed, config.data.holdoutFraction) ? "holdout" : "shard";
+    const kind = heldOut.has(index) ? "holdout" : "shard";
     await store.put(shardWriters[path]![kind].add(corpus.document(index)));
     if (index % 256 === 0) onProgress({ stage: "writing", done: index, total: paths.length });
   }
   const shards: ShardReference[] = [];
   const holdouts: ShardReference[] = [];
-  for (const [path, writers] of shardWriters.entries()) {
-    const { documents: own, tokens } = writers.shard;
-    if (tokens <= shape.sequenceLength)
-      throw new CorpusError(
-        `Path ${path} got only ${own} documents with ${tokens} tokens. Give more or more varied text, or use a smaller grid.`,
-      );
+  for (const writers of shardWriters) {
     shards.push(await writeShard(store, writers.shard));
     holdouts.push(await writeShard(store, writers.holdout));
   }
@@ -220,7 +292,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const manifest: Manifest = {
     config,
     genesis,
-    tokenizer: tokenizerBlock.cid,
+    tokenizer: tokenizer.block.cid,
     router: routerBlock.cid,
     shards,
     holdouts,
@@ -230,20 +302,28 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   await store.put([block]);
   await store.retain("created", [
     block.cid,
-    tokenizerBlock.cid,
-    ...chunks.map((chunk) => chunk.cid),
+    tokenizer.block.cid,
+    ...tokenizer.chunks.map((chunk) => chunk.cid),
     routerBlock.cid,
   ]);
-  return { run: block.cid, manifest, skipped: [...skipped.values()], counts, seedState, corpus };
+  return { run: block.cid, manifest, skipped, duplicates: surveyed.counts, cut, counts, seedState, corpus };
 }
 
-/** Trains the whole network densely on the whole corpus; with `more` steps it is the dense baseline. */
+/** Steps of a dense run. */
+export interface DenseSteps {
+  firstStep: number;
+  steps: number;
+  /** By default the run's schedule over the steps of one path. */
+  learningRate?: LearningRate;
+}
+
+/** Trains the whole network densely on the whole corpus: the warm start, and the dense baselines. */
 export async function* trainDense(
   engine: Engine,
   config: RunConfig,
   corpus: TokenizedShard,
   state: TrainState,
-  range: { firstStep: number; steps: number },
+  steps: DenseSteps,
   signal: AbortSignal,
 ): AsyncGenerator<StepRecord> {
   const { training, model, routing } = config;
@@ -254,12 +334,19 @@ export async function* trainDense(
     prefixTokens: routing.prefixTokens,
     maskPrefix: training.maskPrefix,
     seed: `${config.seed}/dense`,
-  }).from(range.firstStep);
+  }).from(steps.firstStep);
   const learningRate = learningRateSchedule(
     training,
     training.seedSteps + training.rounds * training.innerSteps,
   );
-  yield* engine.train(state, batches, { ...range, learningRate, optimizer: optimizerOf(training), signal });
+  yield* engine.train(state, batches, { learningRate, ...steps, optimizer: optimizerOf(training), signal });
+}
+
+/** Where every training starts: the run's initial weights, and no moments yet. */
+export function initialState(shape: ModelShape, seed: number): TrainState {
+  const parameters = initialParameters(shape, seed);
+  const zeros = (): Float32Array => new Float32Array(parameters.length);
+  return { parameters, firstMoment: zeros(), secondMoment: zeros(), step: 0 };
 }
 
 async function warmStart(
@@ -269,9 +356,7 @@ async function warmStart(
   engine: Engine,
   corpus: TokenizedShard,
 ): Promise<TrainState> {
-  const parameters = initialParameters(shape, config.seed);
-  const zeros = (): Float32Array => new Float32Array(parameters.length);
-  const state: TrainState = { parameters, firstMoment: zeros(), secondMoment: zeros(), step: 0 };
+  const state = initialState(shape, config.seed);
   const total = config.training.seedSteps;
   let done = 0;
   for await (const step of trainDense(engine, config, corpus, state, { firstStep: 0, steps: total }, signal))
@@ -325,14 +410,8 @@ async function writeGenesis(
   return genesis;
 }
 
-function requireEnough(counts: CreatedRun["counts"], topology: Topology, shape: ModelShape): void {
-  if (counts.train.documents < topology.paths || counts.train.tokens <= topology.paths * shape.sequenceLength)
-    throw new CorpusError(
-      `The corpus has ${counts.train.documents} training documents with ${counts.train.tokens} tokens; ` +
-        `${topology.paths} paths need at least ${topology.paths} documents and ${topology.paths * shape.sequenceLength} tokens. Give more text.`,
-    );
-  if (counts.validation.documents === 0)
-    throw new CorpusError(
-      `No document fell into the validation split; give more text or raise data.validationFraction.`,
-    );
+/** Numbers of the documents with more than `tokens` tokens. */
+function* longerThan(shard: TokenizedShard, tokens: number): Generator<number, void, undefined> {
+  for (let index = 0; index < shard.documents; index++)
+    if (shard.offset(index + 1) - shard.offset(index) > tokens) yield index;
 }

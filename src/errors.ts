@@ -31,6 +31,11 @@ export class CapacityError extends PathweaveError {
   override name = "CapacityError";
 }
 
+/** Training left the numbers that a network can have. */
+export class DivergedError extends PathweaveError {
+  override name = "DivergedError";
+}
+
 /** Bytes that came from a peer or a disk are malformed, oversized, forged or of another run. */
 export class InvalidObjectError extends PathweaveError {
   override name = "InvalidObjectError";

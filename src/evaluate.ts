@@ -90,7 +90,8 @@ export async function evaluateRun(
   }
 }
 
-async function scoreDocuments(
+/** Summed over the targets of documents, in order. `onRows` receives sequences as they are scored. */
+export async function scoreDocuments(
   engine: Engine,
   parameters: Float32Array,
   documents: Int32Array[],

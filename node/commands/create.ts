@@ -10,6 +10,7 @@ import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
 import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
 import { capacityOf, openDirectory, type OpenNode } from "../../src/peer.ts";
+import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeRun } from "../../src/run/describe.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
@@ -111,11 +112,12 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       }),
       GRACE_MS,
     );
-    const { counts, skipped, manifest } = created;
+    const { counts, skipped, manifest, duplicates, cut } = created;
     progress.line(
       `corpus: ${formatCount(counts.train.tokens)} tokens in ${counted(counts.train.documents, "document")} to train on, ` +
         `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
     );
+    for (const line of describeSplit(duplicates, cut)) progress.line(line);
     for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
     if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
     const invite = { run: created.run, bootstrap: flags.bootstrap };
@@ -124,7 +126,13 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       encodeInvite({ ...invite, ...(swarmKey === undefined ? {} : { swarmKey }) }),
     );
     progress[Symbol.dispose]();
-    const result = { run: created.run, shards: manifest.shards, skipped: skipped.length, data: flags.data };
+    const result = {
+      run: created.run,
+      shards: manifest.shards,
+      skipped: skipped.length,
+      duplicates,
+      data: flags.data,
+    };
     if (flags.json)
       process.stdout.write(`${formatJson(flags.start ? { type: "created", ...result } : result)}\n`);
     else progress.line(`run ${created.run} is in ${flags.data}`);

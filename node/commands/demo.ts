@@ -4,19 +4,18 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CommandModule } from "yargs";
 import { stringify } from "yaml";
-import { createRun, type CreatedRun, trainDense } from "../../src/create.ts";
+import { createRun, type CreatedRun } from "../../src/create.ts";
 import { createEngine } from "../../src/engine/engine.ts";
-import type { TrainState } from "../../src/engine/types.ts";
 import { CorpusError } from "../../src/errors.ts";
 import { evaluateRun, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
 import { generate } from "../../src/generate.ts";
 import { createLogger, type Level } from "../../src/log.ts";
-import { modelShape } from "../../src/model/parameters.ts";
 import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/path-model.ts";
 import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
+import { type Baseline, type BaselineName, baselineOf, trainBaseline } from "../demo-baselines.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
@@ -34,6 +33,7 @@ import {
   formatTable,
   type Progress,
 } from "../output.ts";
+import { formatRate } from "../plot.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 import { describeProgress } from "./create.ts";
 
@@ -42,6 +42,7 @@ interface DemoFlags {
   seed: number;
   data: string | undefined;
   chaos: Chaos | undefined;
+  "equal-tokens": boolean;
   "log-level": Level;
   json: boolean;
 }
@@ -74,6 +75,11 @@ export const command: CommandModule<object, DemoFlags> = {
           coerce: (text: string | undefined) => (text === undefined ? undefined : parseChaos(text)),
           describe: "Kill, pause, part, slow and wipe peers meanwhile, as in seed=7,rate=60/h",
         },
+        "equal-tokens": {
+          type: "boolean",
+          default: false,
+          describe: "Also train a dense model on as many tokens as all paths together, which takes longer",
+        },
         ...outputOptions,
       })
       .example(
@@ -102,6 +108,15 @@ export const command: CommandModule<object, DemoFlags> = {
   },
 };
 
+interface Scores {
+  seed: number;
+  /** For as many steps as a path has. */
+  dense: number;
+  /** For as many steps as all paths have together, with `--equal-tokens`. */
+  denseEqualTokens?: number;
+  dipaco: number;
+}
+
 /** What `demo --json` ends with. */
 interface DemoResult {
   seconds: number;
@@ -116,7 +131,7 @@ interface DemoResult {
   headsAgree: boolean;
   /** Whether folding every generation of every module again, from blocks, gives the same CIDs. */
   lineageVerified: boolean;
-  perplexity: { seed: number; dense: number; dipaco: number };
+  perplexity: Scores;
   bytesUp: number;
   bytesDown: number;
   /** Seconds by stage. */
@@ -140,7 +155,13 @@ async function runDemo(
 
   const first = path.join(directory, "peer-1");
   const created = await stage("create", () => createDemoRun(flags, directory, first, progress, signal));
-  const dense = await stage("dense", () => trainBaseline(created, progress, signal));
+  const names: BaselineName[] = flags["equal-tokens"] ? ["equalSteps", "equalTokens"] : ["equalSteps"];
+  const baselines = new Map(names.map((name) => [name, baselineOf(name, created)]));
+  const dense: Partial<Record<BaselineName, Float32Array>> = {};
+  for (const [name, baseline] of baselines)
+    dense[name] = await stage(name === "equalSteps" ? "dense" : "denseEqualTokens", () =>
+      trainBaseline(baseline, created, DEVICE, progress, signal),
+    );
 
   const init = { directory, peers: flags.peers, run: created.run, logLevel: flags["log-level"], signal };
   const session =
@@ -173,7 +194,7 @@ async function runDemo(
         evaluation: await stage("evaluate", () => {
           const show = (done: number, total: number): void =>
             progress.update(`evaluating ${formatBar(done, total)}`);
-          return evaluateRun(peer, DEVICE, { dense: dense.parameters }, show, signal);
+          return evaluateRun(peer, DEVICE, dense, show, signal);
         }),
         samples: await stage("generate", () => generateLines(peer, flags.seed, progress, signal)),
       };
@@ -185,11 +206,14 @@ async function runDemo(
     const { heads, headsAgree, lineageVerified, evaluation, samples } = seen;
     const scores = {
       seed: perplexity(evaluation.seed),
-      dense: perplexity(evaluation.others["dense"]!),
+      dense: perplexity(evaluation.others["equalSteps"]!),
+      ...(evaluation.others["equalTokens"] === undefined
+        ? {}
+        : { denseEqualTokens: perplexity(evaluation.others["equalTokens"]) }),
       dipaco: perplexity(evaluation.dipaco),
     };
     const seconds = Math.round((performance.now() - began) / 100) / 10;
-    for (const line of report(created, evaluation, scores, samples)) progress.line(line);
+    for (const line of report(created, baselines, evaluation, scores, samples)) progress.line(line);
     progress.line(
       `${heads.reduce((sum, head) => sum + head.generation, 0)} outer updates; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
         `lineage folds again to the same CIDs: ${lineageVerified ? "yes" : "NO"}; ` +
@@ -257,41 +281,6 @@ async function createDemoRun(
   } finally {
     await node.stop();
   }
-}
-
-/** The dense model: goes on from the warm start on the whole corpus, for as many steps as every path gets. */
-async function trainBaseline(
-  created: CreatedRun,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<TrainState> {
-  const { config } = created.manifest;
-  const { seedSteps, rounds, innerSteps, batchSize } = config.training;
-  const state: TrainState = {
-    parameters: created.seedState.parameters.slice(),
-    firstMoment: created.seedState.firstMoment.slice(),
-    secondMoment: created.seedState.secondMoment.slice(),
-    step: created.seedState.step,
-  };
-  const steps = rounds * innerSteps;
-  const engine = await createEngine({ shape: modelShape(config.model), batchSize, ...DEVICE });
-  try {
-    let done = 0;
-    for await (const step of trainDense(
-      engine,
-      config,
-      created.corpus,
-      state,
-      { firstStep: seedSteps, steps },
-      signal,
-    ))
-      progress.update(
-        `dense baseline ${formatBar(++done, steps)} step ${done}/${steps} loss ${formatNumber(step.loss)}`,
-      );
-  } finally {
-    await engine.close();
-  }
-  return state;
 }
 
 /** Shows the swarm at work whenever something happens. */
@@ -408,28 +397,36 @@ async function generateLines(
 
 function report(
   created: CreatedRun,
+  baselines: ReadonlyMap<BaselineName, Baseline>,
   evaluation: RunEvaluation,
-  scores: { seed: number; dense: number; dipaco: number },
+  scores: Scores,
   samples: Sample[],
 ): string[] {
-  const { seedSteps, rounds, innerSteps, batchSize } = created.manifest.config.training;
+  const { seedSteps, rounds, innerSteps, batchSize, learningRate } = created.manifest.config.training;
   const { sequenceLength } = created.manifest.config.model;
   const paths = created.manifest.shards.length;
-  const million = (steps: number): string => `${((steps * batchSize * sequenceLength) / 1e6).toFixed(2)} M`;
-  const steps = seedSteps + rounds * innerSteps;
+  const row = (name: string, steps: number, stepsInAll: number, rate: number, score: number): string[] => [
+    name,
+    String(steps),
+    `${((stepsInAll * batchSize * sequenceLength) / 1e6).toFixed(2)} M`,
+    formatRate(rate),
+    score.toFixed(2),
+  ];
+  const inRounds = rounds * innerSteps;
+  const all = seedSteps + paths * inRounds;
   const lines = formatTable(
-    ["model", "steps per path", "tokens trained", "held-out perplexity"],
+    ["model", "steps per path", "tokens", "rate", "held-out perplexity"],
     [
-      ["warm start", String(seedSteps), million(seedSteps), scores.seed.toFixed(2)],
-      ["dense, one path's size", String(steps), million(steps), scores.dense.toFixed(2)],
-      [
-        `DiPaCo, ${paths} paths`,
-        String(steps),
-        million(seedSteps + paths * rounds * innerSteps),
-        scores.dipaco.toFixed(2),
-      ],
+      ...[...baselines].map(([key, { name, steps, learningRate: rate }]) =>
+        row(name, steps, steps, rate, perplexity(evaluation.others[key]!)),
+      ),
+      row("warm start of DiPaCo", seedSteps, seedSteps, learningRate, scores.seed),
+      row(`DiPaCo, ${paths} paths`, seedSteps + inRounds, all, learningRate, scores.dipaco),
     ],
   );
+  lines.push("", "Each model has the learning rate that is best for it (docs/log.md).");
+  if (!baselines.has("equalTokens"))
+    lines.push(`--equal-tokens adds a dense model of as many tokens as all paths, ${all} steps.`);
   const byPath = formatTable(
     ["path", "held-out documents", "warm start", "DiPaCo"],
     evaluation.paths.map((path, index) => [

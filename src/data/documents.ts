@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import { listFiles } from "./files.ts";
 import { readRecords } from "./records.ts";
@@ -29,11 +29,17 @@ export async function* readDocuments(patterns: string[], options: ReadOptions): 
     try {
       for await (const record of readRecords(file, textFields)) {
         empty = false;
-        const source = record.position === "" ? file.source : `${file.source}#${record.position}`;
+        const place = (position: string): string =>
+          position === "" ? file.source : `${file.source}#${position}`;
+        const source = place(record.position);
         if ("problem" in record) options.onSkip({ source, reason: record.problem });
         else if (record.text.trim() === "") options.onSkip({ source, reason: "it is empty" });
         // JSON can smuggle in lone surrogates, which no UTF-8 and hence no tokenizer can express.
-        else yield { id: documentId(source), source, text: record.text.toWellFormed() };
+        else {
+          const origin = place(record.whole ?? record.position);
+          const text = record.text.toWellFormed();
+          yield { id: documentId(text), source, origin, text };
+        }
       }
       if (empty) options.onSkip({ source: file.source, reason: "it is empty" });
     } catch (error) {
@@ -42,7 +48,7 @@ export async function* readDocuments(patterns: string[], options: ReadOptions): 
   }
 }
 
-/** 128 bits of the hash of the source, as hexadecimal. */
-function documentId(source: string): string {
-  return createHash("sha256").update(source).digest("hex").slice(0, 32);
+/** 128 bits of the hash of the text, as hexadecimal. */
+function documentId(text: string): string {
+  return hash("sha256", text).slice(0, 32);
 }

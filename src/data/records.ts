@@ -18,6 +18,8 @@ import { TextSplitter } from "./split-text.ts";
 export interface TextRecord {
   /** Position in the file: line of a .jsonl file, row of a Parquet file, part of a long text; empty for a whole file. */
   position: string;
+  /** Position of the text that it was cut from, which all parts of one text share; `position` when absent. */
+  whole?: string;
   text: string;
 }
 
@@ -67,7 +69,7 @@ async function* plainRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<Recor
     for await (const chunk of bytes) {
       if (chunk.includes(0)) throw new Error("it is binary (it contains NUL bytes)");
       const parts = splitter.push(decoder.decode(chunk, { stream: true }));
-      for (const text of held) yield { position: String(part++), text };
+      for (const text of held) yield { position: String(part++), whole: "", text };
       held = parts;
     }
     held.push(...splitter.push(decoder.decode()), splitter.finish());
@@ -79,7 +81,7 @@ async function* plainRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<Recor
     return;
   }
   const whole = part === 0 && held.length === 1;
-  for (const text of held) yield { position: whole ? "" : String(part++), text };
+  for (const text of held) yield { position: whole ? "" : String(part++), whole: "", text };
 }
 
 async function* jsonRecords(

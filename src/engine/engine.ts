@@ -1,6 +1,6 @@
 /** Creates engines. An engine computes in its own thread, so the event loop that serves peers never stalls. */
 import { availableParallelism } from "node:os";
-import { InvalidObjectError, PathweaveError } from "../errors.ts";
+import { DivergedError, InvalidObjectError } from "../errors.ts";
 import { OPTIMIZER_SCALARS, optimizerScalars } from "../model/optimizer.ts";
 import { elementsOfPath } from "../model/parameters.ts";
 import type { Steps } from "./executor.ts";
@@ -84,7 +84,7 @@ class ThreadEngine implements Engine {
         );
         if (bad !== -1) {
           failed = true;
-          throw new PathweaveError(
+          throw new DivergedError(
             `Training diverged: the loss of step ${firstStep + done + bad} is ${result.losses[bad]} and its gradient norm ${result.gradientNorms[bad]}; lower training.learningRate or training.clipNorm.`,
           );
         }

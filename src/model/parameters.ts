@@ -1,11 +1,11 @@
 /** The network's sizes, the order and names of its parameters, and where training starts. */
 import { ManifestError } from "../errors.ts";
-import { hiddenWidth, type ModelConfig } from "../objects/config.ts";
+import { hiddenWidth, type ModelConfig, PAPER } from "../objects/config.ts";
 import { createRandom } from "../random.ts";
 import type { ModelShape, ParameterSpec } from "./types.ts";
 
-/** Standard deviation of the initial weights (GPT-2, Llama). */
-const INITIAL_DEVIATION = 0.02;
+/** Standard deviation of the initial weights at the paper's width (GPT-2, Llama): about 1/√(3·896). */
+const DEVIATION_AT_PAPER_WIDTH = 0.02;
 
 /**
  * Fills in the derived sizes.
@@ -91,18 +91,22 @@ export function elementsOfPath(shape: ModelShape): number {
 }
 
 /**
- * Initial weights: norms 1, the rest normal with deviation 0.02, the projections that write to the
- * residual stream scaled down by √(2·blocks) so that its variance does not grow with depth (GPT-2).
+ * Initial weights: norms 1 and the rest normal. Matrices have the deviation 0.02 of GPT-2 and Llama at the paper's
+ * width, and at others follow the fan-in, 0.02·√(896/width), so that what they compute has the same variance at every
+ * width; the projections that write to the residual stream are scaled down by √(2·blocks), so that its variance does
+ * not grow with depth (GPT-2). Embeddings have deviation 1 as in PyTorch, so that the stream starts at the size to
+ * which norms bring it, and a block's share of it does not depend on the width. Measured: docs/log.md, 2026-11-30.
  */
 export function initialParameters(shape: ModelShape, seed: number): Float32Array {
   const parameters = new Float32Array(elementsOfPath(shape));
+  const byFanIn = DEVIATION_AT_PAPER_WIDTH * Math.sqrt(PAPER.width / shape.width);
   for (const { name, shape: dimensions, offset, size } of parameterSpecs(shape)) {
     if (dimensions.length === 1) {
       parameters.fill(1, offset, offset + size);
       continue;
     }
     const residual = name.endsWith("o_proj.weight") || name.endsWith("down_proj.weight");
-    const deviation = INITIAL_DEVIATION / (residual ? Math.sqrt(2 * shape.blocks) : 1);
+    const deviation = name === EMBEDDING ? 1 : byFanIn / (residual ? Math.sqrt(2 * shape.blocks) : 1);
     const random = createRandom(seed, "initial weights", name);
     for (let i = offset; i < offset + size; i++) parameters[i] = deviation * random.normal();
   }

@@ -40,7 +40,8 @@ const trainingSchema = z.strictObject({
   batchSize: positive.max(65_536).default(16),
   /** Dense warm-start steps at `create`; their weights become the genesis versions. */
   seedSteps: positive.max(1_000_000).default(150),
-  learningRate: z.number().positive().default(2e-3),
+  /** AdamW's peak; `defaultLearningRate` of the width when absent. */
+  learningRate: z.number().positive().optional(),
   /** The cosine ends at this share of the learning rate. */
   finalLearningRate: z.number().min(0).max(1).default(0.1),
   warmupSteps: z.int().min(0).default(20),
@@ -127,7 +128,8 @@ const admissionSchema = z.strictObject({
   peers: z.array(peerId).min(1).max(4096).optional(),
 });
 
-export const runConfigSchema = z.strictObject({
+/** The keys of a configuration. Some may be absent and then follow from others, as `runConfigSchema` says. */
+export const runKeysSchema = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "use letters, digits, dots, hyphens"),
   seed: z.int().min(0).max(0xffff_ffff).default(0),
   /** Modules to choose from on each axis; P = ∏K. */
@@ -144,10 +146,15 @@ export const runConfigSchema = z.strictObject({
   admission: admissionSchema.optional(),
 });
 
+export const runConfigSchema = runKeysSchema.transform(({ training, ...keys }) => {
+  const learningRate = training.learningRate ?? defaultLearningRate(keys.model.width);
+  return { ...keys, training: { ...training, learningRate } };
+});
+
 export type RunConfig = z.infer<typeof runConfigSchema>;
 export type ModelConfig = z.infer<typeof modelSchema>;
 export type LevelConfig = z.infer<typeof levelSchema>;
-export type TrainingConfig = z.infer<typeof trainingSchema>;
+export type TrainingConfig = RunConfig["training"];
 export type HoldoutConfig = z.infer<typeof holdoutSchema>;
 export type OuterConfig = z.infer<typeof outerSchema>;
 
@@ -159,4 +166,12 @@ export function isAdmitted({ admission }: Pick<RunConfig, "admission">, peer: st
 /** Width of the SwiGLU hidden layer: as given, or 8/3 of the model width, rounded up to a multiple of 32. */
 export function hiddenWidth(model: Pick<ModelConfig, "width" | "hidden">): number {
   return model.hidden ?? Math.ceil((model.width * 8) / 3 / 32) * 32;
+}
+
+/** Width of the paper's paths of 150 M parameters, and the learning rate that it trains them with (table 4). */
+export const PAPER = { width: 896, learningRate: 4e-4 } as const;
+
+/** The learning rate that suits a width. */
+export function defaultLearningRate(width: number): number {
+  return Number(((PAPER.learningRate * PAPER.width) / width).toPrecision(2));
 }

@@ -1,12 +1,12 @@
 /** The keys of a run file, and how a value that breaks their schema is explained. */
 import { z } from "zod";
-import { runConfigSchema } from "../objects/config.ts";
+import { runKeysSchema } from "../objects/config.ts";
 import { nearestName } from "./nearest.ts";
 import { keyName, type Problem } from "./problem.ts";
 
 /** A run file: the configuration, with levels optional, and where the corpus lies. */
-export const runFileSchema = runConfigSchema.extend({
-  levels: runConfigSchema.shape.levels.optional(),
+export const runFileSchema = runKeysSchema.extend({
+  levels: runKeysSchema.shape.levels.optional(),
   /** Paths or globs, relative to the file. */
   corpus: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(1024)]),
   /** A given `tokenizer.json`, relative to the file. One is trained when absent. */

@@ -135,7 +135,7 @@ describe("reading a corpus", () => {
     });
     const { documents, skipped } = await readAll([folder]);
     assert.deepEqual(
-      documents.map(({ source, text }) => [source, text]),
+      documents.map(({ source, origin, text }) => (assert.equal(origin, source), [source, text])),
       ["a.jsonl", "b.jsonl.gz", "c.ndjson.zst"].flatMap((file) => [
         [`${file}#1`, "first"],
         [`${file}#2`, "second"],
@@ -197,6 +197,7 @@ describe("reading a corpus", () => {
     const folder = temporaryFolder(t, { "book.txt": `\ufeff${text}`, "packed.txt.gz": gzipSync(text) });
     const { documents, skipped } = await readAll([folder]);
     assert.deepEqual(skipped, []);
+    assert.deepEqual(new Set(documents.map(({ origin }) => origin)), new Set(["book.txt", "packed.txt.gz"]));
     for (const file of ["book.txt#", "packed.txt.gz#"]) {
       const parts = documents.filter(({ source }) => source.startsWith(file));
       assert.equal(parts.map((part) => part.text).join(""), text);

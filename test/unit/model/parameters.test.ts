@@ -5,10 +5,12 @@ import { ManifestError } from "../../../src/errors.ts";
 import {
   elementsOfParts,
   elementsOfPath,
+  EMBEDDING,
   initialParameters,
   modelShape,
   parameterSpecs,
 } from "../../../src/model/parameters.ts";
+import { createRandom } from "../../../src/random.ts";
 
 const config = {
   vocabulary: 64,
@@ -89,18 +91,42 @@ void test("lays tensors out without gaps, and parts as consecutive runs", () => 
   );
 });
 
-void test("starts from norms of one and scaled normal weights, the same for one seed", () => {
-  const shape = modelShape({ ...config, width: 64, vocabulary: 512 });
-  const parameters = initialParameters(shape, 7);
-  assert.deepEqual(parameters, initialParameters(shape, 7));
-  assert.notDeepEqual(parameters, initialParameters(shape, 8));
-  for (const { name, offset, size, shape: dimensions } of parameterSpecs(shape)) {
-    const values = parameters.subarray(offset, offset + size);
-    const deviation = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / size);
-    if (dimensions.length === 1) assert.ok(values.every((value) => value === 1));
-    else {
-      const expected = /o_proj|down_proj/.test(name) ? 0.02 / 2 : 0.02; // √(2·2 blocks) = 2
-      assert.ok(Math.abs(deviation / expected - 1) < 0.06, `${name} has deviation ${deviation}`);
+const deviationOf = (values: Float32Array): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+
+for (const [width, expected] of [
+  [32, 0.02 * Math.sqrt(28)],
+  [224, 0.04],
+  [896, 0.02],
+] as const)
+  void test(`starts at width ${width} from matrices of deviation ${expected.toFixed(3)}, by their fan-in`, () => {
+    const shape = modelShape({ ...config, width, hidden: 64, vocabulary: 512 });
+    const parameters = initialParameters(shape, 7);
+    for (const { name, offset, size, shape: dimensions } of parameterSpecs(shape)) {
+      const values = parameters.subarray(offset, offset + size);
+      if (dimensions.length === 1) {
+        assert.ok(values.every((value) => value === 1));
+        continue;
+      }
+      // √(2·2 blocks) = 2
+      const own = name === EMBEDDING ? 1 : expected / (/o_proj|down_proj/.test(name) ? 2 : 1);
+      // Of n normal numbers the deviation is known to 1/√(2n); five of those.
+      const error = Math.abs(deviationOf(values) / own - 1);
+      assert.ok(error < 5 / Math.sqrt(2 * size), `${name} has deviation ${deviationOf(values)}, not ${own}`);
+      assert.ok(Math.abs(values.reduce((a, b) => a + b, 0) / size) < (5 * own) / Math.sqrt(size));
     }
-  }
+  });
+
+void test("at the paper's width the matrices are those of GPT-2 and Llama, to the last bit", () => {
+  const shape = modelShape({ ...config, width: 896, hidden: 32, blocks: 1 });
+  const { name, offset, size } = parameterSpecs(shape).find((spec) => spec.name.includes("q_proj"))!;
+  const random = createRandom(7, "initial weights", name);
+  const expected = Float32Array.from({ length: size }, () => 0.02 * random.normal());
+  assert.deepEqual(initialParameters(shape, 7).subarray(offset, offset + size), expected);
+});
+
+void test("starts from the same weights for one seed, and from others for another", () => {
+  const shape = modelShape(config);
+  assert.deepEqual(initialParameters(shape, 7), initialParameters(shape, 7));
+  assert.notDeepEqual(initialParameters(shape, 7), initialParameters(shape, 8));
 });

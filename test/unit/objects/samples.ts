@@ -63,6 +63,7 @@ export const samples: Sample[] = [
       name: "golden",
       seed: 7,
       grid: [2, 2],
+      training: { learningRate: 2e-3 },
       levels: [
         { name: "lower", parts: ["embedding", "blocks 0-1"], choose: 0 },
         { name: "upper", parts: ["blocks 2-3", "head"], choose: 1 },

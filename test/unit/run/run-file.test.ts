@@ -35,6 +35,16 @@ test("a minimal file takes every default, and default levels by its grid", () =>
   assert.deepEqual(runConfigSchema.parse(config), config);
 });
 
+test("the learning rate follows the width, from the paper's on, unless the file has one", () => {
+  const rateOf = (keys: string): number =>
+    parseRunFile(`${MINIMAL}${keys}`, "run.yaml").config.training.learningRate;
+  assert.equal(rateOf("model: { width: 896, heads: 14 }"), 4e-4);
+  assert.equal(rateOf("model: { width: 96 }"), 3.7e-3);
+  assert.equal(rateOf("model: { width: 1792 }"), 2e-4, "the paper's rate at 2048 is 2e-4, too");
+  assert.equal(rateOf(""), 2.8e-3, "of the default width");
+  assert.equal(rateOf("training: { learningRate: 8e-3 }"), 8e-3);
+});
+
 test("corpus and tokenizer are resolved against the file's folder", () => {
   const { corpus, tokenizer } = parseRunFile(
     "name: t\ngrid: [1]\ncorpus: [a.txt, /data/**/*.jsonl]\ntokenizer: ../tokenizer.json\n",
