@@ -14,7 +14,7 @@ import { CorpusError, ManifestError } from "../../../src/errors.ts";
 const golden: { text: string; merges: [string, string][] } = JSON.parse(
   readFileSync(path.join(import.meta.dirname, "../../golden/data/bpe.json"), "utf8"),
 );
-const document = (text: string, id = "a"): TextDocument => ({ id, source: id, text });
+const document = (text: string, id = "a"): TextDocument => ({ id, source: id, origin: id, text });
 const unicode = fc.oneof(
   fc.string({ unit: "binary" }).map((text) => text.toWellFormed()),
   fc.string({ unit: "grapheme", maxLength: 200 }),
