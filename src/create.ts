@@ -6,15 +6,17 @@ import { createReadStream } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import type { CID } from "multiformats/cid";
 import { readDocuments } from "./data/documents.ts";
-import { createBatches } from "./data/sequences.ts";
+import { CorpusSurvey, type DuplicateCounts } from "./data/duplicates.ts";
+import { createBatches, maskedTokens } from "./data/sequences.ts";
 import { openShard, ShardWriter } from "./data/shard.ts";
-import { isHoldout, splitOf } from "./data/split.ts";
+import { splitCorpus, splitHoldout } from "./data/split.ts";
+import { countTargets, noTargets, requirePathTargets, requireTargets } from "./data/targets.ts";
+import { requireSome, SkippedLog } from "./data/skipped.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
 import type { Skipped, TokenizedShard } from "./data/types.ts";
 import { createEngine } from "./engine/engine.ts";
 import type { Engine, StepRecord, TrainState } from "./engine/types.ts";
-import { CorpusError } from "./errors.ts";
 import { elementsOfParts, initialParameters, modelShape, parameterSpecs } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
@@ -46,13 +48,20 @@ export interface CreateInit {
   packs: Packs;
   device: DeviceOptions;
   onProgress(progress: CreateProgress): void;
+  /** Where to note what cannot be read. */
+  skipped?: SkippedLog;
+  /** Called once all of the corpus was read, before anything is trained on it. What it throws ends the work. */
+  onRead?(): void;
   signal: AbortSignal;
 }
 
 export interface CreatedRun {
   run: CID;
   manifest: Manifest;
-  skipped: Skipped[];
+  skipped: SkippedLog;
+  duplicates: DuplicateCounts;
+  /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
+  cut: number;
   /** Documents and tokens by split. */
   counts: Record<"train" | "validation" | "router", { documents: number; tokens: number }>;
   /** The warm start's state, so that a dense baseline can go on from it. */
@@ -63,17 +72,36 @@ export interface CreatedRun {
 
 export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const { file, store, packs, onProgress, signal } = init;
-  const skipped = new Map<string, Skipped>();
-  const documents = () =>
-    readDocuments(file.corpus, { onSkip: (document) => skipped.set(document.source, document) });
+  const skipped = init.skipped ?? new SkippedLog();
+  const documents = (onSkip: (skipped: Skipped) => void) =>
+    readDocuments(file.corpus, { textFields: file.textFields, encoding: file.encoding, onSkip });
 
   // ------------------------------------------------------------ tokenizer
   onProgress({ stage: "tokenizer", done: 0 });
-  const json =
-    file.tokenizer === undefined
-      ? Buffer.from(JSON.stringify(await trainTokenizer(documents(), file.config.model)))
-      : await buffer(createReadStream(file.tokenizer));
+  const survey = new CorpusSurvey();
+  const texts = survey.distinct(
+    requireSome(
+      documents((each) => skipped.add(each)),
+      skipped,
+    ),
+    (seen) => {
+      signal.throwIfAborted();
+      if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
+    },
+  );
+  let json: Buffer;
+  if (file.tokenizer === undefined)
+    json = Buffer.from(JSON.stringify(await trainTokenizer(texts, file.config.model)));
+  else {
+    json = await buffer(createReadStream(file.tokenizer));
+    // Refused before the corpus is read.
+    loadTokenizer(json);
+    for await (const _ of texts);
+  }
   const tokenizer = loadTokenizer(json);
+  init.onRead?.();
+  const surveyed = survey.finish();
+  const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
   const config: RunConfig = {
     ...file.config,
@@ -94,33 +122,29 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const { endOfText, vocabulary } = tokenizer;
   const writer = (name: string): ShardWriter => new ShardWriter({ name, endOfText, vocabulary });
   const splits = { train: writer("train"), validation: writer("validation"), router: writer("router") };
-  const ids: string[] = [];
-  const counts = {
-    train: { documents: 0, tokens: 0 },
-    validation: { documents: 0, tokens: 0 },
-    router: { documents: 0, tokens: 0 },
+  const targets = {
+    sequenceLength: shape.sequenceLength,
+    prefixTokens,
+    maskPrefix: config.training.maskPrefix,
+    paths: topology.paths,
+    replicas: config.replicas,
   };
+  const masked = maskedTokens(targets);
+  const counts = { train: noTargets(), validation: noTargets(), router: noTargets() };
+  /** Which of the surveyed documents the training documents are. */
+  const trained: number[] = [];
   let done = 0;
-  let longest = 0;
-  for await (const document of documents()) {
+  for await (const { index, document } of surveyed.pick(documents(() => {}))) {
     signal.throwIfAborted();
     const tokens = encodeDocument(tokenizer, document.text);
-    const split = splitOf(document.id, config.seed, config.data);
+    const split = splitOf(index);
     await store.put(splits[split].add(tokens));
-    counts[split].documents++;
-    counts[split].tokens += tokens.length;
-    if (split === "train") ids.push(document.id);
-    if (split === "validation") longest = Math.max(longest, tokens.length);
+    countTargets(counts[split], tokens.length, split === "validation" ? Math.max(prefixTokens, 1) : masked);
+    if (split === "train") trained.push(index);
     done++;
     if (done % 64 === 0) onProgress({ stage: "reading", done });
   }
-  requireEnough(counts, topology, shape);
-  // A path whose own holdout is too short is tried on these.
-  if (config.outer.holdout !== undefined && longest <= prefixTokens)
-    throw new CorpusError(
-      `outer.holdout needs held-out text, and no held-out document has more than the ${prefixTokens} tokens that route it. ` +
-        "Give more or longer text, or raise data.validationFraction.",
-    );
+  requireTargets(counts.train, counts.validation, targets);
   const open = async (shard: ShardWriter): Promise<TokenizedShard> => {
     const { object, blocks } = shard.finish();
     await store.put(blocks);
@@ -155,8 +179,10 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   };
   const total = routerDocuments.documents + corpus.documents;
   const read: FeatureFunction = (tokens, lengths) => reader.features(seedState.parameters, tokens, lengths);
-  const featuresOfShard = (shard: TokenizedShard) =>
-    featuresOf(Array(shard.documents).keys(), (index) => shard.document(index), read, options);
+  const featuresOfShard = (
+    shard: TokenizedShard,
+    indexes: Iterable<number> = Array(shard.documents).keys(),
+  ) => featuresOf(indexes, (index) => shard.document(index), read, options);
   const fitOptions = { paths: topology.paths, prefixTokens, seed: config.seed };
   let routerBlock: Block;
   try {
@@ -164,9 +190,10 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     const fitted: Float32Array[] = [];
     // The router's own split suffices from some dozens of documents per path on; a small corpus lends its training documents.
     const samples =
-      routerDocuments.documents >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
+      counts.router.useful >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
+    // Documents without a target have no say: a path of such documents alone would have nothing to train on.
     for (const shard of samples)
-      for await (const { features } of featuresOfShard(shard)) {
+      for await (const { features } of featuresOfShard(shard, longerThan(shard, masked))) {
         fitted.push(features);
         if (++featured % 64 === 0) onProgress({ stage: "routing", done: featured, total });
       }
@@ -187,19 +214,26 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     shard: writer(`path ${path}`),
     holdout: writer(`holdout ${path}`),
   }));
+  const ofPath: number[][] = Array.from({ length: topology.paths }, () => []);
+  for (const [index, path] of paths.entries()) ofPath[path]!.push(index);
+  const heldOut = new Set<number>();
+  for (const [path, indexes] of ofPath.entries()) {
+    const own = indexes.map((index) => trained[index]!);
+    const isHeldOut = splitHoldout(surveyed, own, config.seed, config.data.holdoutFraction);
+    const lengths: number[] = [];
+    for (const [position, index] of indexes.entries())
+      if (isHeldOut(position)) heldOut.add(index);
+      else lengths.push(corpus.offset(index + 1) - corpus.offset(index));
+    requirePathTargets(path, lengths, targets);
+  }
   for (const [index, path] of paths.entries()) {
-    const kind = isHoldout(ids[index]!, config.seed, config.data.holdoutFraction) ? "holdout" : "shard";
+    const kind = heldOut.has(index) ? "holdout" : "shard";
     await store.put(shardWriters[path]![kind].add(corpus.document(index)));
     if (index % 256 === 0) onProgress({ stage: "writing", done: index, total: paths.length });
   }
   const shards: ShardReference[] = [];
   const holdouts: ShardReference[] = [];
-  for (const [path, writers] of shardWriters.entries()) {
-    const { documents: own, tokens } = writers.shard;
-    if (tokens <= shape.sequenceLength)
-      throw new CorpusError(
-        `Path ${path} got only ${own} documents with ${tokens} tokens. Give more or more varied text, or use a smaller grid.`,
-      );
+  for (const writers of shardWriters) {
     shards.push(await writeShard(store, writers.shard));
     holdouts.push(await writeShard(store, writers.holdout));
   }
@@ -223,7 +257,16 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     ...chunks.map((chunk) => chunk.cid),
     routerBlock.cid,
   ]);
-  return { run: block.cid, manifest, skipped: [...skipped.values()], counts, seedState, corpus };
+  return {
+    run: block.cid,
+    manifest,
+    skipped,
+    duplicates: surveyed.counts,
+    cut,
+    counts,
+    seedState,
+    corpus,
+  };
 }
 
 /** Trains the whole network densely on the whole corpus; with `more` steps it is the dense baseline. */
@@ -314,14 +357,8 @@ async function writeGenesis(
   return genesis;
 }
 
-function requireEnough(counts: CreatedRun["counts"], topology: Topology, shape: ModelShape): void {
-  if (counts.train.documents < topology.paths || counts.train.tokens <= topology.paths * shape.sequenceLength)
-    throw new CorpusError(
-      `The corpus has ${counts.train.documents} training documents with ${counts.train.tokens} tokens; ` +
-        `${topology.paths} paths need at least ${topology.paths} documents and ${topology.paths * shape.sequenceLength} tokens. Give more text.`,
-    );
-  if (counts.validation.documents === 0)
-    throw new CorpusError(
-      `No document fell into the validation split; give more text or raise data.validationFraction.`,
-    );
+/** Numbers of the documents with more than `tokens` tokens. */
+function* longerThan(shard: TokenizedShard, tokens: number): Generator<number, void, undefined> {
+  for (let index = 0; index < shard.documents; index++)
+    if (shard.offset(index + 1) - shard.offset(index) > tokens) yield index;
 }

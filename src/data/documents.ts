@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { listFiles } from "./files.ts";
 import { reasonOf } from "./problem.ts";
 import type { TextRecord } from "./readers/types.ts";
@@ -47,16 +47,19 @@ function* documentsOf({ file, record, part, text }: TextRecord & { file: string 
   for (const [index, each] of parts.entries()) {
     if (!VISIBLE.test(each)) continue;
     const source = parts.length === 1 ? numbered : `${numbered}${numbered === file ? "#" : "."}${index}`;
-    yield { id: documentId(source), source, origin, text: each };
+    yield { id: documentId(each), source, origin, text: each };
   }
 }
 
-function skippedOf({ file, record, part }: { file: string; record: string; part?: string }, reason: string): Skipped {
+function skippedOf(
+  { file, record, part }: { file: string; record: string; part?: string },
+  reason: string,
+): Skipped {
   const place = [record, part].filter((each) => each !== undefined && each !== "").join(".");
   return place === "" ? { file, reason } : { file, record: place, reason };
 }
 
-/** 128 bits of the hash of the source, as hexadecimal. */
-function documentId(source: string): string {
-  return createHash("sha256").update(source).digest("hex").slice(0, 32);
+/** 128 bits of the hash of the text, as hexadecimal. */
+function documentId(text: string): string {
+  return hash("sha256", text).slice(0, 32);
 }

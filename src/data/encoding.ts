@@ -1,24 +1,12 @@
 /** Encodings of text: told from the bytes where they can be, named where they cannot. */
 import { isUtf8 } from "node:buffer";
 import { detect } from "chardet";
-import { UsageError } from "../errors.ts";
+import { encodingName } from "../run/encoding-name.ts";
 import { ContentProblem, NOT_UTF8 } from "./problem.ts";
 
-/** Bytes that no text has: C0 controls but tab, line ends, form feed, escape, end-of-file of DOS, record separator. */
-const CONTROL = /[\0-\x06\x0e-\x19\x1c\x1d\x1f]/;
+/** Control characters that occur in text: tab, line ends, form feed, end-of-file of DOS, escape, record separator. */
+const CONTROLS_OF_TEXT = new Set([7, 8, 9, 10, 11, 12, 13, 26, 27, 30]);
 const SAMPLE_BYTES = 4096;
-
-/** The WHATWG name of an encoding. Throws UsageError for a name that no decoder has. */
-export function encodingName(label: string): string {
-  try {
-    return new TextDecoder(label).encoding;
-  } catch {
-    throw new UsageError(
-      `${JSON.stringify(label.slice(0, 40))} is not an encoding that can be read; expected a name such as ` +
-        "windows-1252, iso-8859-2, shift_jis, gb18030, koi8-r or utf-16le.",
-    );
-  }
-}
 
 /** UTF-8 or UTF-16, by mark or by where the zeros lie; undefined when the bytes do not say. */
 export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
@@ -32,8 +20,8 @@ export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be"
   const zeros = [0, 0];
   for (const [at, byte] of sample.entries()) if (byte === 0) zeros[at % 2]!++;
   const [even, odd] = zeros as [number, number];
-  // Letters of English have a zero above them; other scripts still have spaces and line ends.
-  const many = sample.byteLength / 20;
+  // Half of the bytes of English are zeros, and fewer of a text that is full of other letters.
+  const many = sample.byteLength / 5;
   if (odd > many && even === 0) return "utf-16le";
   if (even > many && odd === 0) return "utf-16be";
   return undefined;
@@ -43,28 +31,20 @@ export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be"
 export function headText(head: Buffer): string | undefined {
   const encoding = unicodeEncoding(head);
   if (encoding !== undefined) return new TextDecoder(encoding).decode(head);
-  const text = head.toString("latin1");
-  return CONTROL.test(text.slice(0, SAMPLE_BYTES)) ? undefined : text;
+  const isBinary = head.subarray(0, SAMPLE_BYTES).some((byte) => byte < 32 && !CONTROLS_OF_TEXT.has(byte));
+  return isBinary ? undefined : head.toString("latin1");
 }
 
 /** Why bytes are not UTF-8, with what they seem to be and how to say so. */
 export function notUtf8(sample: Buffer): string {
-  const seeming = detect(sample.subarray(0, HEURISTIC_BYTES));
-  const label = seeming === null || /^(utf-8|ascii)$/i.test(seeming) ? undefined : decodable(seeming);
+  // ASCII tells nothing: look at what comes with the first other bytes.
+  const start = Math.max(0, sample.findIndex((byte) => byte >= 0x80) - SAMPLE_BYTES);
+  const seeming = detect(sample.subarray(start, start + 4 * SAMPLE_BYTES));
+  const label = seeming === null || /^(utf-8|ascii)$/i.test(seeming) ? undefined : encodingName(seeming);
   return label === undefined
     ? `${NOT_UTF8}; name its encoding, such as encoding: windows-1252`
     : `${NOT_UTF8} but seems to be ${label}; if it is, add encoding: ${label}`;
 }
-const HEURISTIC_BYTES = 1 << 14;
-
-function decodable(label: string): string | undefined {
-  try {
-    return new TextDecoder(label).encoding;
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * The same text as UTF-8. UTF-16 is decoded in any case; `named` is the encoding of what is not UTF-8. Bytes that
  * are no text of either are passed on as they are, for the reader to report. Throws ContentProblem for UTF-32 and
@@ -103,7 +83,7 @@ function isStateful(label: string | undefined): boolean {
 }
 
 /** Without the first bytes of a character whose last ones are in the next chunk. */
-export function withoutCutCharacter(chunk: Buffer): Buffer {
+function withoutCutCharacter(chunk: Buffer): Buffer {
   for (let back = 1; back <= Math.min(3, chunk.byteLength); back++) {
     const byte = chunk[chunk.byteLength - back]!;
     if (byte >= 0xc0) return chunk.subarray(0, chunk.byteLength - back);

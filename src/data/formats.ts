@@ -1,5 +1,7 @@
 /** The table of formats: what is read how, and what is refused with what to do about it. */
 
+import { RECORD_SEPARATOR } from "./readers/types.ts";
+
 /** How a format is read. */
 export type Reader =
   | "text"
@@ -66,7 +68,9 @@ export const FORMATS: readonly Format[] = [
   {
     name: "JSON",
     endings: words("json json-seq jsonseq geojson webmanifest"),
-    start: /^\s*(\x1e|\[\s*[[{"\]]|\{\s*("(?:[^"\\\n]|\\.)*"\s*:|\}))/,
+    start: new RegExp(
+      `^\\s*(${RECORD_SEPARATOR}|\\[\\s*[[{"\\]]|\\{\\s*("(?:[^"\\\\\\n]|\\\\.)*"\\s*:|\\}))`,
+    ),
     reader: "json",
   },
   { name: "a Jupyter notebook", endings: ["ipynb"], reader: "json" },
@@ -82,10 +86,18 @@ export const FORMATS: readonly Format[] = [
   {
     name: "Zstandard",
     endings: words("zst zstd"),
-    magic: ["\x28\xb5\x2f\xfd", ...Array.from({ length: 16 }, (_, n) => `${String.fromCharCode(0x50 + n)}*M\x18`)],
+    magic: [
+      "\x28\xb5\x2f\xfd",
+      ...Array.from({ length: 16 }, (_, n) => `${String.fromCharCode(0x50 + n)}*M\x18`),
+    ],
     reader: "zstd",
   },
-  { name: "bzip2", endings: words("bz2 bzip2"), magic: ["BZh@4 1AY&SY", "BZh@4 \x17rE8P\x90"], reader: "bzip2" },
+  {
+    name: "bzip2",
+    endings: words("bz2 bzip2"),
+    magic: ["BZh@4 1AY&SY", "BZh@4 \x17rE8P\x90"],
+    reader: "bzip2",
+  },
   {
     name: "a Word, Excel, PowerPoint, OpenDocument or EPUB file",
     endings: words("docx docm xlsx xlsm pptx odt ods odp epub"),
@@ -94,7 +106,12 @@ export const FORMATS: readonly Format[] = [
   { name: "zip", endings: ["zip"], magic: ["PK\x03\x04", "PK\x05\x06"], reader: "zip" },
 
   // Refused, with what to do.
-  { name: "a Git LFS pointer", endings: [], start: /^version https:\/\/git-lfs/, advice: "fetch the file itself with git lfs pull" },
+  {
+    name: "a Git LFS pointer",
+    endings: [],
+    start: /^version https:\/\/git-lfs/,
+    advice: "fetch the file itself with git lfs pull",
+  },
   { name: "a PDF", endings: ["pdf"], magic: ["%PDF-"], advice: "convert it with pdftotext" },
   { name: "PostScript", endings: words("ps eps"), magic: ["%!PS-"], advice: "convert it with ps2ascii" },
   { name: "RTF", endings: ["rtf"], magic: ["{\\rtf"], advice: "convert it to text, for example with pandoc" },
@@ -116,7 +133,12 @@ export const FORMATS: readonly Format[] = [
     endings: words("mbox"),
     advice: "extract the mails into files of their own first",
   },
-  { name: "a tar archive", endings: words("tar tgz tbz2 tzst txz"), magic: ["@257 ustar"], advice: "unpack it with tar -xf" },
+  {
+    name: "a tar archive",
+    endings: words("tar tgz tbz2 tzst txz"),
+    magic: ["@257 ustar"],
+    advice: "unpack it with tar -xf",
+  },
   { name: "7-Zip", endings: ["7z"], magic: ["7z\xbc\xaf\x27\x1c"], advice: "unpack it with 7z x" },
   { name: "xz", endings: words("xz lzma"), magic: ["\xfd7zXZ\0"], advice: "unpack it with unxz" },
   { name: "RAR", endings: ["rar"], magic: ["Rar!\x1a\x07"], advice: "unpack it with unrar x" },
@@ -131,7 +153,7 @@ export const FORMATS: readonly Format[] = [
   },
   {
     name: "an array or model file",
-    endings: words("npy npz pkl pickle pt pth bin safetensors gguf h5 hdf5 onnx"),
+    endings: words("npy npz pkl pickle pt pth safetensors gguf h5 hdf5 onnx"),
     magic: ["\x93NUMPY", "\x89HDF", "GGUF", "\x80\x04\x95", "\x80\x03"],
     advice: "write its texts as JSON lines, if it has any",
   },
@@ -144,7 +166,18 @@ export const FORMATS: readonly Format[] = [
   {
     name: "an image",
     endings: words("png jpg jpeg gif webp bmp tif tiff ico heic avif psd"),
-    magic: ["\x89PNG", "\xff\xd8\xff", "GIF87a", "GIF89a", "@8 WEBP", "BM", "II*\0", "MM\0*", "\0\0\x01\0", "8BPS"],
+    magic: [
+      "\x89PNG",
+      "\xff\xd8\xff",
+      "GIF87a",
+      "GIF89a",
+      "@8 WEBP",
+      "BM",
+      "II*\0",
+      "MM\0*",
+      "\0\0\x01\0",
+      "8BPS",
+    ],
     advice: "leave images out, or take their text with an OCR program",
   },
   {
@@ -232,7 +265,7 @@ export function recognise(name: string, head: Buffer, text: string | undefined):
 /** Whether a JSON text is spread over lines, or divided by record separators, and hence no JSON lines. */
 function isSpread(text: string): boolean {
   const line = text.trimStart().split("\n", 1)[0]!;
-  return text.startsWith("\x1e") || (line.length < text.length && /[[{,]$/.test(line.trimEnd()));
+  return text.startsWith(RECORD_SEPARATOR) || (line.length < text.length && /[[{,]$/.test(line.trimEnd()));
 }
 
 /** JSON lines where the first line is whole and another follows; JSON otherwise. */

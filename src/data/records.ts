@@ -113,10 +113,15 @@ function readFormat(
   }
 }
 
-async function* readPacked(content: Content, format: Format, options: RecordOptions): AsyncGenerator<FileRecord> {
+async function* readPacked(
+  content: Content,
+  format: Format,
+  options: RecordOptions,
+): AsyncGenerator<FileRecord> {
   const { file, bytes, packings, path: _, ...rest } = content;
   const reports: string[] = [];
-  if (packings === MAX_PACKINGS) reports.push(`it is packed more than ${MAX_PACKINGS} times; unpack it first`);
+  if (packings === MAX_PACKINGS)
+    reports.push(`it is packed more than ${MAX_PACKINGS} times; unpack it first`);
   else {
     const name = format.endings.includes(endingOf(rest.name)) ? withoutEnding(rest.name) : rest.name;
     const unpacked = unpack(format.reader as "gzip", bytes, (report) => reports.push(report));
@@ -125,7 +130,10 @@ async function* readPacked(content: Content, format: Format, options: RecordOpti
   for (const problem of reports) yield { file, record: "", problem };
 }
 
-async function* readMembers({ file, path, packings }: Content, options: RecordOptions): AsyncGenerator<FileRecord> {
+async function* readMembers(
+  { file, path, packings }: Content,
+  options: RecordOptions,
+): AsyncGenerator<FileRecord> {
   if (path === undefined) {
     yield { file, record: "", problem: "it is a zip inside another file; unpack that first" };
     return;

@@ -28,6 +28,37 @@ export interface Sequences {
   sequence(index: number): Sequence;
 }
 
+/** Tokens at the start of a document that are no targets. A document of no more than these is never trained on. */
+export function maskedTokens({
+  prefixTokens,
+  maskPrefix,
+}: Pick<SequenceOptions, "prefixTokens" | "maskPrefix">): number {
+  // The first token is always masked: it would be predicted from another document.
+  return maskPrefix ? Math.max(prefixTokens, 1) : 1;
+}
+
+/** The windows of a shard that hold a target, and how many targets they hold together. */
+export function usefulWindows(
+  shard: Pick<TokenizedShard, "documents" | "tokens" | "offset">,
+  options: Omit<SequenceOptions, "endOfText">,
+): { windows: number[]; targets: number } {
+  const { sequenceLength: T } = options;
+  const masked = maskedTokens(options);
+  const count = Math.max(1, Math.floor((shard.tokens - 1) / T));
+  const windows: number[] = [];
+  let targets = 0;
+  for (let document = 0; document < shard.documents; document++) {
+    // Targets [first, last] of this document; target t lies in window ⌊(t − 1) / T⌋.
+    const first = shard.offset(document) + masked;
+    const last = Math.min(shard.offset(document + 1) - 1, count * T);
+    if (first > last) continue;
+    targets += last - first + 1;
+    const from = Math.max(Math.floor((first - 1) / T), (windows.at(-1) ?? -1) + 1);
+    for (let window = from; window <= Math.floor((last - 1) / T); window++) windows.push(window);
+  }
+  return { windows, targets };
+}
+
 /**
  * Cuts the concatenated documents into windows of T + 1 tokens that overlap by one, so that every token but the first
  * is a target once; a rest shorter than T at the end is not used. A target is masked when it is the first token of its
@@ -35,21 +66,9 @@ export interface Sequences {
  * any target are left out. Throws CorpusError when none remains.
  */
 export function sequences(shard: TokenizedShard, options: SequenceOptions): Sequences {
-  const { sequenceLength: T, endOfText, maskPrefix } = options;
-  // Position 0 is always masked: its target would be predicted from another document.
-  const masked = maskPrefix ? Math.max(options.prefixTokens, 1) : 1;
-  const windows = Math.max(1, Math.floor((shard.tokens - 1) / T));
-
-  const useful: number[] = [];
-  for (let document = 0; document < shard.documents; document++) {
-    // Targets [first, last] of this document; target t lies in window ⌊(t − 1) / T⌋.
-    const first = shard.offset(document) + masked;
-    const last = shard.offset(document + 1) - 1;
-    if (first > last) continue;
-    const from = Math.max(Math.floor((first - 1) / T), (useful.at(-1) ?? -1) + 1);
-    const to = Math.min(Math.floor((last - 1) / T), windows - 1);
-    for (let window = from; window <= to; window++) useful.push(window);
-  }
+  const { sequenceLength: T, endOfText } = options;
+  const masked = maskedTokens(options);
+  const { windows: useful } = usefulWindows(shard, options);
   if (useful.length === 0)
     throw new CorpusError(
       `A shard of ${shard.documents} documents and ${shard.tokens} tokens has nothing to train on after the first ` +

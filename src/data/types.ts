@@ -1,6 +1,6 @@
 /** A document as read: untokenized. */
 export interface TextDocument {
-  /** Stable id: hash of source and position within it; the same corpus gives the same ids on any machine. */
+  /** Hash of the text: equal texts have one id, wherever they lie. */
   id: string;
   /** File, relative to the corpus root, and the record and part within it. */
   source: string;
@@ -55,5 +55,5 @@ export interface EvaluationBatch extends TokenBatch {
   documents: Int32Array;
 }
 
-/** Where a document goes. Decided by its id and the seed alone. */
+/** Where a document goes. */
 export type Split = "train" | "validation" | "router";

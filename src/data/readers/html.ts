@@ -1,4 +1,5 @@
 import { Parser } from "htmlparser2";
+import { encodingName } from "../../run/encoding-name.ts";
 import { ContentProblem, reasonOf } from "../problem.ts";
 import { decodeUtf8 } from "./text.ts";
 import { MAX_VALUE_BYTES, type RecordOrProblem, TOO_LONG } from "./types.ts";
@@ -99,9 +100,5 @@ class PageText {
 /** The encoding that a page names for itself, in its first bytes. */
 export function declaredEncoding(head: string): string | undefined {
   const label = /<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]+)/i.exec(head)?.[1];
-  try {
-    return label === undefined ? undefined : new TextDecoder(label).encoding;
-  } catch {
-    return undefined;
-  }
+  return label === undefined ? undefined : encodingName(label);
 }

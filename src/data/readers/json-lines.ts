@@ -3,7 +3,13 @@ import { messageOf } from "../../errors.ts";
 import { notUtf8 } from "../encoding.ts";
 import { reasonOf } from "../problem.ts";
 import { parseJson, textsOf } from "./texts-of.ts";
-import { MAX_VALUE_BYTES, type ReaderOptions, type RecordOrProblem, TOO_LONG } from "./types.ts";
+import {
+  MAX_VALUE_BYTES,
+  type ReaderOptions,
+  RECORD_SEPARATOR,
+  type RecordOrProblem,
+  TOO_LONG,
+} from "./types.ts";
 
 /** One JSON value a line. A bad line is a problem of its own. */
 export async function* readJsonLines(
@@ -18,7 +24,8 @@ export async function* readJsonLines(
       else if (!isUtf8(line)) yield { record, problem: notUtf8(line) };
       else {
         // RFC 7464 starts each value with a record separator.
-        const json = line.toString().replace(/^[\ufeff\x1e]+/, "");
+        const text = line.toString().replace(/^\ufeff/, "");
+        const json = text.startsWith(RECORD_SEPARATOR) ? text.slice(1) : text;
         if (json.trim() !== "") yield* recordsOf(json, record, textFields);
       }
     }

@@ -1,7 +1,13 @@
 import { reasonOf } from "../problem.ts";
 import { recordsOf } from "./json-lines.ts";
 import { decodeUtf8 } from "./text.ts";
-import { MAX_VALUE_BYTES, type ReaderOptions, type RecordOrProblem, TOO_LONG } from "./types.ts";
+import {
+  MAX_VALUE_BYTES,
+  type ReaderOptions,
+  RECORD_SEPARATOR,
+  type RecordOrProblem,
+  TOO_LONG,
+} from "./types.ts";
 
 /**
  * The values of a JSON file: the items of a list, or the values that follow one another. The file is streamed: where
@@ -29,7 +35,8 @@ export async function* readJson(
     for await (const text of decodeUtf8(bytes)) for (const value of scanner.push(text)) yield* read(value);
     for (const value of scanner.finish()) yield* read(value);
     if (first !== undefined) yield* recordsOf(first, index === 1 ? "" : "0", textFields);
-    if (!scanner.isComplete) yield { record: String(index), problem: "the file ends within its list; it is cut off" };
+    if (!scanner.isComplete)
+      yield { record: String(index), problem: "the file ends within its list; it is cut off" };
   } catch (error) {
     if (first !== undefined) yield* recordsOf(first, "0", textFields);
     yield { record: index === 0 ? "" : String(index), problem: reasonOf(error) };
@@ -90,7 +97,7 @@ class ValueScanner {
       if (character === '"') {
         this.#inString = true;
         this.#started = true;
-      } else if (character === "\x1e") {
+      } else if (character === RECORD_SEPARATOR) {
         // A record separator starts anew, also after a value that was cut off.
         const rest = end(position);
         if (rest === undefined || rest.trim() !== "") yield rest;
@@ -149,4 +156,4 @@ class ValueScanner {
 }
 
 const IN_STRING = /["\\]/g;
-const OUTSIDE = /["[\]{},\x1e]/g;
+const OUTSIDE = new RegExp(`["[\\]{},${RECORD_SEPARATOR}]`, "g");

@@ -24,7 +24,10 @@ export async function* readParquet(
     for (const group of metadata.row_groups) {
       const rowEnd = row + Number(group.num_rows);
       const chunks = group.columns.filter((chunk) => chunk.meta_data?.path_in_schema[0] === column);
-      const size = chunks.reduce((sum, chunk) => sum + Number(chunk.meta_data?.total_uncompressed_size ?? 0), 0);
+      const size = chunks.reduce(
+        (sum, chunk) => sum + Number(chunk.meta_data?.total_uncompressed_size ?? 0),
+        0,
+      );
       if (size > MAX_ROW_GROUP_BYTES) {
         const limit = formatBytes(MAX_ROW_GROUP_BYTES);
         yield {
@@ -45,9 +48,11 @@ export async function* readParquet(
       for (const record of rows) {
         const position = String(row++);
         const value: unknown = record[column];
-        if (value === null || value === undefined) yield { record: position, problem: `${column} is not text` };
-        else for (const found of recordsOfValue({ [column]: value }, position, [field]))
-          yield "problem" in found ? { ...found, problem: `${field} is not text` } : found;
+        if (value === null || value === undefined)
+          yield { record: position, problem: `${column} is not text` };
+        else
+          for (const found of recordsOfValue({ [column]: value }, position, [field]))
+            yield "problem" in found ? { ...found, problem: `${field} is not text` } : found;
       }
       row = rowEnd;
     }
@@ -71,5 +76,7 @@ function columnOf(columns: readonly string[], fields: readonly string[]): { colu
 function explain(error: unknown): string {
   const reason = reasonOf(error);
   const codec = /unsupported compression codec: (\w+)/.exec(reason)?.[1];
-  return codec === undefined ? reason : `it is packed with ${codec}, which cannot be read; write it with zstd`;
+  return codec === undefined
+    ? reason
+    : `it is packed with ${codec}, which cannot be read; write it with zstd`;
 }

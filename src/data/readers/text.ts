@@ -35,9 +35,7 @@ export async function* readText(bytes: AsyncIterable<Buffer>): AsyncGenerator<Re
     held.push(splitter.finish());
   } catch (error) {
     const problem = reasonOf(error);
-    yield part === 0
-      ? { record: "", problem }
-      : { record: String(part), problem: `from here on ${problem}` };
+    yield part === 0 ? { record: "", problem } : { record: String(part), problem: `from here on ${problem}` };
     return;
   }
   const whole = part === 0 && held.length === 1;
@@ -62,7 +60,9 @@ export async function* withoutFrontMatter(bytes: AsyncIterable<Buffer>): AsyncGe
 }
 
 function frontMatter(start: string): string {
-  const found = FRONT_MATTER.map((pattern) => pattern.exec(start)?.[0]).find((matter) => matter !== undefined);
+  const found = FRONT_MATTER.map((pattern) => pattern.exec(start)?.[0]).find(
+    (matter) => matter !== undefined,
+  );
   const lines = found?.split("\n").slice(1) ?? [];
   return found !== undefined && lines.every((line) => MATTER_LINE.test(line)) ? found : "";
 }

@@ -58,11 +58,18 @@ function asTexts(value: unknown, depth: number): string[] | undefined {
   if (!Array.isArray(value) || depth > MAX_DEPTH) return undefined;
   const chat = chatText(value);
   if (chat !== undefined) return [chat];
-  const lists = value.filter((item) => item !== null && item !== undefined).map((item) => asTexts(item, depth + 1));
+  const lists = value
+    .filter((item) => item !== null && item !== undefined)
+    .map((item) => asTexts(item, depth + 1));
   return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
 }
 
-const ROLES: Record<string, string> = { human: "user", gpt: "assistant", bot: "assistant", chatbot: "assistant" };
+const ROLES: Record<string, string> = {
+  human: "user",
+  gpt: "assistant",
+  bot: "assistant",
+  chatbot: "assistant",
+};
 
 /** A chat as plain text: `user: …`, a blank line, `assistant: …`. Undefined when the list is no chat. */
 function chatText(messages: readonly unknown[]): string | undefined {

@@ -18,3 +18,6 @@ export interface ReaderOptions {
 /** A line, value, row or page above this is reported and left out, so that no file fills the memory. */
 export const MAX_VALUE_BYTES = 64 << 20;
 export const TOO_LONG = "is longer than 64 MiB";
+
+/** Starts each value of a sequence of JSON texts (RFC 7464). */
+export const RECORD_SEPARATOR = "\x1e";

@@ -32,7 +32,8 @@ export async function* readZip(path: string): AsyncGenerator<MemberOrProblem> {
       const name = getFileNameLowLevel(flags, fileNameRaw, extraFields, false);
       const isHidden = name.split("/").some((part) => part.startsWith(".") && !/^\.\.?$/.test(part));
       if (name.endsWith("/") || name.startsWith("__MACOSX/") || isHidden) continue;
-      if (entry.isEncrypted()) yield { name, problem: "it is encrypted; unpack the archive with its password" };
+      if (entry.isEncrypted())
+        yield { name, problem: "it is encrypted; unpack the archive with its password" };
       else if (!entry.canDecodeFileData())
         yield { name, problem: "it is packed in a way that cannot be read; unpack the archive with unzip" };
       else {

@@ -16,21 +16,22 @@ export async function* unpackBzip2(
 ): AsyncGenerator<Buffer> {
   const stream = unbzip2();
   let output: Buffer[] = [];
-  let failure: unknown;
+  const state: { failure?: unknown } = {};
   stream.on("data", (chunk: Buffer) => {
     // An error thrown here ends the library's loop and comes back as an event.
     expansion.check(chunk.byteLength);
     output.push(chunk);
   });
-  stream.on("error", (error: unknown) => (failure ??= error));
+  stream.on("error", (error: unknown) => (state.failure ??= error));
   for await (const chunk of bytes)
-    for (let at = 0; at < chunk.byteLength && failure === undefined; at += PIECE_BYTES) {
+    for (let at = 0; at < chunk.byteLength && state.failure === undefined; at += PIECE_BYTES) {
       stream.write(chunk.subarray(at, at + PIECE_BYTES));
       yield* output;
       output = [];
     }
-  if (failure === undefined) stream.end();
+  if (state.failure === undefined) stream.end();
   yield* output;
+  const { failure } = state;
   if (failure === undefined) return;
   if (failure instanceof ContentProblem) throw failure;
   const message = messageOf(failure);

@@ -54,7 +54,7 @@ export class ByteQueue {
 
   /** Uses up `count` bytes, in pieces. */
   async *take(count: number): AsyncGenerator<Buffer> {
-    for (let left = count; left > 0; ) {
+    for (let left = count; left > 0;) {
       await this.require(1);
       const piece = this.view(Math.min(left, PIECE_BYTES));
       left -= piece.byteLength;
@@ -81,16 +81,15 @@ export async function* runEngine(
   queue?: ByteQueue,
 ): AsyncGenerator<Buffer> {
   let output: Buffer[] = [];
-  let failure: unknown;
-  let ended = false;
+  const state: { ended: boolean; failure?: unknown } = { ended: false };
   engine.on("data", (chunk: Buffer) => output.push(chunk));
-  engine.on("end", () => (ended = true));
-  engine.on("error", (error) => (failure ??= error));
+  engine.on("end", () => (state.ended = true));
+  engine.on("error", (error) => (state.failure ??= error));
   const write = async (piece: Buffer): Promise<void> => {
     await new Promise<void>((resolve) => engine.write(piece, () => resolve()));
     // The end is announced one turn after the write.
     await new Promise((resolve) => setImmediate(resolve));
-    if (failure !== undefined) throw new ContentProblem(`it is damaged (${messageOf(failure)})`);
+    if (state.failure !== undefined) throw new ContentProblem(`it is damaged (${messageOf(state.failure)})`);
   };
   try {
     if (frame !== undefined) {
@@ -100,7 +99,7 @@ export async function* runEngine(
         output = [];
       }
     } else {
-      while (!ended) {
+      while (!state.ended) {
         await queue!.require(1);
         const piece = queue!.view(PIECE_BYTES);
         const before = engine.bytesWritten;
@@ -110,7 +109,7 @@ export async function* runEngine(
         output = [];
       }
     }
-    if (!ended) {
+    if (!state.ended) {
       engine.end();
       await once(engine, "end");
     }

@@ -53,7 +53,7 @@ async function skipHeader(input: ByteQueue): Promise<void> {
   }
   for (const flag of [HAS_NAME, HAS_COMMENT])
     if ((flags & flag) !== 0)
-      for (let byte = -1; byte !== 0; ) {
+      for (let byte = -1; byte !== 0;) {
         await input.require(1);
         byte = input.view(1)[0]!;
         input.skip(1);

@@ -39,7 +39,7 @@ async function* frameOf(input: ByteQueue): AsyncGenerator<Buffer> {
   const contentSize = [single, 2, 4, 8][descriptor >> 6]!;
   const dictionary = [0, 1, 2, 4][descriptor & 3]!;
   yield* input.take(5 + (1 - single) + dictionary + contentSize);
-  for (let last = false; !last; ) {
+  for (let last = false; !last;) {
     await input.require(3);
     const header = input.view(3).readUIntLE(0, 3);
     const type = (header >> 1) & 3;
