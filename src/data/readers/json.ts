@@ -84,14 +84,16 @@ class ValueScanner {
         if (character === "\\") {
           this.#escaped = at === text.length;
           at++;
-        } else {
+          continue;
+        }
+        if (character === '"') {
           this.#inString = false;
           if (this.#depth === 0 && !this.isList) {
             yield end(at);
             start = at;
           }
+          continue;
         }
-        continue;
       }
       const base = this.isList ? 1 : 0;
       if (character === '"') {
@@ -102,6 +104,9 @@ class ValueScanner {
         const rest = end(position);
         if (rest === undefined || rest.trim() !== "") yield rest;
         this.#depth = 0;
+        this.#inString = false;
+        this.#started = false;
+        this.isList = false;
         start = at;
       } else if (character === "{" || character === "[") {
         if (character === "[" && !this.#started && this.#depth === 0) {
@@ -155,5 +160,5 @@ class ValueScanner {
   }
 }
 
-const IN_STRING = /["\\]/g;
+const IN_STRING = new RegExp(`["\\\\${RECORD_SEPARATOR}]`, "g");
 const OUTSIDE = new RegExp(`["[\\]{},${RECORD_SEPARATOR}]`, "g");

@@ -49,10 +49,10 @@ export async function* readParquet(
         const position = String(row++);
         const value: unknown = record[column];
         if (value === null || value === undefined)
-          yield { record: position, problem: `${column} is not text` };
+          yield { record: position, problem: `the column ${column} holds no text` };
         else
           for (const found of recordsOfValue({ [column]: value }, position, [field]))
-            yield "problem" in found ? { ...found, problem: `${field} is not text` } : found;
+            yield "problem" in found ? { ...found, problem: `the column ${field} holds no text` } : found;
       }
       row = rowEnd;
     }

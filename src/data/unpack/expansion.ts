@@ -3,7 +3,7 @@ import { ContentProblem } from "../problem.ts";
 
 /** No text that people write shrinks to less than this part of itself; a decompression bomb does. */
 const MAX_RATIO = 250;
-const FREE_BYTES = 256 << 20;
+const FREE_BYTES = 64 << 20;
 
 /** Bounds what packed bytes may grow to. */
 export class Expansion {
