@@ -19,6 +19,7 @@ import {
   type SplitTargets,
   type TargetOptions,
 } from "./data/targets.ts";
+import { requireSome, SkippedLog } from "./data/skipped.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
 import type { Skipped, TextDocument, TokenizedShard } from "./data/types.ts";
@@ -46,13 +47,21 @@ import type { Packs } from "./swarm/types.ts";
 
 /** What `create` is doing, for progress bars. */
 export type CreateProgress =
-  | { stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing"; done: number; total?: number }
+  | {
+      stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
+      done: number;
+      total?: number;
+    }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
 export interface PrepareInit {
   file: RunFile;
   store: Store;
   onProgress(progress: CreateProgress): void;
+  /** Where to note what cannot be read. */
+  skipped?: SkippedLog;
+  /** Called once all of the corpus was read, before anything is trained on it. What it throws ends the work. */
+  onRead?(): void;
   signal: AbortSignal;
 }
 
@@ -64,7 +73,7 @@ export interface CreateInit extends PrepareInit {
 export interface CreatedRun {
   run: CID;
   manifest: Manifest;
-  skipped: Skipped[];
+  skipped: SkippedLog;
   duplicates: DuplicateCounts;
   /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
   cut: number;
@@ -94,11 +103,11 @@ export interface PreparedRun extends Pick<CreatedRun, "skipped" | "cut" | "corpu
 /** Reads, splits and tokenizes a run's corpus. Throws CorpusError when it is too small. */
 export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
   const { file, store, onProgress, signal } = init;
-  const skipped = new Map<string, Skipped>();
+  const { textFields, encoding } = file;
+  const skipped = init.skipped ?? new SkippedLog();
   const breath = createBreath(signal);
-  async function* documents(): AsyncGenerator<TextDocument> {
-    const onSkip = (document: Skipped): void => void skipped.set(document.source, document);
-    for await (const document of readDocuments(file.corpus, { onSkip })) {
+  async function* documents(onSkip: (skipped: Skipped) => void): AsyncGenerator<TextDocument> {
+    for await (const document of readDocuments(file.corpus, { textFields, encoding, onSkip })) {
       await breath();
       yield document;
     }
@@ -107,7 +116,11 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
   // ------------------------------------------------------------ tokenizer
   onProgress({ stage: "tokenizer", done: 0 });
   const survey = new CorpusSurvey();
-  const texts = survey.distinct(documents(), (seen) => {
+  const readable = requireSome(
+    documents((each) => skipped.add(each)),
+    skipped,
+  );
+  const texts = survey.distinct(readable, (seen) => {
     if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
   });
   let json: Buffer;
@@ -120,6 +133,7 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
     for await (const _ of texts);
   }
   const tokenizer = loadTokenizer(json);
+  init.onRead?.();
   const surveyed = survey.finish();
   const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
@@ -151,7 +165,7 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
   const counts = { train: noTargets(), validation: noTargets(), router: noTargets() };
   const trained: number[] = [];
   let done = 0;
-  for await (const { index, document } of surveyed.pick(documents())) {
+  for await (const { index, document } of surveyed.pick(documents(() => {}))) {
     const tokens = encodeDocument(tokenizer, document.text);
     const split = splitOf(index);
     await store.put(splits[split].add(tokens));
@@ -180,7 +194,7 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
     surveyed,
     trained,
     cut,
-    skipped: [...skipped.values()],
+    skipped,
   };
 }
 

@@ -12,6 +12,7 @@ import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
 import { capacityOf, openDirectory, type OpenNode } from "../../src/peer.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeRun } from "../../src/run/describe.ts";
+import { describeSkipped, requireAll, SkippedLog } from "../../src/data/skipped.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { checkCapacity, runSizes } from "../../src/run/sizes.ts";
@@ -22,6 +23,7 @@ import { openNewFolder } from "../new-folder.ts";
 import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
 import { counted, createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
 import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
+import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
 
 /** Of an interruption: for what is under way to end, and for the store to close. */
@@ -30,6 +32,7 @@ const GRACE_MS = 800;
 interface CreateFlags extends PeerFlags {
   file: string;
   start: boolean;
+  strict: boolean;
   private: boolean;
   "swarm-key-file": string | undefined;
 }
@@ -44,6 +47,11 @@ export const command: CommandModule<object, CreateFlags> = {
         type: "boolean",
         default: true,
         describe: "Start the first peer; --no-start only makes the run",
+      })
+      .option("strict", {
+        type: "boolean",
+        default: false,
+        describe: "End when any file or record of the corpus cannot be read, instead of skipping it",
       })
       .option("private", {
         type: "boolean",
@@ -96,10 +104,19 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       createLogger(flags["log-level"]),
       maxBytes === undefined ? {} : { quota: { maxBytes, reclaim: false } },
     );
+    using list = openSkippedFile(flags.data);
+    const left = new SkippedLog((each) => list.add(each));
     const created = await untilInterrupted(
       signal,
       createRun({
         file,
+        skipped: left,
+        onRead: () => {
+          if (flags.strict) requireAll(left);
+          list[Symbol.dispose]();
+          for (const line of describeSkipped(left)) progress.line(line);
+          if (left.total > 0) progress.line(`each of them is named in ${list.path}`);
+        },
         store: node.store,
         packs: node.packs,
         device: {
@@ -118,8 +135,6 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
     );
     for (const line of describeSplit(duplicates, cut)) progress.line(line);
-    for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
-    if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
     const invite = { run: created.run, bootstrap: flags.bootstrap };
     await writeInvite(
       flags.data,
@@ -129,7 +144,9 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     const result = {
       run: created.run,
       shards: manifest.shards,
-      skipped: skipped.length,
+      skipped: skipped.entries,
+      skippedCount: skipped.total,
+      ...(skipped.total > 0 ? { skippedFile: list.path } : {}),
       duplicates,
       data: flags.data,
     };
