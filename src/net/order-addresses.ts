@@ -21,8 +21,9 @@ export interface KnownAddresses {
 
 /** Interfaces that lead to containers and virtual machines of this machine only. */
 const BRIDGE = /^(docker|br-|br\d|virbr|veth|vmnet|vboxnet|lxcbr|lxdbr|podman|cni|flannel|cali|bridge\d)/;
-/** Places that bootstraps leave to this peer's own addresses, and of those to relayed ones. */
+/** Places that bootstraps leave to this peer's own addresses. */
 const OWN_PLACES = 2;
+/** Places that its other addresses leave to those through relays. */
 const RELAYED_PLACES = 2;
 
 /**
@@ -34,17 +35,21 @@ export function orderAddresses(known: KnownAddresses, most: number): string[] {
   const relays = new Set<string>();
   const own = sorted(known.own, (address) => ownRank(address, known))
     // One address through each relay is enough; the relay itself is connected and in the invite.
-    .filter((address) => !isRelayed(address) || (relays.size < RELAYED_PLACES && isNew(relays, relayOf(address))));
+    .filter(
+      (address) => !isRelayed(address) || (relays.size < RELAYED_PLACES && isNew(relays, relayOf(address))),
+    );
   const bootstraps = sorted(known.bootstraps, (address) => bootstrapRank(address, known));
   const peers = new Set<string>();
   const needed = bootstraps.filter((address) => isNew(peers, peerOfAddress(address) ?? address));
 
-  const chosen = new Set(needed.slice(0, Math.max(0, most - Math.min(OWN_PLACES, own.length))));
   const rank = (address: string): number =>
     known.own.includes(address) ? ownRank(address, known) : bootstrapRank(address, known);
-  const isRemote = (address: string): boolean => scopeOf(hostOf(address)) !== "loopback";
   const all = sorted([...own, ...bootstraps], rank);
-  const useful = all.some(isRemote) ? all.filter((address) => isRemote(address) || chosen.has(address)) : all;
+  const isRemote = (address: string): boolean => scopeOf(hostOf(address)) !== "loopback";
+  const remote = all.some(isRemote);
+  const useful = all.filter((address) => !remote || isRemote(address) || needed.includes(address));
+  const best = useful.filter((address) => own.includes(address)).slice(0, OWN_PLACES);
+  const chosen = new Set([...needed.slice(0, most - best.length), ...best]);
   for (const address of useful) if (chosen.size < most) chosen.add(address);
   return all.filter((address) => chosen.has(address));
 }
@@ -62,7 +67,10 @@ function isNew(seen: Set<string>, item: string): boolean {
 
 const relayOf = (address: string): string => peerOfAddress(address.split("/p2p-circuit")[0]!) ?? address;
 
-function ownRank(address: string, { announced, seen, sources, interfaceOf, connected }: KnownAddresses): number {
+function ownRank(
+  address: string,
+  { announced, seen, sources, interfaceOf, connected }: KnownAddresses,
+): number {
   const host = hostOf(address);
   const scope = scopeOf(host);
   if (isRelayed(address)) {
