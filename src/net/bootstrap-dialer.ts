@@ -1,36 +1,38 @@
 /** Keeps a peer connected to its bootstrap addresses, and remembers why it is not. */
 import type { Libp2p } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
-import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { peerOfAddress } from "./addresses.ts";
-import { withDeadline } from "./deadline.ts";
+import { type DialFailure, dialFailure, OtherPeerError } from "./dial-failure.ts";
+import { isRelayed } from "./scope.ts";
 
-const DIAL_DEADLINE_MS = 15_000;
+/** For one address, handshakes included. */
+export const ADDRESS_DIAL_MS = 6_000;
+/** libp2p's own deadline comes first and tells more. */
+const DIAL_DEADLINE_MS = ADDRESS_DIAL_MS + 2_000;
 const FIRST_DELAY_MS = 500;
 /** A split swarm is to notice within a minute that a bootstrap node is back. */
 const LAST_DELAY_MS = 30_000;
 
-/** Why the last dial of a bootstrap address failed. */
-export interface BootstrapFailure {
-  address: string;
-  error: string;
-}
-
 export interface BootstrapDialer {
   start(): void;
   stop(): void;
-  /** Addresses that are not connected, with the reason of the last failure. */
-  report(): BootstrapFailure[];
+  /** Addresses of peers that are not connected, with the reason of the last failure. */
+  report(): DialFailure[];
 }
 
 /**
- * Dials every address that is not connected: at once when started and when the last connection is lost,
- * else after a delay that doubles from 0.5 s to 30 s. A bootstrap node that comes back must be
+ * Dials every address that is not connected: at once when started and when the last connection is lost, soon when
+ * one of them is, else after a delay that doubles from 0.5 s to 30 s. A bootstrap node that comes back must be
  * found again by the running swarm, or it would have nobody to introduce a newcomer to.
  */
-export function createBootstrapDialer(libp2p: Libp2p, addresses: string[], log: Logger): BootstrapDialer {
-  const failures = new Map<string, string>();
+export function createBootstrapDialer(
+  libp2p: Libp2p,
+  addresses: string[],
+  isPrivate: boolean,
+  log: Logger,
+): BootstrapDialer {
+  const failures = new Map<string, DialFailure>();
   const peers = new Map(addresses.map((address) => [address, peerOfAddress(address)]));
   let delay = FIRST_DELAY_MS;
   let timer: NodeJS.Timeout | undefined;
@@ -44,18 +46,42 @@ export function createBootstrapDialer(libp2p: Libp2p, addresses: string[], log: 
     );
   };
 
-  async function dial(address: string): Promise<void> {
+  /**
+   * Each address by itself, so that each failure has its own reason: libp2p would make one dial of all addresses of
+   * a peer, and try them in turn. `won` fires when one of the peer's addresses answers.
+   */
+  async function dial(address: string, won: AbortController): Promise<void> {
+    const timeout = new AbortController();
+    const deadline = setTimeout(() => timeout.abort(), DIAL_DEADLINE_MS);
     try {
-      await withDeadline("The dial", DIAL_DEADLINE_MS, stopping.signal, async (signal) => {
-        const connection = await libp2p.dial(multiaddr(address), { signal });
-        peers.set(address, connection.remotePeer.toString());
-      });
+      const signal = AbortSignal.any([stopping.signal, won.signal, timeout.signal]);
+      const expected = peerOfAddress(address);
+      const target = isRelayed(address) ? address : address.replace(/\/p2p\/[^/]+$/, "");
+      const connection = await libp2p.dial(multiaddr(target), { signal });
+      const found = connection.remotePeer.toString();
+      if (expected !== undefined && expected !== found) {
+        connection.abort(new OtherPeerError(found));
+        throw new OtherPeerError(found);
+      }
+      peers.set(address, found);
       failures.delete(address);
+      if (won.signal.aborted) await connection.close();
+      else won.abort();
     } catch (error) {
-      if (stopping.signal.aborted) return;
-      if (!failures.has(address)) log.warn(`bootstrap ${address}: ${messageOf(error)}`);
-      failures.set(address, messageOf(error));
+      if (stopping.signal.aborted || won.signal.aborted) return;
+      const failure = dialFailure(address, error, isPrivate, ADDRESS_DIAL_MS / 1000);
+      if (!failures.has(address)) log.warn(`bootstrap ${address}: ${failure.error}`);
+      failures.set(address, failure);
+    } finally {
+      clearTimeout(deadline);
     }
+  }
+
+  /** All direct addresses of one peer at once; then, in turn, those through relays. */
+  async function dialPeer(own: string[]): Promise<void> {
+    const won = new AbortController();
+    await Promise.all(own.filter((address) => !isRelayed(address)).map((address) => dial(address, won)));
+    for (const address of own.filter(isRelayed)) if (!won.signal.aborted) await dial(address, won);
   }
 
   async function round(): Promise<void> {
@@ -63,18 +89,25 @@ export function createBootstrapDialer(libp2p: Libp2p, addresses: string[], log: 
     if (dialling || stopping.signal.aborted) return;
     dialling = true;
     const missing = addresses.filter((address) => !isConnected(address));
-    await Promise.all(missing.map(dial));
+    const groups = Map.groupBy(missing, (address) => peers.get(address) ?? address);
+    await Promise.all([...groups.values()].map(dialPeer));
     dialling = false;
     if (stopping.signal.aborted) return;
-    const done = missing.every(isConnected);
-    delay = done ? FIRST_DELAY_MS : Math.min(2 * delay, LAST_DELAY_MS);
-    timer = setTimeout(() => void round(), done ? LAST_DELAY_MS : delay).unref();
+    // A bootstrap that takes a connection and drops it is dialled ever more seldom, too.
+    delay = missing.length === 0 ? FIRST_DELAY_MS : Math.min(2 * delay, LAST_DELAY_MS);
+    schedule(addresses.every(isConnected) ? LAST_DELAY_MS : delay);
   }
 
-  const onDisconnect = (): void => {
-    if (libp2p.getConnections().length > 0) return;
-    delay = FIRST_DELAY_MS;
-    void round();
+  function schedule(milliseconds: number): void {
+    clearTimeout(timer);
+    timer = setTimeout(() => void round(), milliseconds).unref();
+  }
+
+  const onDisconnect = ({ detail }: CustomEvent): void => {
+    if (libp2p.getConnections().length === 0) {
+      delay = FIRST_DELAY_MS;
+      void round();
+    } else if (!dialling && [...peers.values()].includes(String(detail))) schedule(delay);
   };
 
   return {
@@ -89,9 +122,6 @@ export function createBootstrapDialer(libp2p: Libp2p, addresses: string[], log: 
       clearTimeout(timer);
       stopping.abort();
     },
-    report: () =>
-      [...failures]
-        .filter(([address]) => !isConnected(address))
-        .map(([address, error]) => ({ address, error })),
+    report: () => [...failures.values()].filter(({ address }) => !isConnected(address)),
   };
 }

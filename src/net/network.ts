@@ -6,19 +6,24 @@
  * const network = createNetwork(libp2p, config, log);
  * await libp2p.start(); // network dials the bootstraps
  */
-import type { Libp2p, ServiceMap } from "@libp2p/interface";
+import type { Connection, Libp2p, ServiceMap } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { messageOf, NetworkError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { endsWithin } from "../within.ts";
+import { peerOfAddress } from "./addresses.ts";
 import { createBlocking } from "./blocking.ts";
 import { dropStrangers, serveMembersOnly } from "./admission.ts";
-import { type BootstrapFailure, createBootstrapDialer } from "./bootstrap-dialer.ts";
+import { createBootstrapDialer } from "./bootstrap-dialer.ts";
 import { withDeadline } from "./deadline.ts";
+import type { DialFailure } from "./dial-failure.ts";
 import { createGossip } from "./gossip.ts";
+import { thisMachine } from "./machine.ts";
 import type { Services } from "./options.ts";
+import { orderAddresses } from "./order-addresses.ts";
+import { relaysOf } from "./relays.ts";
 import { createRequests } from "./requests.ts";
 import { createRouting } from "./routing.ts";
 import type { Network, NodeConfig } from "./types.ts";
@@ -30,7 +35,13 @@ const STOP_DEADLINE_MS = 5_000;
 /** A network that also tells how joining goes. */
 export interface SwarmNetwork extends Network {
   /** Bootstrap addresses that are not connected, and why. */
-  bootstrapReport(): BootstrapFailure[];
+  bootstrapReport(): DialFailure[];
+  /** The best addresses for an invite, of this peer and of its bootstraps; see `orderAddresses`. */
+  inviteAddresses(most: number): string[];
+  /** Addresses of this peer through the relays that it has a place at. */
+  relayAddresses(): string[];
+  /** Calls the listener when they change. */
+  onRelays(listener: () => void): () => void;
   /** From now on only these peers take part; connections of others are closed. Needs `admission` in the configuration. */
   restrict(members: Iterable<string>): void;
 }
@@ -86,6 +97,14 @@ function listenError(error: unknown): NetworkError {
   return new NetworkError(reason, { cause: error });
 }
 
+/** The address of a connection that was dialled, with the peer at its end. */
+function addressOf({ remoteAddr, remotePeer }: Connection): string {
+  const address = remoteAddr.toString();
+  return peerOfAddress(address) === remotePeer.toString()
+    ? address
+    : `${address}/p2p/${remotePeer.toString()}`;
+}
+
 /** The network over a libp2p node. It starts and stops with the node. */
 export function createNetwork(
   libp2p: Libp2p<Services>,
@@ -95,7 +114,10 @@ export function createNetwork(
   const own = log.component("net");
   const { admission } = config;
   if (admission !== undefined) serveMembersOnly(libp2p, admission);
-  const bootstrap = createBootstrapDialer(libp2p, config.bootstrap, own);
+  const { reach, relays } = libp2p.services;
+  relays.log = own;
+  const targets = [...new Set([...config.bootstrap, ...relaysOf(config.listen).addresses])];
+  const bootstrap = createBootstrapDialer(libp2p, targets, config.swarmKey !== undefined, own);
   const { judge, ...blocking } = createBlocking(libp2p);
   libp2p.addEventListener("start", () => bootstrap.start());
   libp2p.addEventListener("stop", () => bootstrap.stop());
@@ -132,6 +154,25 @@ export function createNetwork(
       };
     },
     bootstrapReport: () => bootstrap.report(),
+    inviteAddresses(most) {
+      const { interfaceOf } = thisMachine();
+      const dialled = libp2p.getConnections().filter(({ direction }) => direction === "outbound");
+      const known = {
+        own: libp2p.getMultiaddrs().map(String),
+        announced: config.announce.length > 0,
+        seen: reach.seen,
+        sources: reach.sources,
+        interfaceOf,
+        bootstraps: targets,
+        connected: new Set(dialled.map(addressOf)),
+      };
+      return orderAddresses(known, most);
+    },
+    relayAddresses: () => relays.addresses(),
+    onRelays(listener) {
+      relays.addEventListener("change", listener);
+      return () => relays.removeEventListener("change", listener);
+    },
     restrict(members) {
       if (admission === undefined) throw new Error("the configuration of this node has no admission");
       admission.restrict(members);

@@ -1,7 +1,6 @@
 /** How a Pathweave node is built from libp2p's parts, and why its settings differ from the defaults. */
-import { circuitRelayTransport } from "@libp2p/circuit-relay-v2";
 import { type Identify, identify, type IdentifyPush, identifyPush } from "@libp2p/identify";
-import type { ConnectionProtector, MessageStream, PeerDiscovery } from "@libp2p/interface";
+import type { ConnectionProtector, PeerDiscovery } from "@libp2p/interface";
 import { type KadDHT, kadDHT, passthroughMapper } from "@libp2p/kad-dht";
 import { mdns } from "@libp2p/mdns";
 import { noise } from "@libp2p/noise";
@@ -13,8 +12,13 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Libp2pOptions } from "libp2p";
 import { connectionGater } from "./admission.ts";
 import { createBandwidthLimit } from "./bandwidth.ts";
+import { ADDRESS_DIAL_MS } from "./bootstrap-dialer.ts";
 import { type GossipSub, gossipService } from "./gossip.ts";
+import { thisMachine } from "./machine.ts";
+import { Reach } from "./reach.ts";
 import { recordRules } from "./records.ts";
+import { Relays, relayTransport } from "./relays.ts";
+import { dialRank, isRelayed, isShareable } from "./scope.ts";
 import { swarmKeyProtector } from "./swarm-key.ts";
 import type { NodeConfig } from "./types.ts";
 
@@ -24,23 +28,28 @@ const MAX_CONNECTIONS = 200;
 
 // Types, not interfaces: libp2p wants an index signature.
 /** What every node runs, bootstrap nodes too. */
-export type BaseServices = { identify: Identify; identifyPush: IdentifyPush; ping: Ping; dht: KadDHT };
+export type BaseServices = {
+  identify: Identify;
+  identifyPush: IdentifyPush;
+  ping: Ping;
+  dht: KadDHT;
+  reach: Reach;
+  relays: Relays;
+};
 export type Services = BaseServices & { pubsub: GossipSub };
 
-/**
- * Everything but the services. Listen on `/p2p-circuit` too to be reachable through a relay. Throws UsageError when
- * the swarm key is malformed.
- */
+/** Everything but the services. Throws UsageError when the swarm key is malformed. */
 export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services"> {
   const protector = connectionProtector(config);
   return {
     privateKey: config.privateKey,
     addresses: {
-      listen: config.listen,
-      // Public addresses are not advertised until somebody confirms them, so announce them.
+      // What is said there of relays is for `Relays`.
+      listen: config.listen.filter((address) => !isRelayed(address)),
       announce: config.announce,
+      announceFilter: (addresses) => addresses.filter(isShareable),
     },
-    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    transports: [tcp(), webSockets(), relayTransport()],
     connectionEncrypters: [noise()],
     // A window above the 4 MiB read buffer would reset paused streams.
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 << 20 } })],
@@ -52,6 +61,8 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
       // New connections per second and address; several peers may share an address.
       inboundConnectionThreshold: 50,
       maxIncomingPendingConnections: 50,
+      addressDialTimeout: ADDRESS_DIAL_MS,
+      addressSorter: compareAddresses,
     },
     // On a slow link the ping waits behind blocks; the default of 5 s cuts the connection over and over.
     // A dead peer is still noticed, in about 70 s.
@@ -60,7 +71,10 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
 }
 
 export function baseServices(config: NodeConfig): Libp2pOptions<BaseServices>["services"] & object {
+  let reach: Reach;
   return {
+    reach: (components) => (reach = new Reach(components)),
+    relays: (components) => new Relays(components, config, () => reach),
     identify: identify(),
     identifyPush: identifyPush(),
     // Parallel pings throw with the default of 1.
@@ -74,6 +88,16 @@ export function baseServices(config: NodeConfig): Libp2pOptions<BaseServices>["s
       ...recordRules(config.records),
     }),
   };
+}
+
+/** The address that is dialled first comes first; plain TCP before WebSockets. */
+function compareAddresses(a: { multiaddr: Multiaddr }, b: { multiaddr: Multiaddr }): -1 | 0 | 1 {
+  const machine = thisMachine();
+  const rank = ({ multiaddr: address }: { multiaddr: Multiaddr }): number =>
+    2 * dialRank(address, machine) + (address.toString().includes("/ws") ? 1 : 0);
+  const [first, second] = [rank(a), rank(b)];
+  if (first === second) return 0;
+  return first < second ? -1 : 1;
 }
 
 /** The options of a peer. */
@@ -92,14 +116,10 @@ function connectionProtector({ swarmKey, bytesPerSecond }: NodeConfig): Connecti
   return {
     async protect(connection, options) {
       // Bytes of a relayed connection are counted where they travel, on the connection to the relay.
-      if (!isRelayed(connection)) limit(connection);
+      if (!("remoteAddr" in connection && isRelayed(String(connection.remoteAddr)))) limit(connection);
       return privacy === undefined ? connection : privacy.protect(connection, options);
     },
   };
-}
-
-function isRelayed(connection: MessageStream): boolean {
-  return "remoteAddr" in connection && String(connection.remoteAddr).includes("/p2p-circuit");
 }
 
 /** mDNS only tells of peers; this also dials them. */

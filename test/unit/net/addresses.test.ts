@@ -26,6 +26,17 @@ test("a bad address is named with the reason and an example", () => {
     ["/ip4/1.2.3.4/tcp/4001", "dial", /it lacks the peer id/],
     [`/ip4/1.2.3.4/tcp/0/p2p/${PEER}`, "dial", /nobody can dial port 0/],
     ["", "announce", /"" is not an address to announce/],
+    ["/ip4/203.0.113.7/tcp/0", "announce", /nobody can dial port 0/],
+    ["/ip4/0.0.0.0/tcp/4001", "announce", /0\.0\.0\.0 stands for all addresses/],
+    ["/ip6/::/tcp/4001", "announce", /:: stands for all addresses/],
+    ["/ip6/fe80::1/tcp/4001", "announce", /link-local/],
+    [`/ip6/fe80::1/tcp/4001/p2p/${PEER}`, "dial", /link-local/],
+    ["/ip4/203.0.113.7", "announce", /it names no TCP port/],
+    ["/tcp/4001", "announce", /neither an IP address nor a host/],
+    ["203.0.113.7", "announce", /write one like/],
+    ["/p2p-circuit", "announce", /it names no relay/],
+    [`/ip4/0.0.0.0/tcp/4001/p2p/${PEER}`, "listen", /has no peer id/],
+    [`/ip4/1.2.3.4/tcp/1/p2p/${RELAY}/p2p-circuit`, "dial", /it lacks the peer id/],
   ] as const;
   for (const [address, use, message] of cases)
     assert.throws(() => parseAddresses([address], use), { name: "UsageError", message });

@@ -1,0 +1,251 @@
+/**
+ * Keeps a node that others may not be able to dial reachable through relays. libp2p's own search for relays walks the
+ * DHT without end where there is none, and takes anybody's; and a relay that it was told to use is given up for good
+ * when the relay restarts. So relays are chosen here, and libp2p makes and renews the reservations.
+ */
+import { circuitRelayTransport, RELAY_V2_HOP_CODEC } from "@libp2p/circuit-relay-v2";
+import type { Connection, IdentifyResult, Listener, PeerId, Startable } from "@libp2p/interface";
+import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
+import { messageOf } from "../errors.ts";
+import { type Logger, silentLogger } from "../log.ts";
+import { peerOfAddress } from "./addresses.ts";
+import { withDeadline } from "./deadline.ts";
+import type { Listenable, Reach } from "./reach.ts";
+import { hostOf, isRelayed, type Scope, scopeOf } from "./scope.ts";
+import type { NodeConfig } from "./types.ts";
+
+/** So that one may restart without the peer being lost meanwhile. */
+const MOST_RELAYS = 2;
+const RESERVE_MS = 10_000;
+/** libp2p drops a reservation that waits for another one, and its promise never settles. */
+const TAKE_DEADLINE_MS = RESERVE_MS + 5_000;
+const RETRY_MS = 30_000;
+/** Peers that were connected through a relay and are dialled again when it is back. */
+const MOST_LOST = 50;
+const REDIAL_MS = [0, 2_000, 5_000, 15_000];
+const REDIAL_DEADLINE_MS = 10_000;
+
+/** The parts of libp2p that this takes. */
+export interface RelayComponents {
+  events: Listenable;
+  transportManager: { listen(addresses: Multiaddr[]): Promise<void>; getListeners(): Listener[] };
+  connectionManager: {
+    getConnections(): Connection[];
+    openConnection(peer: PeerId, options: { signal: AbortSignal }): Promise<Connection>;
+  };
+  addressManager: { getAddressesWithMetadata(): { multiaddr: Multiaddr }[] };
+}
+
+/** What decides whether a peer takes a relay. */
+export interface RelayNeed {
+  /** Whether the user asked for it: `--listen /p2p-circuit`, or a relay's address before it. */
+  asked: boolean;
+  /** Whether the peer listens at all; who does not wants no visitors. */
+  listens: boolean;
+  /** Whether the user said at which addresses others reach this peer. */
+  announces: boolean;
+  /** Of the peer's own direct addresses. */
+  own: Scope[];
+  /** Of the address by which it is connected to the relay. */
+  relay: Scope;
+  dialledFromOutside: boolean;
+}
+
+/**
+ * A reservation costs next to nothing, and direct addresses are dialled first. So every peer takes a relay but those
+ * that the world can surely dial, and those that reach the relay without leaving their machine: who shares that one
+ * needs none.
+ */
+export function needsRelay({
+  asked,
+  listens,
+  announces,
+  own,
+  relay,
+  dialledFromOutside,
+}: RelayNeed): boolean {
+  if (asked) return true;
+  if (!listens || announces || relay === "loopback") return false;
+  return !(own.includes("public") && dialledFromOutside);
+}
+
+/** What `--listen` says of relays: addresses of relays to use, and whether to use any at all. */
+export function relaysOf(listen: readonly string[]): { asked: boolean; addresses: string[] } {
+  const relayed = listen.filter(isRelayed);
+  const addresses = relayed
+    .map((address) => address.replace(/\/p2p-circuit.*$/, ""))
+    .filter((address) => address !== "");
+  return { asked: relayed.length > 0, addresses };
+}
+
+/** libp2p's part, without its search: with `has` always true it never looks at a peer. */
+export function relayTransport(): ReturnType<typeof circuitRelayTransport> {
+  return circuitRelayTransport({
+    reservationCompletionTimeout: RESERVE_MS,
+    discoveryFilter: { has: () => true, add: () => {}, remove: () => {} },
+  });
+}
+
+/** A libp2p service. Relays are the bootstraps that offer it. */
+export class Relays extends EventTarget implements Startable {
+  readonly #components: RelayComponents;
+  readonly #config: NodeConfig;
+  readonly #reach: () => Reach;
+  readonly #allowed: ReadonlySet<string | undefined>;
+  readonly #asked: boolean;
+  readonly #candidates = new Set<string>();
+  /** libp2p's listener for each relay that was ever used; it has addresses while the reservation holds. */
+  readonly #listeners = new Map<string, Listener>();
+  /** Relays that refused lately. */
+  readonly #refused = new Set<string>();
+  readonly #lost = new Map<string, PeerId>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #taking = false;
+  #stopping = new AbortController();
+  #log: Logger = silentLogger;
+
+  constructor(components: RelayComponents, config: NodeConfig, reach: () => Reach) {
+    super();
+    this.#components = components;
+    this.#config = config;
+    this.#reach = reach;
+    const { asked, addresses } = relaysOf(config.listen);
+    this.#asked = asked;
+    this.#allowed = new Set([...config.bootstrap, ...addresses].map(peerOfAddress));
+  }
+
+  set log(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Addresses of this node through each relay that it has a place at now. */
+  addresses(): string[] {
+    return [...this.#listeners.values()].flatMap((listener) => listener.getAddrs().map(String));
+  }
+
+  start(): void {
+    this.#stopping = new AbortController();
+    this.#components.events.addEventListener("peer:identify", this.#onIdentify);
+    this.#components.events.addEventListener("connection:close", this.#onClose);
+  }
+
+  stop(): void {
+    this.#components.events.removeEventListener("peer:identify", this.#onIdentify);
+    this.#components.events.removeEventListener("connection:close", this.#onClose);
+    this.#stopping.abort();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    for (const state of [this.#candidates, this.#listeners, this.#refused, this.#lost]) state.clear();
+  }
+
+  readonly #onIdentify = ({ detail }: CustomEvent<IdentifyResult>): void => {
+    const peer = detail.peerId.toString();
+    if (!this.#allowed.has(peer) || !detail.protocols.includes(RELAY_V2_HOP_CODEC)) return;
+    this.#candidates.add(peer);
+    this.#refused.delete(peer);
+    this.#choose();
+  };
+
+  readonly #onClose = ({ detail }: CustomEvent<Connection>): void => {
+    if (isRelayed(detail.remoteAddr) && this.#lost.size < MOST_LOST)
+      this.#lost.set(detail.remotePeer.toString(), detail.remotePeer);
+    if (this.#candidates.has(detail.remotePeer.toString())) this.#choose();
+  };
+
+  /** Takes a place at one more relay, if one is needed and to be had. One at a time; the end of it comes here again. */
+  #choose(): void {
+    if (this.#taking || this.#stopping.signal.aborted) return;
+    if ([...this.#listeners.keys()].filter((relay) => this.#holds(relay)).length >= MOST_RELAYS) return;
+    for (const connection of this.#components.connectionManager.getConnections()) {
+      const peer = connection.remotePeer.toString();
+      if (connection.status !== "open" || isRelayed(connection.remoteAddr)) continue;
+      if (!this.#candidates.has(peer) || this.#refused.has(peer) || this.#holds(peer)) continue;
+      if (!needsRelay(this.#need(connection))) continue;
+      void this.#take(peer, connection);
+      return;
+    }
+  }
+
+  #holds(relay: string): boolean {
+    return (this.#listeners.get(relay)?.getAddrs().length ?? 0) > 0;
+  }
+
+  #need({ remoteAddr }: Connection): RelayNeed {
+    const own = this.#components.addressManager.getAddressesWithMetadata();
+    return {
+      asked: this.#asked,
+      listens: this.#config.listen.length > 0,
+      announces: this.#config.announce.length > 0,
+      own: own
+        .filter(({ multiaddr }) => !isRelayed(multiaddr))
+        .map(({ multiaddr }) => scopeOf(hostOf(multiaddr))),
+      relay: scopeOf(hostOf(remoteAddr)),
+      dialledFromOutside: this.#reach().dialledFromOutside,
+    };
+  }
+
+  async #take(relay: string, { remoteAddr }: Connection): Promise<void> {
+    this.#taking = true;
+    const known = this.#listeners.get(relay);
+    const address = multiaddr(`${remoteAddr.toString().replace(/\/p2p\/.*$/, "")}/p2p/${relay}/p2p-circuit`);
+    try {
+      await withDeadline("The reservation", TAKE_DEADLINE_MS, this.#stopping.signal, () =>
+        known === undefined ? this.#listen(relay, address) : known.listen(address),
+      );
+      this.#redial();
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      this.#log.warn(`the relay ${relay} gives no place: ${messageOf(error)}`);
+      this.#refused.add(relay);
+      this.#later(RETRY_MS, () => {
+        this.#refused.delete(relay);
+        this.#choose();
+      });
+    } finally {
+      this.#taking = false;
+    }
+    this.#choose();
+  }
+
+  /** Adds a listener, or finds the one that is left of a listen that failed. */
+  async #listen(relay: string, address: Multiaddr): Promise<void> {
+    const { transportManager } = this.#components;
+    const before = new Set(transportManager.getListeners());
+    const listening = transportManager.listen([address]);
+    const listener = transportManager.getListeners().find((one) => !before.has(one));
+    if (listener !== undefined) {
+      this.#listeners.set(relay, listener);
+      listener.addEventListener("listening", () => {
+        if (this.#stopping.signal.aborted) return;
+        this.dispatchEvent(new Event("change"));
+        this.#choose();
+      });
+    }
+    await listening;
+  }
+
+  /** Peers that went with a relay come back with it, but perhaps a little later than this one. */
+  #redial(): void {
+    const lost = [...this.#lost.values()];
+    this.#lost.clear();
+    for (const peer of lost) this.#reconnect(peer, 0);
+  }
+
+  #reconnect(peer: PeerId, attempt: number): void {
+    this.#later(REDIAL_MS[attempt]!, () => {
+      const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(REDIAL_DEADLINE_MS)]);
+      this.#components.connectionManager.openConnection(peer, { signal }).catch(() => {
+        if (attempt + 1 < REDIAL_MS.length) this.#reconnect(peer, attempt + 1);
+      });
+    });
+  }
+
+  #later(milliseconds: number, action: () => void): void {
+    if (this.#stopping.signal.aborted) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      action();
+    }, milliseconds).unref();
+    this.#timers.add(timer);
+  }
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { multiaddr } from "@multiformats/multiaddr";
+import { needsRelay, type RelayNeed, relaysOf } from "../../../src/net/relays.ts";
+import { dialRank, isShareable, scopeOf } from "../../../src/net/scope.ts";
+
+const RELAY = "12D3KooWQJT3YeVLrpvLFDyxKGaJy2UXHpLD8ga4aCVKzrA8CQei";
+
+test("the scope of an address", () => {
+  const cases = [
+    ["127.0.0.1", "loopback"],
+    ["::1", "loopback"],
+    ["10.1.2.3", "private"],
+    ["172.31.0.1", "private"],
+    ["172.32.0.1", "public"],
+    ["100.100.1.1", "private"],
+    ["169.254.1.1", "private"],
+    ["fd12::1", "private"],
+    ["fe80::1", "link-local"],
+    ["2a01::1", "public"],
+    ["8.8.8.8", "public"],
+    ["0.0.0.0", "unspecified"],
+    ["::", "unspecified"],
+    ["example.org", "name"],
+  ] as const;
+  for (const [host, scope] of cases) assert.equal(scopeOf(host), scope, host);
+});
+
+test("what is only to listen on is not shared", () => {
+  for (const address of ["/ip4/1.2.3.4/tcp/0", "/ip4/0.0.0.0/tcp/1", "/ip6/::/tcp/1", "/ip6/fe80::1/tcp/1"])
+    assert.ok(!isShareable(multiaddr(address)), address);
+  for (const address of ["/ip4/10.0.0.1/tcp/1", "/dns4/a.org/tcp/1", "/ip6/fd00::1/tcp/1/ws"])
+    assert.ok(isShareable(multiaddr(address)), address);
+});
+
+test("dialled in this order: public, own networks, this machine, relays, other people's networks", () => {
+  const machine = { sharesNetwork: (ip: string) => ip.startsWith("192.168.1.") };
+  const order = [
+    "/ip4/5.6.7.8/tcp/1",
+    "/ip4/192.168.1.9/tcp/1",
+    "/ip4/127.0.0.1/tcp/1",
+    `/ip4/7.7.7.7/tcp/1/p2p/${RELAY}/p2p-circuit`,
+    "/ip4/10.0.0.9/tcp/1",
+    `/ip4/127.0.0.1/tcp/1/p2p/${RELAY}/p2p-circuit`,
+  ];
+  const ranks = order.map((address) => dialRank(multiaddr(address), machine));
+  assert.deepEqual(ranks, [0, 1, 2, 3, 4, 5]);
+});
+
+test("who takes a relay", () => {
+  const usual: RelayNeed = {
+    asked: false,
+    listens: true,
+    announces: false,
+    own: ["loopback", "private"],
+    relay: "public",
+    dialledFromOutside: false,
+  };
+  assert.ok(needsRelay(usual));
+  assert.ok(needsRelay({ ...usual, relay: "private" }), "two networks with the relay between them");
+  assert.ok(needsRelay({ ...usual, own: ["public"] }), "perhaps behind a firewall");
+  assert.ok(needsRelay({ ...usual, dialledFromOutside: true }), "nobody is told of the way in");
+  assert.ok(!needsRelay({ ...usual, own: ["public", "private"], dialledFromOutside: true }));
+  assert.ok(!needsRelay({ ...usual, announces: true }));
+  assert.ok(!needsRelay({ ...usual, relay: "loopback" }));
+  assert.ok(!needsRelay({ ...usual, listens: false }));
+  assert.ok(needsRelay({ ...usual, asked: true, relay: "loopback" }));
+});
+
+test("relays to listen through are read from --listen", () => {
+  const relay = `/ip4/7.7.7.7/tcp/1/p2p/${RELAY}`;
+  assert.deepEqual(relaysOf(["/ip4/0.0.0.0/tcp/0"]), { asked: false, addresses: [] });
+  assert.deepEqual(relaysOf(["/p2p-circuit"]), { asked: true, addresses: [] });
+  assert.deepEqual(relaysOf([`${relay}/p2p-circuit`, "/ip4/0.0.0.0/tcp/0"]), {
+    asked: true,
+    addresses: [relay],
+  });
+});
