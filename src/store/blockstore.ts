@@ -7,10 +7,12 @@ import { NotFoundError } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
+import { type Block, matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
 import { writeAtomically } from "./atomic-file.ts";
 import { type Quota, sizeOfFile } from "./quota.ts";
 import { hasCode, storageError } from "./storage-error.ts";
+
+const SYNCS_AT_ONCE = 8;
 
 export class CheckedBlockstore extends FsBlockstore {
   /** Room for blocks; without one only the disk sets a limit. */
@@ -83,6 +85,13 @@ export class CheckedBlockstore extends FsBlockstore {
       this.quota?.free(size);
       throw storageError(error, this.path);
     }
+  }
+
+  /** Writes blocks that survive a loss of power. */
+  async write(list: readonly Block[]): Promise<void> {
+    for (const { cid, bytes } of list) await this.put(cid, bytes);
+    for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
+      await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => this.sync(cid)));
   }
 
   /** Waits until the block would survive a loss of power. */

@@ -7,8 +7,9 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as dagCbor from "@ipld/dag-cbor";
 import type { LevelDatastore } from "datastore-level";
-import type { CID } from "multiformats/cid";
+import { CID } from "multiformats/cid";
 import { writeAtomically } from "./atomic-file.ts";
+import { type Block, matches } from "../objects/object.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
 import { hasCode, storageError } from "./storage-error.ts";
 import type { RetentionChange } from "./types.ts";
@@ -17,6 +18,8 @@ type Level = LevelDatastore["db"];
 
 // In the same database as libp2p's peers and records, whose keys start with other words.
 const OWNERS = "/pathweave/retained/";
+/** Fresh blocks of a change, until they are files. */
+const FRESH = "/pathweave/fresh/";
 /** Files are stamped by a coarser clock than ours, on network disks by another machine's. */
 const CLOCK_SLACK_MS = 60_000;
 const SWEPT_AT = "/pathweave/swept-at";
@@ -62,7 +65,10 @@ function add(sum: Buffer, hash: Buffer | undefined): void {
 }
 
 export interface Retention {
-  /** Replaces what owners need, all of it in one write that survives a loss of power. An empty set releases. */
+  /**
+   * Replaces what owners need, and puts their fresh blocks on disk, all of it in one write that survives a loss of
+   * power. An empty set releases.
+   */
   retain(changes: Iterable<RetentionChange>): Promise<void>;
   retained(owner: string): CID[];
   owners(): string[];
@@ -98,14 +104,21 @@ export async function openRetention(
       // The sum tells.
     }
   }
+  /** Blocks of the last change, when that was not finished. */
+  const unfinished: Block[] = [];
+  for await (const [key, value] of database.iterator({ gte: FRESH, lt: `${FRESH}\xFF` })) {
+    hashes.set(key, hashOf(key, value));
+    const block = freshBlock(key, value);
+    if (block !== undefined) unfinished.push(block);
+  }
   for (const hash of hashes.values()) add(sum, hash);
-  const written = await database.get(SUM);
+  const sealed = await database.get(SUM);
   const counted = await readCount(counter);
-  let changeCount = Math.max(counted, countOf(written));
+  let changeCount = Math.max(counted, countOf(sealed));
   let complete =
-    written === undefined
+    sealed === undefined
       ? hashes.size === 0 && (await readdir(blocks.path)).length === 0
-      : sum.equals(written.subarray(0, SUM_BYTES)) && countOf(written) >= counted;
+      : sum.equals(sealed.subarray(0, SUM_BYTES)) && countOf(sealed) >= counted;
   // Blocks younger than the last sweep of an earlier process are left by the first sweep of this one: a
   // fetch or a contribution may have been under way when that process ended.
   let sweptAt: number | undefined = complete ? Number((await database.get(SWEPT_AT)) ?? 0) || 0 : 0;
@@ -132,33 +145,54 @@ export async function openRetention(
     else owned.set(owner, cids);
   }
 
-  async function write(changes: ReadonlyMap<string, CID[]>): Promise<void> {
+  /** Changes entries, with their sum, in one batch: undefined removes. */
+  async function commit(
+    entries: ReadonlyMap<string, Uint8Array | undefined>,
+    options: { sync: boolean },
+  ): Promise<void> {
     const next = Buffer.from(sum);
-    const entries = [...changes].map(([owner, cids]) => {
-      const key = OWNERS + encodeURIComponent(owner);
-      const value = cids.length === 0 ? undefined : dagCbor.encode(cids);
+    const hashed = [...entries].map(([key, value]) => {
       const hash = value === undefined ? undefined : hashOf(key, value);
       add(next, hashes.get(key));
       add(next, hash);
-      return { owner, cids, key, value, hash };
+      return { key, hash };
     });
     // While something is missing there is no sum, so that a crash does not make it forgotten.
-    changeCount++;
-    const all = [...entries, { key: SUM, value: complete ? seal(next, changeCount) : undefined }];
+    const sealed = complete ? seal(next, changeCount) : undefined;
     await database.batch(
-      all.map(({ key, value }) =>
+      [...entries, [SUM, sealed] as const].map(([key, value]) =>
         value === undefined ? { type: "del" as const, key } : { type: "put" as const, key, value },
       ),
-      { sync: true },
+      options,
     );
     sum = next;
-    for (const { owner, cids, key, hash } of entries) {
+    for (const { key, hash } of hashed) {
       if (hash === undefined) hashes.delete(key);
       else hashes.set(key, hash);
-      replace(owner, [...cids]);
     }
+  }
+
+  async function write(changes: ReadonlyMap<string, CID[]>, fresh: readonly Block[]): Promise<void> {
+    const entries = new Map<string, Uint8Array | undefined>();
+    for (const [owner, cids] of changes)
+      entries.set(OWNERS + encodeURIComponent(owner), cids.length === 0 ? undefined : dagCbor.encode(cids));
+    for (const { cid, bytes } of fresh) entries.set(FRESH + cid.toString(), bytes);
+    changeCount++;
+    await commit(entries, { sync: true });
+    for (const [owner, cids] of changes) replace(owner, [...cids]);
     // After a loss of power it may be an older one, or empty: only a newer one tells anything.
     await writeAtomically(counter, Buffer.from(String(changeCount)), { flush: false });
+    await makeFiles(fresh);
+  }
+
+  /**
+   * Of blocks whose owners are in the database, never before: a block that is a file and belongs to nobody is forgotten
+   * by a restart, and found by whoever reads the disk.
+   */
+  async function makeFiles(fresh: readonly Block[]): Promise<void> {
+    if (fresh.length === 0) return;
+    await blocks.write(fresh);
+    await commit(new Map(fresh.map(({ cid }) => [FRESH + cid.toString(), undefined])), { sync: false });
   }
 
   async function sweepNow(): Promise<number> {
@@ -190,15 +224,22 @@ export async function openRetention(
     }
   }
 
+  await makeFiles(unfinished);
   // From now on blocks without a sum mean a lost database.
-  if (complete && written === undefined) await write(new Map());
+  if (complete && sealed === undefined) await write(new Map(), []);
 
   return {
     async retain(changes) {
-      const latest = new Map(changes);
+      const list = [...changes];
+      const latest = new Map(list.map(([owner, cids]) => [owner, cids]));
       // At once, not in turn: a sweep that is running must not delete them.
       for (const cid of [...latest.values()].flat()) recent.add(keyOf(cid));
-      await inTurn(() => write(latest));
+      await inTurn(() =>
+        write(
+          latest,
+          list.flatMap(([, , fresh = []]) => fresh),
+        ),
+      );
     },
     retained: (owner) => [...(owned.get(owner) ?? [])],
     owners: () => [...owned.keys()],
@@ -209,7 +250,17 @@ export async function openRetention(
     },
     async rebuilt() {
       complete = true;
-      await inTurn(() => write(new Map()));
+      await inTurn(() => write(new Map(), []));
     },
   };
+}
+
+/** Undefined when it is damaged, which the sum tells. */
+function freshBlock(key: string, bytes: Uint8Array): Block | undefined {
+  try {
+    const cid = CID.parse(key.slice(FRESH.length));
+    return matches(cid, bytes) ? { cid, bytes } : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,6 @@
 /** The Store over a checked blockstore, own retention, state files and a source of missing blocks. */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError, UnavailableError } from "../errors.ts";
-import type { Block } from "../objects/object.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
 import { type BlockSource, runFetchJob, WANTS_PER_HOLDER } from "./fetch-job.ts";
 import type { Retention } from "./retention.ts";
@@ -11,7 +10,6 @@ import { createSuspects } from "./suspects.ts";
 import type { FetchOptions, FetchProgress, Store } from "./types.ts";
 
 const SHA2_256 = 0x12;
-const SYNCS_AT_ONCE = 8;
 
 export interface StoreParts {
   blocks: CheckedBlockstore;
@@ -86,14 +84,9 @@ export function createStore(parts: StoreParts): Store {
 
   return {
     async put(given) {
-      const list: Block[] = [];
-      for (const block of given) {
-        retention.touch(block.cid);
-        await blocks.put(block.cid, block.bytes);
-        list.push(block);
-      }
-      for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
-        await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => blocks.sync(cid)));
+      const list = [...given];
+      for (const { cid } of list) retention.touch(cid);
+      await blocks.write(list);
     },
     has: (cid) => blocks.has(cid),
     local: (cid) => blocks.read(cid),

@@ -20,8 +20,11 @@ export interface FetchProgress {
   readonly holders: readonly string[];
   from: string[];
 }
-/** The blocks that an owner needs from now on. */
-export type RetentionChange = readonly [owner: string, cids: CID[]];
+/**
+ * The blocks that an owner needs from now on. Those in `fresh` are not on this disk yet, and come with the change: after
+ * a crash they are there if the change is. They go through the database, so they should be small.
+ */
+export type RetentionChange = readonly [owner: string, cids: CID[], fresh?: readonly Block[]];
 
 /** Bytes moved by block exchange since the start. */
 export interface TransferCount {
@@ -49,7 +52,10 @@ export interface Store {
    * are deleted by `sweep`. Persists over restarts.
    */
   retain(owner: string, cids: CID[]): Promise<void>;
-  /** Replaces the sets of several owners: after a crash all are the old ones or all the new. An empty set releases. */
+  /**
+   * Replaces the sets of several owners, and writes their fresh blocks: after a crash all is as before or all as after.
+   * An empty set releases.
+   */
   retainTogether(changes: Iterable<RetentionChange>): Promise<void>;
   release(owner: string): Promise<void>;
   /** What an owner retains; empty when unknown. */

@@ -7,7 +7,7 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import { hash64 } from "../random.ts";
-import type { Store } from "../store/types.ts";
+import type { RetentionChange, Store } from "../store/types.ts";
 import type { Announcers } from "./announcers.ts";
 import type { HoldoutCheck } from "./holdout-check.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
@@ -42,8 +42,8 @@ export interface HoldingsInit {
   /** Peers that are heard now, and peers that are known to have the run. */
   live(): Iterable<string>;
   sources(): string[];
-  /** Makes the lineage on disk current. */
-  flush(): Promise<void>;
+  /** Makes the lineage on disk current, in one write with what `first` resolves to. */
+  flush(first?: () => Promise<RetentionChange[]>): Promise<void>;
   /** Aborts after a time, or when the peer stops. */
   signal(milliseconds: number): AbortSignal;
   /** Peers from which nothing is fetched. */
@@ -123,13 +123,20 @@ export class Holdings {
     }
   }
 
-  /** Makes the next version of a module. Its tensors are on this disk when it resolves. */
-  async fold(parent: KnownVersion, contributions: readonly KnownContribution[]): Promise<FoldedVersion> {
+  /**
+   * Makes the next version of a module. `record` makes it a part of the lineage; when this resolves, that and its tensors
+   * are on this disk, by one write.
+   */
+  async fold(
+    parent: KnownVersion,
+    contributions: readonly KnownContribution[],
+    record: (folded: FoldedVersion) => Promise<void>,
+  ): Promise<FoldedVersion> {
     const began = performance.now();
     await this.materialise(parent);
     const folded = await this.#fold(parent, contributions);
     this.#versions.set(folded.version.cid.toString(), Promise.resolve());
-    await this.#retainVersion(folded.version);
+    await this.#retainVersion(folded.version, () => record(folded));
     this.#had(folded.version);
     this.#init.announcers.heard(folded.version.cid, this.#init.self, true);
     this.#emitVersion(folded.version, "folded", began);
@@ -219,9 +226,8 @@ export class Holdings {
         fold = true;
       }
     if (fold) await this.#verify(lineage, parent!, version);
-    await this.#retainVersion(version);
     // Its record came over the network; what is said to be here has to survive a crash.
-    await this.#init.flush();
+    await this.#retainVersion(version);
     this.#emitVersion(version, fold ? "verified" : "fetched", began);
   }
 
@@ -304,19 +310,24 @@ export class Holdings {
 
   // ---------------------------------------------------------------- retention
 
-  async #retainVersion(version: KnownVersion): Promise<void> {
-    const { archive, packs, store } = this.#init;
-    if (archive) return;
-    const roots = [version.parameters, ...(version.momentum === null ? [] : [version.momentum])];
-    const cids = (await Promise.all(roots.map((cid) => packs.blocks(cid)))).flat();
-    await store.retain(`version:${version.module}:${version.generation}:${version.cid}`, cids);
-    await this.#releaseOld(version.module);
+  /** Keeps a version that is on this disk until it is old. */
+  async #retainVersion(version: KnownVersion, first = async (): Promise<void> => {}): Promise<void> {
+    const { archive, packs, flush } = this.#init;
+    const { module, generation, cid, parameters, momentum } = version;
+    const roots = archive ? [] : momentum === null ? [parameters] : [parameters, momentum];
+    const blocks = (await Promise.all(roots.map((root) => packs.blocks(root)))).flat();
+    await flush(async () => {
+      await first();
+      return archive ? [] : [[`version:${module}:${generation}:${cid}`, blocks]];
+    });
+    if (!archive) await this.#releaseOld(module);
   }
 
-  /** Keeps an outer gradient that is on this disk until it is old. */
+  /** Keeps an outer gradient that is on this disk, together with what says what it is, until it is old. */
   async retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
-    const { packs, store } = this.#init;
-    await store.retain(deltaOwner(module, round, cid), await packs.blocks(delta));
+    const { packs, flush } = this.#init;
+    const blocks = await packs.blocks(delta);
+    await flush(async () => [[deltaOwner(module, round, cid), blocks]]);
   }
 
   /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */

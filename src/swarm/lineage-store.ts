@@ -11,9 +11,9 @@ import type { Lineage } from "../outer/lineage.ts";
 import type { RetentionChange, Store } from "../store/types.ts";
 
 export interface LineageStore {
-  /** Writes the block of a version or contribution; `flush` makes it part of the lineage on disk. */
-  add(module: string, block: Block): Promise<void>;
-  /** The block of a known version or contribution. */
+  /** Takes the block of a version or contribution; `flush` puts it on disk, as a part of the lineage. */
+  add(module: string, block: Block): void;
+  /** The block of a known version or contribution. What is not on disk yet is put there first: nobody is told of it before. */
   block(cid: CID): Promise<Uint8Array | undefined>;
   /**
    * Resolves when all records that the lineages hold now would survive a crash. All that `first` adds to them and all
@@ -25,7 +25,8 @@ export interface LineageStore {
 }
 
 export function createLineageStore(store: Store, lineages: ReadonlyMap<string, Lineage>): LineageStore {
-  const dirty = new Set<string>();
+  /** Modules whose list on disk is old, with the blocks that are not there yet, by CID. */
+  const dirty = new Map<string, Map<string, Block>>();
   /** Records that were on this disk already. They are kept even while the lineage waits for others that they need. */
   const restored = new Set<string>();
   const kept = new Map<string, CID[]>();
@@ -42,14 +43,29 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
     const changes = (await first?.()) ?? [];
     const modules = [...dirty];
     dirty.clear();
-    changes.push(...modules.map((module): RetentionChange => [owner(module), recordsOf(module)]));
     try {
+      for (const [module, fresh] of modules) {
+        const records = recordsOf(module);
+        const listed = new Set(records.map((cid) => cid.toString()));
+        const isPart = ({ cid }: Block): boolean => listed.has(cid.toString());
+        const blocks = [...fresh.values()];
+        // What waits for others is no part of the lineage until they come.
+        await store.put(blocks.filter((block) => !isPart(block)));
+        changes.push([owner(module), records, blocks.filter(isPart)]);
+      }
       if (changes.length > 0) await store.retainTogether(changes);
       if (!store.complete) await store.rebuilt();
     } catch (error) {
-      for (const module of modules) dirty.add(module);
+      for (const [module, fresh] of modules)
+        for (const [key, block] of fresh) freshOf(module).set(key, block);
       throw error;
     }
+  }
+
+  function freshOf(module: string): Map<string, Block> {
+    const fresh = dirty.get(module) ?? new Map<string, Block>();
+    dirty.set(module, fresh);
+    return fresh;
   }
 
   async function* stored(): AsyncGenerator<Uint8Array> {
@@ -65,19 +81,26 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
       }
   }
 
+  function flush(first?: () => Promise<RetentionChange[]>): Promise<void> {
+    flushing = flushing.catch(() => {}).then(() => write(first));
+    return flushing;
+  }
+
   return {
-    async add(module, block) {
-      if (restored.has(block.cid.toString())) {
+    add(module, block) {
+      const key = block.cid.toString();
+      if (restored.has(key)) {
         kept.set(module, [...(kept.get(module) ?? []), block.cid]);
-        if (store.complete) return;
-      } else await store.put([block]);
-      dirty.add(module);
+        if (!store.complete) freshOf(module);
+      } else freshOf(module).set(key, block);
     },
-    block: (cid) => store.local(cid),
-    flush(first) {
-      flushing = flushing.catch(() => {}).then(() => write(first));
-      return flushing;
+    async block(cid) {
+      const local = await store.local(cid);
+      if (local !== undefined) return local;
+      await flush();
+      return store.local(cid);
     },
+    flush,
     async *restore() {
       for await (const bytes of stored()) {
         restored.add(dagCborCid(bytes).toString());

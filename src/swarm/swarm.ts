@@ -191,7 +191,7 @@ export class Swarm {
       owners: (module) => this.coordinator.owners(module, performance.now()),
       live: () => this.#live,
       sources: () => init.sources(),
-      flush: () => this.#records.flush(),
+      flush: (first) => this.#records.flush(first),
       signal: (milliseconds) => this.#tasks.within(milliseconds),
       blocked: (peer) => this.#discipline.blocked(peer),
       refused: (version, reason) => {
@@ -422,7 +422,7 @@ export class Swarm {
       for (const peer of this.#announcers.of(parked).all)
         this.#charge(peer, "invalid-record", reason, { cid: parked });
     if (opened.type === "version") this.#splits.brought(from, opened.record);
-    await this.#records.add(module, { cid, bytes });
+    this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
       const { round, path, replica, signer } = opened.record;
       this.coordinator.contributed(opened.record);
@@ -639,10 +639,10 @@ export class Swarm {
     contributions: readonly KnownContribution[],
   ): Promise<void> {
     try {
-      const { block, version } = await this.#holdings.fold(parent, contributions);
-      await this.#ingest(block.bytes, this.#init.network.peerId);
-      this.lineage(module).confirm(version.cid);
-      await this.#records.flush();
+      const { block, version } = await this.#holdings.fold(parent, contributions, async (folded) => {
+        await this.#ingest(folded.block.bytes, this.#init.network.peerId);
+        this.lineage(module).confirm(folded.version.cid);
+      });
       await this.#announce(module, block.bytes);
       this.#run(`DHT record of ${module}`, () =>
         publishHead(this.#init.network, this.#init.run, version, this.#tasks.within(DHT_MS)),

@@ -8,7 +8,8 @@
  *
  * or at every point, or every DISK_STRIDE-th from the first,
  *
- * - `record`: copies DISK_FOLDER to `DISK_RECORD/<point>/kill`, which is what a kill there leaves, and to
+ * - `record`: at these, and before and after each change of the database, where facts that belong together may be torn,
+ *   copies DISK_FOLDER to `DISK_RECORD/<point>/kill`, which is what a kill there leaves, and to
  *   `DISK_RECORD/<point>/power` without what was not flushed, which is what a loss of power leaves at worst.
  *
  * Without it, it only counts. The number so far is in DISK_POINTS; the last line on standard output is `points <number>`.
@@ -22,6 +23,7 @@ import { ClassicLevel } from "classic-level";
 
 const { DISK_FAULT: fault, DISK_POINT, DISK_FOLDER = "", DISK_RECORD = "", DISK_STRIDE = "1" } = process.env;
 let points = 0;
+let changed = false;
 if (fault === "record") fs.mkdirSync(DISK_FOLDER, { recursive: true });
 /** Files whose content may still be in memory only. */
 const unflushed = new Set<string>();
@@ -29,7 +31,10 @@ const unflushed = new Set<string>();
 /** One more thing happens to the disk. Throws, or does not return, when it is to fail. */
 function point(what: string): void {
   process.env["DISK_POINTS"] = String(++points);
-  if (fault === "record") return (points - 1) % Number(DISK_STRIDE) === 0 ? record() : undefined;
+  const changes = what === "_batch";
+  const isEdge = changes || changed;
+  changed = changes;
+  if (fault === "record") return isEdge || (points - 1) % Number(DISK_STRIDE) === 0 ? record() : undefined;
   if (fault === undefined || points < Number(DISK_POINT)) return;
   if (fault === "kill") process.kill(process.pid, "SIGKILL");
   throw Object.assign(new Error(`${fault}: injected, ${what}`), { code: fault, syscall: what });

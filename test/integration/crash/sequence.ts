@@ -153,9 +153,10 @@ export async function openSequence(dir: string): Promise<Sequence> {
     const { block, version } = await states.fold(lineage.head(), [], lineage.pending(), () => [], signal);
     const roots = [version.parameters, version.momentum!];
     const blocks = (await Promise.all(roots.map((cid) => packs.blocks(cid)))).flat();
-    await store.retain(`version:${module}:${version.generation}:${version.cid}`, blocks);
-    await ingest(block);
-    await records.flush();
+    await records.flush(async () => {
+      await ingest(block);
+      return [[`version:${module}:${version.generation}:${version.cid}`, blocks]];
+    });
     return block;
   }
 

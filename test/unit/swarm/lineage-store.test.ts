@@ -31,7 +31,7 @@ async function open(dir: string): Promise<Opened> {
   const records = createLineageStore(store, new Map([[MODULE, lineage]]));
   for await (const bytes of records.restore()) {
     await ingest(lineage, bytes);
-    await records.add(MODULE, { cid: dagCborCid(bytes), bytes });
+    records.add(MODULE, { cid: dagCborCid(bytes), bytes });
   }
   return { store, lineage, records, close };
 }
@@ -47,7 +47,7 @@ async function ingest(lineage: Lineage, bytes: Uint8Array): Promise<void> {
 
 async function add({ lineage, records }: Opened, block: Block): Promise<void> {
   await ingest(lineage, block.bytes);
-  await records.add(MODULE, block);
+  records.add(MODULE, block);
 }
 
 function contribution(base: { cid: typeof RUN_ID }, round: number): Promise<Block> {
@@ -207,6 +207,17 @@ test("a lineage whose database is lost is read back from its blocks", async (t) 
   t.after(() => third.close());
   assert.ok(third.store.complete);
   assert.deepEqual(state(third), whole);
+});
+
+test("nobody is told of a record before it is on disk, as a part of the lineage", async (t) => {
+  const peer = await open(await directory(t));
+  t.after(() => peer.close());
+  const block = await contribution(GENESIS, 0);
+  await add(peer, block);
+  assert.equal(await peer.store.local(block.cid), undefined);
+  assert.ok(Buffer.from(block.bytes).equals((await peer.records.block(block.cid))!));
+  const listed = await peer.store.retained(`lineage:${MODULE}`);
+  assert.ok(listed.some((cid) => cid.equals(block.cid)));
 });
 
 test("what is flushed together is there together after a crash, or not at all", async (t) => {
