@@ -12,7 +12,7 @@ import { isHoldout, splitOf } from "./data/split.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
 import type { Skipped, TokenizedShard } from "./data/types.ts";
-import { createEngine } from "./engine/engine.ts";
+import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { Engine, StepRecord, TrainState } from "./engine/types.ts";
 import { CorpusError } from "./errors.ts";
 import { elementsOfParts, initialParameters, modelShape, parameterSpecs } from "./model/parameters.ts";
@@ -40,14 +40,18 @@ export type CreateProgress =
   | { stage: "tokenizer" | "reading" | "routing" | "writing"; done: number; total?: number }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
-export interface CreateInit {
+export interface CreateOptions {
   file: RunFile;
   store: Store;
   packs: Packs;
-  device: DeviceOptions;
-  onProgress(progress: CreateProgress): void;
-  signal: AbortSignal;
+  /** @default the compiled engine on the CPU */
+  device?: DeviceOptions;
+  onProgress?(progress: CreateProgress): void;
+  signal?: AbortSignal;
 }
+
+/** Options with every default filled in. */
+type CreateInit = Required<CreateOptions>;
 
 export interface CreatedRun {
   run: CID;
@@ -61,7 +65,9 @@ export interface CreatedRun {
   corpus: TokenizedShard;
 }
 
-export async function createRun(init: CreateInit): Promise<CreatedRun> {
+export async function createRun(options: CreateOptions): Promise<CreatedRun> {
+  const { signal: never } = new AbortController();
+  const init: CreateInit = { device: DEFAULT_DEVICE, onProgress: () => {}, signal: never, ...options };
   const { file, store, packs, onProgress, signal } = init;
   const skipped = new Map<string, Skipped>();
   const documents = () =>
@@ -147,7 +153,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     ...init.device,
   });
   const paths: number[] = [];
-  const options = {
+  const featureOptions = {
     prefixTokens,
     sequenceLength: prefixTokens,
     batchSize: config.training.batchSize,
@@ -156,7 +162,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const total = routerDocuments.documents + corpus.documents;
   const read: FeatureFunction = (tokens, lengths) => reader.features(seedState.parameters, tokens, lengths);
   const featuresOfShard = (shard: TokenizedShard) =>
-    featuresOf(Array(shard.documents).keys(), (index) => shard.document(index), read, options);
+    featuresOf(Array(shard.documents).keys(), (index) => shard.document(index), read, featureOptions);
   const fitOptions = { paths: topology.paths, prefixTokens, seed: config.seed };
   let routerBlock: Block;
   try {

@@ -1,6 +1,7 @@
 /** Calls into a worker thread: a request, its reply, and failures of the thread itself. */
 import { Worker } from "node:worker_threads";
 import * as errors from "../errors.ts";
+import { moduleUrl } from "../installation.ts";
 import type { ArgumentsOf, Method, Reply, ResultOf, WorkerData } from "./protocol.ts";
 
 interface Pending {
@@ -24,7 +25,7 @@ function revive({ name, message, stack }: NonNullable<Reply["error"]>): Error {
 }
 
 export function startThread(workerData: WorkerData): Thread {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
+  const worker = new Worker(moduleUrl("./worker.ts", import.meta.url), { workerData });
   const pending = new Map<number, Pending>();
   let calls = 0;
   let ended: Error | undefined;
