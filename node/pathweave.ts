@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `pathweave` command. */
-import { readFileSync } from "node:fs";
 import { type LazyCommand, runCommandLine } from "./command-line.ts";
+import { version } from "../src/installation.ts";
 
 const commands: LazyCommand[] = [
   {
@@ -50,10 +50,6 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/sim.ts"),
   },
 ];
-
-const { version }: { version: string } = JSON.parse(
-  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
-);
 
 process.exitCode = await runCommandLine({
   name: "pathweave",
