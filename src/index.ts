@@ -7,7 +7,7 @@
  * import { createRun, openDirectory, openPeer, readRunFile } from "pathweave";
  *
  * // Make a run: tokenizer, warm start, router and shards of the corpus that run.yaml names.
- * const directory = "first-peer";
+ * const directory = "peer-1";
  * const file = await readRunFile("run.yaml");
  * const { store, packs, stop } = await openDirectory(directory);
  * const { run } = await createRun({ file, store, packs });
