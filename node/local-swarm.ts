@@ -9,13 +9,14 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { CID } from "multiformats/cid";
 import { NetworkError } from "../src/errors.ts";
+import { moduleUrl } from "../src/installation.ts";
 import type { Level } from "../src/log.ts";
 import { encodeInvite } from "../src/run/invite.ts";
 import type { SessionEvent } from "./peer-session.ts";
 import { readEvent } from "./session-events.ts";
 
-const PEER = fileURLToPath(new URL("./pathweave.ts", import.meta.url));
-const BOOTSTRAP = fileURLToPath(new URL("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
+const PEER = fileURLToPath(moduleUrl("./pathweave.ts", import.meta.url));
+const BOOTSTRAP = fileURLToPath(moduleUrl("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
 const START_MS = 60_000;
 /** For a peer to end in order. */
 export const STOP_MS = 20_000;

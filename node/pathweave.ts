@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `pathweave` command. */
-import { readFileSync } from "node:fs";
 import { type LazyCommand, runCommandLine } from "./command-line.ts";
+import { version } from "../src/installation.ts";
 import { leave } from "./leave.ts";
 import { hearClosedPipes } from "./shutdown.ts";
 
@@ -69,10 +69,6 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/sim.ts"),
   },
 ];
-
-const { version }: { version: string } = JSON.parse(
-  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
-);
 
 const code = await runCommandLine({
   name: "pathweave",

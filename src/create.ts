@@ -23,7 +23,7 @@ import { requireSome, SkippedLog } from "./data/skipped.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
 import type { Skipped, TextDocument, TokenizedShard } from "./data/types.ts";
-import { createEngine } from "./engine/engine.ts";
+import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { Engine, LearningRate, StepRecord, TrainState } from "./engine/types.ts";
 import { elementsOfParts, initialParameters, modelShape, parameterSpecs } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
@@ -54,21 +54,29 @@ export type CreateProgress =
     }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
-export interface PrepareInit {
+export interface PrepareOptions {
   file: RunFile;
   store: Store;
-  onProgress(progress: CreateProgress): void;
+  onProgress?(progress: CreateProgress): void;
   /** Where to note what cannot be read. */
   skipped?: SkippedLog;
   /** Called once all of the corpus was read, before anything is trained on it. What it throws ends the work. */
   onRead?(): void;
-  signal: AbortSignal;
+  signal?: AbortSignal;
 }
 
-export interface CreateInit extends PrepareInit {
+export interface CreateOptions extends PrepareOptions {
   packs: Packs;
-  device: DeviceOptions;
+  /** @default the compiled engine on the CPU */
+  device?: DeviceOptions;
 }
+
+const DEFAULTS = {
+  device: DEFAULT_DEVICE,
+  onProgress() {},
+  onRead() {},
+  signal: new AbortController().signal,
+};
 
 export interface CreatedRun {
   run: CID;
@@ -101,10 +109,13 @@ export interface PreparedRun extends Pick<CreatedRun, "skipped" | "cut" | "corpu
 }
 
 /** Reads, splits and tokenizes a run's corpus. Throws CorpusError when it is too small. */
-export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
-  const { file, store, onProgress, signal } = init;
+export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> {
+  const { file, store, skipped, onProgress, onRead, signal } = {
+    ...DEFAULTS,
+    skipped: new SkippedLog(),
+    ...options,
+  };
   const { textFields, encoding } = file;
-  const skipped = init.skipped ?? new SkippedLog();
   const breath = createBreath(signal);
   async function* documents(onSkip: (skipped: Skipped) => void): AsyncGenerator<TextDocument> {
     for await (const document of readDocuments(file.corpus, { textFields, encoding, onSkip })) {
@@ -133,7 +144,7 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
     for await (const _ of texts);
   }
   const tokenizer = loadTokenizer(json);
-  init.onRead?.();
+  onRead();
   const surveyed = survey.finish();
   const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
@@ -198,10 +209,10 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
   };
 }
 
-export async function createRun(init: CreateInit): Promise<CreatedRun> {
-  const { store, packs, onProgress, signal } = init;
+export async function createRun(options: CreateOptions): Promise<CreatedRun> {
+  const { store, packs, device, onProgress, signal } = { ...DEFAULTS, ...options };
   const breath = createBreath(signal);
-  const prepared = await prepareRun(init);
+  const prepared = await prepareRun(options);
   const { config, tokenizer, corpus, routerDocuments, validation } = prepared;
   const { counts, targets, surveyed, trained, cut, skipped } = prepared;
   const topology = createTopology(config);
@@ -213,10 +224,14 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
 
   // ------------------------------------------------------------ warm start
   onProgress({ stage: "compiling", done: 0 });
-  const engine = await createEngine({ shape, batchSize: config.training.batchSize, ...init.device });
+  const engine = await createEngine({ shape, batchSize: config.training.batchSize, ...device });
   let seedState: TrainState;
   try {
-    seedState = await warmStart(init, config, shape, engine, corpus);
+    seedState = initialState(shape, config.seed);
+    const total = config.training.seedSteps;
+    const steps = trainDense(engine, config, corpus, seedState, { firstStep: 0, steps: total }, signal);
+    let done = 0;
+    for await (const step of steps) onProgress({ stage: "seed", done: ++done, total, step });
   } finally {
     await engine.close();
   }
@@ -226,10 +241,10 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const reader = await createEngine({
     shape: { ...shape, sequenceLength: prefixTokens },
     batchSize: config.training.batchSize,
-    ...init.device,
+    ...device,
   });
   const paths: number[] = [];
-  const options = {
+  const featureOptions = {
     prefixTokens,
     sequenceLength: prefixTokens,
     batchSize: config.training.batchSize,
@@ -240,7 +255,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const featuresOfShard = (
     shard: TokenizedShard,
     indexes: Iterable<number> = Array(shard.documents).keys(),
-  ) => featuresOf(indexes, (index) => shard.document(index), read, options);
+  ) => featuresOf(indexes, (index) => shard.document(index), read, featureOptions);
   const fitOptions = { paths: topology.paths, prefixTokens, seed: config.seed };
   let routerBlock: Block;
   try {
@@ -361,21 +376,6 @@ export function initialState(shape: ModelShape, seed: number): TrainState {
   const parameters = initialParameters(shape, seed);
   const zeros = (): Float32Array => new Float32Array(parameters.length);
   return { parameters, firstMoment: zeros(), secondMoment: zeros(), step: 0 };
-}
-
-async function warmStart(
-  { onProgress, signal }: CreateInit,
-  config: RunConfig,
-  shape: ModelShape,
-  engine: Engine,
-  corpus: TokenizedShard,
-): Promise<TrainState> {
-  const state = initialState(shape, config.seed);
-  const total = config.training.seedSteps;
-  let done = 0;
-  for await (const step of trainDense(engine, config, corpus, state, { firstStep: 0, steps: total }, signal))
-    onProgress({ stage: "seed", done: ++done, total, step });
-  return state;
 }
 
 async function writeShard(store: Store, writer: ShardWriter): Promise<ShardReference> {

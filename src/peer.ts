@@ -3,7 +3,7 @@
  * node, manifest, capacity, then work. Nothing below this file knows how the parts meet.
  *
  * @example
- * const peer = await openPeer({ directory, invite, role: "worker", ... });
+ * const peer = await openPeer({ directory, invite, listen: ["/ip4/0.0.0.0/tcp/0"] });
  * await peer.swarm.start();
  * ...
  * await peer.stop();
@@ -17,11 +17,11 @@ import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
 import type { TokenizedShard, Tokenizer } from "./data/types.ts";
 import { createHoldoutScorer } from "./holdout.ts";
-import { createEngine } from "./engine/engine.ts";
+import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
 import { messageOf, NetworkError, UsageError } from "./errors.ts";
 import { pathweaveCommand } from "./invocation.ts";
-import type { Logger } from "./log.ts";
+import { type Logger, silentLogger } from "./log.ts";
 import { elementsOfParts, modelShape } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
@@ -75,23 +75,45 @@ export interface PeerOptions {
   directory: string;
   /** Absent when the directory already belongs to a run. */
   invite?: Invite;
-  listen: string[];
-  announce: string[];
-  /** Addresses to dial beside the invite's. */
-  bootstrap: string[];
-  mdns: boolean;
-  role: "worker" | "observer";
-  device: DeviceOptions;
-  archive: boolean;
+  /** Multiaddrs; a peer that listens nowhere can only dial. @default [] */
+  listen?: string[];
+  /** Multiaddrs to tell others instead of those it listens on. @default [] */
+  announce?: string[];
+  /** Addresses to dial beside the invite's. @default [] */
+  bootstrap?: string[];
+  /** Whether to find peers on the local network. @default true */
+  mdns?: boolean;
+  /** A worker trains and owns modules; an observer reads and asks. @default "worker" */
+  role?: "worker" | "observer";
+  /** @default the compiled engine on the CPU */
+  device?: DeviceOptions;
+  /** Whether to keep the tensors of all generations. @default false */
+  archive?: boolean;
   /** How much may be stored; without it only the disk sets a limit. */
   maxDiskBytes?: number;
   /** See NodeConfig. */
   maxConnections?: number;
   bytesPerSecond?: number;
-  logger: Logger;
-  emit(event: SwarmEvent): void;
+  /** @default says nothing */
+  logger?: Logger;
+  emit?(event: SwarmEvent): void;
   signal?: AbortSignal;
 }
+
+const PEER_DEFAULTS = {
+  listen: [] as string[],
+  announce: [] as string[],
+  bootstrap: [] as string[],
+  mdns: true,
+  role: "worker" as const,
+  device: DEFAULT_DEVICE as DeviceOptions,
+  archive: false,
+  logger: silentLogger,
+  emit: (): void => {},
+};
+
+/** Options with every default filled in. */
+type PeerInit = PeerOptions & Required<Pick<PeerOptions, keyof typeof PEER_DEFAULTS>>;
 
 export interface Peer {
   readonly run: CID;
@@ -131,20 +153,26 @@ export interface DirectoryOptions {
   run?: CID;
 }
 
-/** Opens the identity, the store and the network of a directory. Throws StorageError and NetworkError. */
+/**
+ * Opens the identity, the store and the network of a directory; it neither listens nor dials unless `net` says so.
+ * Throws StorageError and NetworkError.
+ */
 export async function openDirectory(
   directory: string,
-  net: Omit<NodeConfig, "privateKey" | "records" | "admission">,
-  logger: Logger,
+  net: Partial<Omit<NodeConfig, "privateKey" | "records" | "admission">> = {},
+  logger: Logger = silentLogger,
   { quota, run }: DirectoryOptions = {},
 ): Promise<OpenNode> {
   await makeDirectory(directory);
   const privateKey = await loadIdentity(join(directory, IDENTITY_FILE), logger);
   // An invite that this peer wrote names itself, with addresses of earlier days.
   const self = peerIdFromPrivateKey(privateKey).toString();
-  const bootstrap = net.bootstrap.filter((address) => peerOfAddress(address) !== self);
+  const bootstrap = (net.bootstrap ?? []).filter((address) => peerOfAddress(address) !== self);
   const bootstraps = bootstrap.flatMap((address) => peerOfAddress(address) ?? []);
   const config: NodeConfig = {
+    listen: [],
+    announce: [],
+    mdns: false,
     ...net,
     bootstrap,
     privateKey,
@@ -203,7 +231,8 @@ async function makeDirectory(directory: string): Promise<void> {
 }
 
 /** Joins a run, or goes on with the run of the directory. The swarm is not started yet. */
-export async function openPeer(options: PeerOptions): Promise<Peer> {
+export async function openPeer(given: PeerOptions): Promise<Peer> {
+  const options: PeerInit = { ...PEER_DEFAULTS, ...given };
   const { directory, logger, maxDiskBytes, maxConnections, bytesPerSecond } = options;
   await makeDirectory(directory);
   const known = await readInvite(directory);
@@ -245,7 +274,7 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
   }
 }
 
-async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode): Promise<Peer> {
+async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): Promise<Peer> {
   const { directory, logger } = options;
   const { network, store, packs } = node;
   const { run } = invite;

@@ -6,11 +6,11 @@ import { EventEmitter, once } from "node:events";
 import net from "node:net";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { moduleUrl } from "../../src/installation.ts";
 import { directly } from "../local-swarm.ts";
 import type { ChaosNetwork, Link, Partition } from "./network.ts";
 
-const OUTBOUND = fileURLToPath(new URL("./outbound.ts", import.meta.url));
+const OUTBOUND = moduleUrl("./outbound.ts", import.meta.url).href;
 const HEADER_BYTES = 256;
 /** A process may be dialled a moment before it has said that it listens. */
 const LISTEN_MS = 1_000;

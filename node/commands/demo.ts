@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import type { CommandModule } from "yargs";
 import { stringify } from "yaml";
 import { createRun, type CreatedRun } from "../../src/create.ts";
@@ -9,6 +8,7 @@ import { createEngine } from "../../src/engine/engine.ts";
 import { CorpusError } from "../../src/errors.ts";
 import { evaluateRun, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
 import { generate } from "../../src/generate.ts";
+import { packageFolders } from "../../src/installation.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/path-model.ts";
 import { openDirectory, type Peer } from "../../src/peer.ts";
@@ -47,7 +47,6 @@ interface DemoFlags {
   json: boolean;
 }
 
-const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 /** How long a fault of `--chaos` lasts on average. */
 const MEAN_FAULT_MS = 10_000;
 const DEVICE = { kind: "compiled", device: "cpu" } as const;
@@ -246,11 +245,11 @@ async function createDemoRun(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<CreatedRun> {
-  const kinds = demoCorpus(PROJECT);
+  const kinds = demoCorpus(packageFolders());
   const missing = kinds.filter(({ patterns }) => patterns.length === 0).map(({ kind }) => kind);
   if (missing.length > 0)
     throw new CorpusError(
-      `The demo's text comes with the development packages, and there is none for: ${missing.join(", ")}. Run npm ci in ${PROJECT}.`,
+      `The demo's text comes with the packages, and there is none for: ${missing.join(", ")}. Install Pathweave again, or run npm ci in a checkout.`,
     );
   const runFile = path.join(directory, "run.yaml");
   await writeFile(

@@ -11,20 +11,36 @@ import type { Batch, Engine, EngineConfig, StepRecord, TrainOptions, TrainState 
 const CALL_MILLISECONDS = 1000;
 const MAX_STEPS_PER_CALL = 64;
 
+/** What computes unless something else is chosen. */
+export const DEFAULT_DEVICE = { kind: "compiled", device: "cpu" } as const;
+
 /**
- * Starts an engine. Its graphs are compiled when they are first used.
+ * Starts an engine. Its graphs are compiled when they are first used. Where ONNX Runtime cannot be loaded, an eager
+ * engine stands in for the compiled one on the CPU, with a warning of the process.
  * Throws CapacityError when the device or its package is missing.
  */
 export async function createEngine(config: EngineConfig): Promise<Engine> {
   const threads = config.threads ?? availableParallelism();
   const thread = startThread({ config, threads });
+  let name: string;
   try {
-    await thread.call("start", {});
+    const started = await thread.call("start", {});
+    name = started.name;
+    if (started.notice !== undefined) warnOnce(started.notice);
   } catch (error) {
     await thread.close().catch(() => {});
     throw error;
   }
-  return new ThreadEngine(config, thread);
+  return new ThreadEngine(name, config, thread);
+}
+
+const warned = new Set<string>();
+
+/** Says something that everybody who starts an engine should know, once. */
+function warnOnce(notice: string): void {
+  if (warned.has(notice)) return;
+  warned.add(notice);
+  process.emitWarning(notice, "PathweaveWarning");
 }
 
 class ThreadEngine implements Engine {
@@ -34,8 +50,8 @@ class ThreadEngine implements Engine {
   private readonly elements: number;
   private trainings = 0;
 
-  constructor(config: EngineConfig, thread: Thread) {
-    this.name = `${config.kind}-${config.device}`;
+  constructor(name: string, config: EngineConfig, thread: Thread) {
+    this.name = name;
     this.config = config;
     this.thread = thread;
     this.elements = elementsOfPath(config.shape);

@@ -1,4 +1,5 @@
 /** Messages between an engine and its worker thread. */
+import type { ChosenExecutor } from "./choose-executor.ts";
 import type { DeviceState, Steps, StepsResult } from "./executor.ts";
 import type { EngineConfig } from "./types.ts";
 
@@ -11,7 +12,7 @@ type Forward = { parameters: Float32Array; tokens: Int32Array; other: Float32Arr
 
 /** Request and result of each method. */
 interface Methods {
-  start: { request: object; result: void };
+  start: { request: object; result: Omit<ChosenExecutor, "executor"> };
   begin: { request: { training: number; state: DeviceState }; result: void };
   run: { request: { training: number; steps: Steps }; result: StepsResult };
   end: { request: { training: number; keep: boolean }; result: DeviceState | null };

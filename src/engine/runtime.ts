@@ -41,8 +41,12 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
     session = await onnxRuntime.InferenceSession.create(model, options);
   } catch (error) {
     if (device === "cpu") throw error;
+    const libraries =
+      device === "cuda"
+        ? " CUDA needs libraries that no package holds: node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12 downloads them."
+        : "";
     throw new CapacityError(
-      `The device ${device} cannot be used here; choose cpu or check its driver. ONNX Runtime says: ${messageOf(error)}`,
+      `The device ${device} cannot be used here; choose cpu or check its driver.${libraries} ONNX Runtime says: ${messageOf(error)}`,
     );
   }
   return {

@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import * as errors from "../errors.ts";
 import { nativeWork } from "../native-work.ts";
+import { moduleUrl } from "../installation.ts";
 import type { ArgumentsOf, Method, Reply, ResultOf, WorkerData } from "./protocol.ts";
 
 interface Pending {
@@ -25,7 +26,7 @@ function revive({ name, message, stack }: NonNullable<Reply["error"]>): Error {
 }
 
 export function startThread(workerData: WorkerData): Thread {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
+  const worker = new Worker(moduleUrl("./worker.ts", import.meta.url), { workerData });
   const pending = new Map<number, Pending>();
   let calls = 0;
   let ended: Error | undefined;

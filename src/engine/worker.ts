@@ -1,14 +1,13 @@
 /** The worker thread of an engine: one request at a time, in order. */
 import { parentPort, workerData } from "node:worker_threads";
-import { createCompiledExecutor } from "./compiled.ts";
-import { createEagerExecutor } from "./eager.ts";
+import { chooseExecutor } from "./choose-executor.ts";
 import type { DeviceState, Training } from "./executor.ts";
 import type { Reply, Request, RequestOf, ResultOf, WorkerData } from "./protocol.ts";
 
 const port = parentPort!;
 const { config, threads } = workerData as WorkerData;
-const executor =
-  config.kind === "compiled" ? createCompiledExecutor(config, threads) : createEagerExecutor(config);
+const chosen = chooseExecutor(config, threads);
+const executor = chosen.then((choice) => choice.executor);
 const trainings = new Map<number, Training>();
 
 function training(id: number): Training {
@@ -21,7 +20,8 @@ type Handlers = { [M in Request["method"]]: (request: RequestOf<M>) => Promise<R
 
 const handlers: Handlers = {
   start: async () => {
-    await executor;
+    const { name, notice } = await chosen;
+    return { name, notice };
   },
   begin: async ({ training: id, state }) => {
     trainings.set(id, await (await executor).openTraining(state));

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { CID } from "multiformats/cid";
 import { stringify } from "yaml";
 import { demoCorpus } from "../../node/demo-corpus.ts";
+import { packageFolders } from "../../src/installation.ts";
 
 export const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 export const PATHWEAVE = path.join(PROJECT, "node/pathweave.ts");
@@ -29,7 +30,7 @@ export function tinyRun() {
       graceSeconds: 30,
       antiEntropySeconds: 1,
     },
-    corpus: demoCorpus(PROJECT).flatMap(({ patterns }) => patterns.slice(0, 12)),
+    corpus: demoCorpus(packageFolders()).flatMap(({ patterns }) => patterns.slice(0, 12)),
   };
 }
 

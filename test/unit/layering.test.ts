@@ -22,7 +22,10 @@ interface Layer {
 
 /** From the bottom up. */
 const LAYERS: Record<string, Layer> = {
-  base: { files: /^src\/(breath|errors|invocation|log|native-work|random|within)\.ts$/, values: [] },
+  base: {
+    files: /^src\/(breath|errors|installation|invocation|log|native-work|random|within)\.ts$/,
+    values: [],
+  },
   objects: { files: /^src\/objects\//, values: ["base"] },
   run: { files: /^src\/run\//, values: ["base", "objects"] },
   data: { files: /^src\/data\//, values: BASE },
@@ -93,7 +96,7 @@ function importsOf(file: string, source: string): Import[] {
   const code = withoutComments(source);
   const statement = /^[ \t]*(?:import|export)\s+(type\s+)?(?:[\w*$\s{},]+?\sfrom\s+)?["']([^"'\n]+)["']/gm;
   const expression =
-    /\b(?:import|require)\(\s*["']([^"'\n]+)["']|\bnew Worker\(\s*new URL\(\s*["']([^"'\n]+\.[cm]?[jt]s)["']/g;
+    /\b(?:import|require)\(\s*["']([^"'\n]+)["']|\bnew Worker\(\s*(?:new URL|moduleUrl)\(\s*["']([^"'\n]+\.[cm]?[jt]s)["']/g;
   const found: Import[] = [];
   for (const [, type, target] of code.matchAll(statement))
     found.push({ target: target!, typeOnly: type !== undefined });
@@ -225,7 +228,7 @@ const planted: [string, string, string][] = [
   ],
   ["an import for its effect", "src/outer/a.ts", `import "../engine/backends.ts";`],
   ["a dynamic import", "src/swarm/a.ts", `const x = await import("../engine/thread.ts");`],
-  ["a worker", "src/swarm/a.ts", `new Worker(new URL("../engine/worker.ts", import.meta.url));`],
+  ["a worker", "src/swarm/a.ts", `new Worker(moduleUrl("../engine/worker.ts", import.meta.url));`],
   ["the base that imports anything", "src/errors.ts", `import { x } from "./objects/object.ts";`],
   ["a peer that imports the daemon", "src/peer.ts", `import { x } from "../node/output.ts";`],
   ["a bootstrap node that imports the daemon", "bootstrap/a.ts", `import { x } from "../node/pathweave.ts";`],

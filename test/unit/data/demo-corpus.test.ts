@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import path from "node:path";
 import { describe, it } from "node:test";
 import { BYTES_PER_KIND, demoCorpus } from "../../../node/demo-corpus.ts";
+import { packageFolders } from "../../../src/installation.ts";
 import { readAll } from "./corpus.ts";
 
-const ROOT = path.join(import.meta.dirname, "../../..");
+const FOLDERS = packageFolders();
 
 describe("the demo's corpus", () => {
   it("has four kinds of real text of comparable size", async () => {
-    const corpus = demoCorpus(ROOT);
+    const corpus = demoCorpus(FOLDERS);
     assert.deepEqual(
       corpus.map(({ kind }) => kind),
       ["novel", "speeches", "types", "manuals"],
@@ -27,7 +27,7 @@ describe("the demo's corpus", () => {
   });
 
   it("is the same each time, and empty where nothing is installed", () => {
-    assert.deepEqual(demoCorpus(ROOT), demoCorpus(ROOT));
-    assert.ok(demoCorpus(import.meta.dirname).every(({ patterns }) => patterns.length === 0));
+    assert.deepEqual(demoCorpus(FOLDERS), demoCorpus(FOLDERS));
+    assert.ok(demoCorpus([import.meta.dirname]).every(({ patterns }) => patterns.length === 0));
   });
 });

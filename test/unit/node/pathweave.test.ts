@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const launcher = fileURLToPath(new URL("../../../node/launch.js", import.meta.url));
+const bootstrap = fileURLToPath(new URL("../../../bootstrap/launch.js", import.meta.url));
 
 interface Result {
   code: number | string | null | undefined;
@@ -13,11 +14,11 @@ interface Result {
 }
 
 /** Runs the command as a user does, in a process of its own. */
-function pathweave(args: string[], nodeArgs: string[] = []): Promise<Result> {
+function pathweave(args: string[], nodeArgs: string[] = [], program = launcher): Promise<Result> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [...nodeArgs, launcher, ...args],
+      [...nodeArgs, program, ...args],
       { timeout: 30_000 },
       (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
@@ -46,13 +47,18 @@ test("a misspelt command is one line and exit code 2", async () => {
   assert.equal(stderr, 'pathweave: "jion" is not a command; did you mean "join"? See "pathweave --help".\n');
 });
 
-test("an old Node.js is told what to do in one line", async () => {
-  const pretend = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.19.0"})';
-  const { code, stdout, stderr } = await pathweave(["--version"], ["--import", pretend]);
-  assert.equal(code, 1);
-  assert.equal(stdout, "");
-  assert.match(
-    stderr,
-    /^pathweave: Node\.js 20\.19\.0 is too old; .*npm start.* or install Node\.js 22\.19 or later\.\n$/,
-  );
-});
+for (const [name, program, script] of [
+  ["pathweave", launcher, "pathweave"],
+  ["pathweave-bootstrap", bootstrap, "bootstrap"],
+] as const)
+  test(`${name} says in one line what to do with an old Node.js`, async () => {
+    const pretend = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.19.0"})';
+    const { code, stdout, stderr } = await pathweave(["--help"], ["--import", pretend], program);
+    assert.equal(code, 1);
+    assert.equal(stdout, "");
+    assert.equal(
+      stderr,
+      `${name}: Node.js 20.19.0 is too old; run it with "npm run ${script} --", which brings its own Node.js, ` +
+        "or install Node.js 22.19 or later.\n",
+    );
+  });
