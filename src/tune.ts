@@ -81,12 +81,14 @@ async function* tryRate(
     return { learningRate: rate, steps: losses.length, loss: undefined };
   }
   if (losses.length < steps) return { learningRate: rate, steps: losses.length, loss: undefined };
-  const { nll, tokens } = await scoreDocuments(
-    engine,
-    state.parameters,
-    heldOut,
-    { ...model, ...training, ...routing, endOfText: corpus.endOfText },
-    () => signal.throwIfAborted(),
+  const options = {
+    sequenceLength: model.sequenceLength,
+    batchSize: training.batchSize,
+    prefixTokens: routing.prefixTokens,
+    endOfText: corpus.endOfText,
+  };
+  const { nll, tokens } = await scoreDocuments(engine, state.parameters, heldOut, options, () =>
+    signal.throwIfAborted(),
   );
   const loss = nll / tokens;
   return { learningRate: rate, steps, loss: Number.isFinite(loss) ? loss : undefined };
