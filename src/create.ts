@@ -7,6 +7,7 @@ import { buffer } from "node:stream/consumers";
 import type { CID } from "multiformats/cid";
 import { readDocuments } from "./data/documents.ts";
 import { CorpusSurvey, type DuplicateCounts } from "./data/duplicates.ts";
+import { LossCounter, type TokenizerLosses } from "./data/losses.ts";
 import { createBatches, maskedTokens } from "./data/sequences.ts";
 import { openShard, ShardWriter } from "./data/shard.ts";
 import { splitCorpus, splitHoldout } from "./data/split.ts";
@@ -55,6 +56,8 @@ export interface CreatedRun {
   manifest: Manifest;
   skipped: Skipped[];
   duplicates: DuplicateCounts;
+  /** Characters without a token. */
+  losses: TokenizerLosses;
   /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
   cut: number;
   /** Documents and tokens by split. */
@@ -119,12 +122,14 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   };
   const masked = maskedTokens(targets);
   const counts = { train: noTargets(), validation: noTargets(), router: noTargets() };
+  const lost = new LossCounter();
   /** Which of the surveyed documents the training documents are. */
   const trained: number[] = [];
   let done = 0;
   for await (const { index, document } of surveyed.pick(documents())) {
     signal.throwIfAborted();
-    const tokens = encodeDocument(tokenizer, document.text);
+    lost.nextDocument();
+    const tokens = encodeDocument(tokenizer, document.text, lost.add);
     const split = splitOf(index);
     await store.put(splits[split].add(tokens));
     countTargets(counts[split], tokens.length, split === "validation" ? Math.max(prefixTokens, 1) : masked);
@@ -251,6 +256,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     skipped: [...skipped.values()],
     duplicates: surveyed.counts,
     cut,
+    losses: { ...lost.losses, hasUnknown: tokenizer.hasUnknown },
     counts,
     seedState,
     corpus,
