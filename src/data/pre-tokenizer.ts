@@ -19,7 +19,7 @@ const byteLevelSchema = z.object({
 });
 const metaspaceSchema = z.object({
   type: z.literal("Metaspace"),
-  replacement: z.string().refine((text) => [...text].length === 1),
+  replacement: z.string().refine((text) => Array.from(text).length === 1),
   prepend_scheme: z.enum(["always", "first", "never"]).optional(),
   /** As files were before 2024. */
   add_prefix_space: z.boolean().nullish(),

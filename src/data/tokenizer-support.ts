@@ -45,12 +45,11 @@ const modelSchema = z.looseObject({
 
 const fileSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  post_processor: z.unknown(),
-  decoder: z.unknown(),
-  truncation: z.unknown(),
-  padding: z.unknown(),
+  normalizer: z.unknown().optional(),
+  pre_tokenizer: z.unknown().optional(),
+  decoder: z.unknown().optional(),
+  truncation: z.unknown().optional(),
+  padding: z.unknown().optional(),
   model: z.looseObject({ type: z.string().optional() }),
 });
 
@@ -59,6 +58,7 @@ export interface TokenizerFile {
   added_tokens: AddedToken[];
   normalizer: unknown;
   pre_tokenizer: unknown;
+  decoder: unknown;
   model: z.infer<typeof modelSchema>;
   [key: string]: unknown;
 }
@@ -94,5 +94,11 @@ export function parseTokenizer(json: unknown): TokenizerFile {
     for (const flag of ["single_word", "lstrip", "rstrip"] as const)
       if (token[flag]) throw unsupported(`${name} with ${flag}`);
   }
-  return { ...file, model };
+  return {
+    ...file,
+    normalizer: file.normalizer ?? null,
+    pre_tokenizer: file.pre_tokenizer ?? null,
+    decoder: file.decoder ?? null,
+    model,
+  };
 }
