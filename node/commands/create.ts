@@ -12,6 +12,7 @@ import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
 import { openDirectory } from "../../src/peer.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
+import { describeLosses } from "../../src/data/losses.ts";
 import { describeRun } from "../../src/run/describe.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
@@ -91,12 +92,12 @@ export const command: CommandModule<object, CreateFlags> = {
         onProgress: (step) => progress.update(describeProgress(step)),
         signal: shutdown.signal,
       });
-      const { counts, skipped, manifest, duplicates, cut } = created;
+      const { counts, skipped, manifest, duplicates, cut, losses } = created;
       progress.line(
         `corpus: ${formatCount(counts.train.tokens)} tokens in ${counts.train.documents} documents to train on, ` +
           `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
       );
-      for (const line of describeSplit(duplicates, cut)) progress.line(line);
+      for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
       for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
       if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
       const invite = { run: created.run, bootstrap: flags.bootstrap };
@@ -110,6 +111,7 @@ export const command: CommandModule<object, CreateFlags> = {
         shards: manifest.shards,
         skipped: skipped.length,
         duplicates,
+        losses,
         data: flags.data,
       };
       if (flags.json)

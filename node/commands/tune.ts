@@ -148,12 +148,12 @@ async function tryRates(
   }
 }
 
-function describeWork({ counts, config }: PreparedRun, steps: number): string {
+function describeWork({ report, config }: PreparedRun, steps: number): string {
   const { batchSize } = config.training;
   const { sequenceLength } = config.model;
   return (
     `dense runs of ${steps} steps × ${batchSize} sequences of ${sequenceLength} tokens, ` +
-    `out of ${formatCount(counts.train.tokens)} tokens`
+    `out of ${formatCount(report.counts.train.tokens)} tokens`
   );
 }
 
