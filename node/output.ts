@@ -123,9 +123,10 @@ function plainProgress(stream: LineStream): Progress {
   timer.unref();
   return {
     update(text) {
+      const first = latest.text === undefined && text !== written;
       latest.update(text);
       // Another step says so at once, unless steps follow fast.
-      if (stepOf(text) !== stepOf(written) && Date.now() - wroteAt >= STEP_MILLISECONDS) show();
+      if (first || (stepOf(text) !== stepOf(written) && Date.now() - wroteAt >= STEP_MILLISECONDS)) show();
     },
     line: write,
     [Symbol.dispose]() {

@@ -18,7 +18,7 @@ before(async () => {
   // Whoever waits for its warm start to end waits for ever.
   endless = path.join(directory, "endless.yaml");
   const { training, ...rest } = tinyRun();
-  await writeFile(endless, stringify({ ...rest, training: { ...training, seedSteps: 10_000_000 } }));
+  await writeFile(endless, stringify({ ...rest, training: { ...training, seedSteps: 1_000_000 } }));
 });
 after(() => rm(directory, { recursive: true, force: true }));
 
