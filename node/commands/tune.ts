@@ -121,6 +121,7 @@ async function tryRates(
     const onProgress = (step: CreateProgress): void => progress.update(describeProgress(step));
     const prepared = await prepareRun({ file, store, onProgress, signal });
     progress.line(describeWork(prepared, steps));
+    onProgress({ stage: "compiling", done: 0 });
     const device = {
       kind: flags.engine,
       device: flags.device,
