@@ -4,6 +4,7 @@ import { createEngine } from "../src/engine/engine.ts";
 import type { TrainState } from "../src/engine/types.ts";
 import { modelShape } from "../src/model/parameters.ts";
 import { learningRateSchedule } from "../src/model/schedule.ts";
+import type { Manifest } from "../src/objects/manifest.ts";
 import type { DeviceOptions } from "../src/peer.ts";
 import { DENSE_LEARNING_RATE } from "./demo-run.ts";
 import { formatBar, formatDuration, formatNumber, type Progress } from "./output.ts";
@@ -18,7 +19,10 @@ export interface Baseline {
 /** For as many steps as a path has, and for as many as all paths have together, so on as many tokens. */
 export type BaselineName = keyof typeof DENSE_LEARNING_RATE;
 
-export function baselineOf(name: BaselineName, { manifest: { config, shards } }: CreatedRun): Baseline {
+export function baselineOf(
+  name: BaselineName,
+  { config, shards }: Pick<Manifest, "config" | "shards">,
+): Baseline {
   const { seedSteps, rounds, innerSteps } = config.training;
   const paths = name === "equalSteps" ? 1 : shards.length;
   return {

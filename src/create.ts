@@ -8,6 +8,7 @@ import type { CID } from "multiformats/cid";
 import { createBreath } from "./breath.ts";
 import { readDocuments } from "./data/documents.ts";
 import { CorpusSurvey, type DuplicateCounts, type SurveyedCorpus } from "./data/duplicates.ts";
+import { LossCounter, type TokenizerLosses } from "./data/losses.ts";
 import { createBatches, maskedTokens } from "./data/sequences.ts";
 import { openShard, ShardWriter } from "./data/shard.ts";
 import { splitCorpus, splitHoldout } from "./data/split.ts";
@@ -78,15 +79,21 @@ const DEFAULTS = {
   signal: new AbortController().signal,
 };
 
-export interface CreatedRun {
-  run: CID;
-  manifest: Manifest;
+/** What became of the corpus. */
+export interface CorpusReport {
   skipped: SkippedLog;
   duplicates: DuplicateCounts;
+  /** Characters without a token. */
+  losses: TokenizerLosses;
   /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
   cut: number;
   /** Documents and tokens by split. */
-  counts: Record<"train" | "validation" | "router", { documents: number; tokens: number }>;
+  counts: Record<"train" | "validation" | "router", SplitTargets>;
+}
+
+export interface CreatedRun extends CorpusReport {
+  run: CID;
+  manifest: Manifest;
   /** The warm start's state: what a dense run of the same learning rate has come to by then. */
   seedState: TrainState;
   /** The whole training split, for dense baselines. */
@@ -94,18 +101,20 @@ export interface CreatedRun {
 }
 
 /** A run's corpus in the store, split and tokenized, and what the split went by. */
-export interface PreparedRun extends Pick<CreatedRun, "skipped" | "cut" | "corpus"> {
+export interface PreparedRun {
   /** The run file's, with the tokenizer's vocabulary. */
   config: RunConfig;
   tokenizer: { block: Block; chunks: Block[] };
+  /** The whole training split. */
+  corpus: TokenizedShard;
   /** Documents that fit the router. */
   routerDocuments: TokenizedShard;
   validation: ShardReference;
-  counts: Record<"train" | "validation" | "router", SplitTargets>;
   targets: TargetOptions;
   surveyed: SurveyedCorpus;
   /** Which of the surveyed documents the training documents are. */
   trained: number[];
+  report: CorpusReport;
 }
 
 /** Reads, splits and tokenizes a run's corpus. Throws CorpusError when it is too small. */
@@ -174,10 +183,12 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   };
   const masked = maskedTokens(targets);
   const counts = { train: noTargets(), validation: noTargets(), router: noTargets() };
+  const lost = new LossCounter();
   const trained: number[] = [];
   let done = 0;
   for await (const { index, document } of surveyed.pick(documents(() => {}))) {
-    const tokens = encodeDocument(tokenizer, document.text);
+    lost.nextDocument();
+    const tokens = encodeDocument(tokenizer, document.text, lost.add);
     const split = splitOf(index);
     await store.put(splits[split].add(tokens));
     countTargets(counts[split], tokens.length, split === "validation" ? Math.max(prefixTokens, 1) : masked);
@@ -200,12 +211,16 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
     corpus,
     routerDocuments,
     validation,
-    counts,
     targets,
     surveyed,
     trained,
-    cut,
-    skipped,
+    report: {
+      skipped,
+      duplicates: surveyed.counts,
+      losses: { ...lost.losses, hasUnknown: tokenizer.hasUnknown },
+      cut,
+      counts,
+    },
   };
 }
 
@@ -213,8 +228,8 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
   const { store, packs, device, onProgress, signal } = { ...DEFAULTS, ...options };
   const breath = createBreath(signal);
   const prepared = await prepareRun(options);
-  const { config, tokenizer, corpus, routerDocuments, validation } = prepared;
-  const { counts, targets, surveyed, trained, cut, skipped } = prepared;
+  const { config, tokenizer, corpus, routerDocuments, validation, report } = prepared;
+  const { targets, surveyed, trained } = prepared;
   const topology = createTopology(config);
   const shape = modelShape(config.model);
   const { prefixTokens } = config.routing;
@@ -263,7 +278,7 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
     const fitted: Float32Array[] = [];
     // The router's own split suffices from some dozens of documents per path on; a small corpus lends its training documents.
     const samples =
-      counts.router.useful >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
+      report.counts.router.useful >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
     // Documents without a target have no say: a path of such documents alone would have nothing to train on.
     for (const shard of samples)
       for await (const { features } of featuresOfShard(shard, longerThan(shard, masked))) {
@@ -335,7 +350,7 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
     ...tokenizer.chunks.map((chunk) => chunk.cid),
     routerBlock.cid,
   ]);
-  return { run: block.cid, manifest, skipped, duplicates: surveyed.counts, cut, counts, seedState, corpus };
+  return { run: block.cid, manifest, ...report, seedState, corpus };
 }
 
 /** Steps of a dense run. */

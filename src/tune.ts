@@ -81,12 +81,14 @@ async function* tryRate(
     return { learningRate: rate, steps: losses.length, loss: undefined };
   }
   if (losses.length < steps) return { learningRate: rate, steps: losses.length, loss: undefined };
-  const { nll, tokens } = await scoreDocuments(
-    engine,
-    state.parameters,
-    heldOut,
-    { ...model, ...training, ...routing, endOfText: corpus.endOfText },
-    () => signal.throwIfAborted(),
+  const options = {
+    sequenceLength: model.sequenceLength,
+    batchSize: training.batchSize,
+    prefixTokens: routing.prefixTokens,
+    endOfText: corpus.endOfText,
+  };
+  const { nll, tokens } = await scoreDocuments(engine, state.parameters, heldOut, options, () =>
+    signal.throwIfAborted(),
   );
   const loss = nll / tokens;
   return { learningRate: rate, steps, loss: Number.isFinite(loss) ? loss : undefined };
@@ -105,6 +107,7 @@ export function hasDiverged(
 /** Some held-out documents that can be scored, drawn by the run's seed; the same ones for every rate. */
 async function heldOutDocuments({ prepared, store, signal }: TuneInit): Promise<Int32Array[]> {
   const { config, corpus, validation } = prepared;
+  const { prefixTokens } = config.routing;
   const object = ShardObject.decode(await store.get(validation.shard, { signal }));
   const shard = await openShard(object, (cid) => store.get(cid, { signal }), {
     vocabulary: config.model.vocabulary,
@@ -112,13 +115,13 @@ async function heldOutDocuments({ prepared, store, signal }: TuneInit): Promise<
   });
   const order = createRandom(config.seed, "tune").shuffle([...Array(shard.documents).keys()]);
   const chosen: Int32Array[] = [];
-  let targets = 0;
+  let left = HELD_OUT_SEQUENCES * config.model.sequenceLength;
   for (const index of order) {
-    if (targets >= HELD_OUT_SEQUENCES * config.model.sequenceLength) break;
-    const document = shard.document(index);
-    if (document.length <= config.routing.prefixTokens) continue;
+    if (left <= 0) break;
+    const document = shard.document(index).subarray(0, prefixTokens + left);
+    if (document.length <= prefixTokens) continue;
     chosen.push(document);
-    targets += document.length;
+    left -= document.length - prefixTokens;
   }
   return chosen;
 }

@@ -3,7 +3,7 @@ import { auditDisks } from "../../src/audit/audit.ts";
 import { readEventLog } from "../../src/audit/events.ts";
 import type { AuditReport } from "../../src/audit/types.ts";
 import { InvalidObjectError, UsageError } from "../../src/errors.ts";
-import { isInvite } from "../../src/run/invite.ts";
+import { holdsInvite } from "../../src/run/find-invite.ts";
 import type { ObserveFlags } from "../observe.ts";
 import { observeOptions } from "../options.ts";
 import { createProgress, formatJson, type Progress } from "../output.ts";
@@ -47,7 +47,7 @@ export const command: CommandModule<object, AuditFlags> = {
     const [first] = flags.where;
     const progress = createProgress(process.stderr);
     try {
-      if (first !== undefined && isInvite(first)) await auditSwarm(flags, first, progress);
+      if (first !== undefined && holdsInvite(first)) await auditSwarm(flags, first, progress);
       else await auditFolders(flags, progress);
     } finally {
       progress[Symbol.dispose]();

@@ -11,6 +11,7 @@ import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
 import { capacityOf, openDirectory, type OpenNode } from "../../src/peer.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
+import { describeLosses } from "../../src/data/losses.ts";
 import { describeRun } from "../../src/run/describe.ts";
 import { describeSkipped, requireAll, SkippedLog } from "../../src/data/skipped.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
@@ -21,7 +22,15 @@ import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { endsWithin } from "../../src/within.ts";
 import { openNewFolder } from "../new-folder.ts";
 import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
-import { counted, createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
+import {
+  counted,
+  createProgress,
+  formatBar,
+  formatCount,
+  formatJson,
+  formatNumber,
+  wrapRows,
+} from "../output.ts";
 import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
 import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
@@ -93,7 +102,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   const swarmKey = await swarmKeyOf(flags);
   if (file.config.admission?.peers !== undefined) await requireListed(flags, file.config);
   const progress = createProgress(flags.json ? process.stderr : process.stdout);
-  for (const line of describeRun(file.config, topology, sizes)) progress.line(line);
+  for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
   const folder = await openNewFolder(flags.data);
   let node: OpenNode | undefined;
   try {
@@ -129,12 +138,12 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       }),
       GRACE_MS,
     );
-    const { counts, skipped, manifest, duplicates, cut } = created;
+    const { counts, skipped, manifest, duplicates, cut, losses } = created;
     progress.line(
       `corpus: ${formatCount(counts.train.tokens)} tokens in ${counted(counts.train.documents, "document")} to train on, ` +
         `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
     );
-    for (const line of describeSplit(duplicates, cut)) progress.line(line);
+    for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
     const invite = { run: created.run, bootstrap: flags.bootstrap };
     await writeInvite(
       flags.data,
@@ -148,6 +157,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       skippedCount: skipped.total,
       ...(skipped.total > 0 ? { skippedFile: list.path } : {}),
       duplicates,
+      losses,
       data: flags.data,
     };
     if (flags.json)

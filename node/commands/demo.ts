@@ -155,7 +155,7 @@ async function runDemo(
   const first = path.join(directory, "peer-1");
   const created = await stage("create", () => createDemoRun(flags, directory, first, progress, signal));
   const names: BaselineName[] = flags["equal-tokens"] ? ["equalSteps", "equalTokens"] : ["equalSteps"];
-  const baselines = new Map(names.map((name) => [name, baselineOf(name, created)]));
+  const baselines = new Map(names.map((name) => [name, baselineOf(name, created.manifest)]));
   const dense: Partial<Record<BaselineName, Float32Array>> = {};
   for (const [name, baseline] of baselines)
     dense[name] = await stage(name === "equalSteps" ? "dense" : "denseEqualTokens", () =>

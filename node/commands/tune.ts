@@ -2,8 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CommandModule } from "yargs";
-import { prepareRun, type PreparedRun } from "../../src/create.ts";
-import { UsageError } from "../../src/errors.ts";
+import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/create.ts";
+import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { openDirectory } from "../../src/peer.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
@@ -21,7 +21,7 @@ import {
   type Progress,
 } from "../output.ts";
 import { formatRate, plotTrials } from "../plot.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 import { describeProgress } from "./create.ts";
 
 /** Longer trials find a better rate for a long run, and take longer. */
@@ -63,9 +63,7 @@ export const command: CommandModule<object, TuneFlags> = {
       .example("$0 tune run.yaml --rates 2e-3,4e-3,8e-3 --steps 100", "these three, for 100 steps each"),
   async handler(flags) {
     const progress = createProgress(flags.json ? process.stderr : process.stdout);
-    const shutdown = onInterrupt(() =>
-      progress.line("Stopping after this step. Ctrl-C again stops at once."),
-    );
+    const shutdown = onInterrupt(() => progress.line(COMMAND_STOPS));
     const file = await readRunFile(flags.file);
     const { seedSteps, rounds, innerSteps, learningRate } = file.config.training;
     const steps = flags.steps ?? Math.min(MOST_STEPS, seedSteps + rounds * innerSteps);
@@ -74,20 +72,20 @@ export const command: CommandModule<object, TuneFlags> = {
     const rates = parseRates(flags.rates);
     const trials: Trial[] = [];
     const began = performance.now();
+    const directory = await mkdtemp(path.join(tmpdir(), "pathweave-tune-"));
+    let interrupted: InterruptedError | undefined;
     try {
-      await tryRates(
-        flags,
-        file,
-        { steps, ...(rates === undefined ? {} : { rates }) },
-        trials,
-        progress,
-        shutdown.signal,
-      );
+      const what = { directory, steps, ...(rates === undefined ? {} : { rates }) };
+      const { signal } = shutdown;
+      await untilInterrupted(signal, tryRates(flags, file, what, trials, progress, signal));
     } catch (error) {
+      if (!(error instanceof InterruptedError)) throw error;
       // What is known by then is worth having.
-      if (!shutdown.signal.aborted) throw error;
+      interrupted = error;
+    } finally {
+      await rm(directory, { recursive: true, force: true });
     }
-    const complete = !shutdown.signal.aborted;
+    const complete = interrupted === undefined;
     progress.update(
       `${complete ? "done" : "stopped"} after ${formatDuration(performance.now() - began)}, with ${trials.length} ${trials.length === 1 ? "rate" : "rates"} tried`,
     );
@@ -98,62 +96,62 @@ export const command: CommandModule<object, TuneFlags> = {
     else
       for (const line of describeTrials(trials, { file: flags.file, steps, complete, learningRate }))
         process.stdout.write(`${line}\n`);
+    if (interrupted !== undefined)
+      throw new InterruptedError(
+        interrupted.signal,
+        "Interrupted; nothing was changed, and nothing is kept.",
+      );
   },
 };
 
-/** Fills `trials` as they end. Nothing that it writes outlives it. */
+/** Fills `trials` as they end. */
 async function tryRates(
   flags: TuneFlags,
   file: RunFile,
-  what: { steps: number; rates?: number[] },
+  what: { directory: string; steps: number; rates?: number[] },
   trials: Trial[],
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const { steps, rates } = what;
-  const directory = await mkdtemp(path.join(tmpdir(), "pathweave-tune-"));
+  const { directory, steps, rates } = what;
+  const offline = { listen: [], announce: [], bootstrap: [], mdns: false };
+  const node = await openDirectory(directory, offline, createLogger(flags["log-level"]));
   try {
-    const offline = { listen: [], announce: [], bootstrap: [], mdns: false };
-    const node = await openDirectory(directory, offline, createLogger(flags["log-level"]));
-    try {
-      const { store } = node;
-      const onProgress = (step: Parameters<typeof describeProgress>[0]): void =>
-        progress.update(describeProgress(step));
-      const prepared = await prepareRun({ file, store, onProgress, signal });
-      progress.line(describeWork(prepared, steps));
-      const device = {
-        kind: flags.engine,
-        device: flags.device,
-        ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-      };
-      for await (const event of tune({ prepared, store, device, signal, ...what })) {
-        const total = rates?.length ?? Math.max(USUAL_TRIALS, trials.length + 1);
-        if (event.type === "trial") {
-          trials.push(event.trial);
-          progress.line(describeTrial(event.trial));
-        } else {
-          const left = (total - trials.length) * steps - event.step;
-          progress.update(
-            `rate ${formatRate(event.learningRate)}, ${trials.length + 1} of ${rates === undefined ? "about " : ""}${total} ` +
-              `${formatBar(event.step, steps, 12)} loss ${formatNumber(event.loss)}, ` +
-              `about ${formatDuration(left * event.milliseconds)} left`,
-          );
-        }
+    const { store } = node;
+    const onProgress = (step: CreateProgress): void => progress.update(describeProgress(step));
+    const prepared = await prepareRun({ file, store, onProgress, signal });
+    progress.line(describeWork(prepared, steps));
+    onProgress({ stage: "compiling", done: 0 });
+    const device = {
+      kind: flags.engine,
+      device: flags.device,
+      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    };
+    for await (const event of tune({ prepared, store, device, signal, ...what })) {
+      const total = rates?.length ?? Math.max(USUAL_TRIALS, trials.length + 1);
+      if (event.type === "trial") {
+        trials.push(event.trial);
+        progress.line(describeTrial(event.trial));
+        continue;
       }
-    } finally {
-      await node.stop();
+      const left = (total - trials.length) * steps - event.step;
+      progress.update(
+        `rate ${formatRate(event.learningRate)}, ${trials.length + 1} of ${rates === undefined ? "about " : ""}${total} ` +
+          `${formatBar(event.step, steps, 12)} loss ${formatNumber(event.loss)}, ` +
+          `about ${formatDuration(left * event.milliseconds)} left`,
+      );
     }
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await node.stop();
   }
 }
 
-function describeWork({ counts, config }: PreparedRun, steps: number): string {
+function describeWork({ report, config }: PreparedRun, steps: number): string {
   const { batchSize } = config.training;
   const { sequenceLength } = config.model;
   return (
     `dense runs of ${steps} steps × ${batchSize} sequences of ${sequenceLength} tokens, ` +
-    `out of ${formatCount(counts.train.tokens)} tokens`
+    `out of ${formatCount(report.counts.train.tokens)} tokens`
   );
 }
 

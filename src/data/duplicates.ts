@@ -148,7 +148,7 @@ export class CorpusSurvey {
       if (held === none || isBefore(this.#origins.at(document), this.#origins.at(held)))
         places[text] = document;
     }
-    return places.sort();
+    return places.toSorted();
   }
 
   async *#pick(

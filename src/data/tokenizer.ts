@@ -1,14 +1,13 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { CorpusError, messageOf } from "../errors.ts";
-import { PRE_TOKEN } from "./byte-level.ts";
+import { createAddedTokenFinder, type Section } from "./added-tokens.ts";
+import { createNormalizer } from "./normalizer.ts";
+import { createPieces } from "./pieces.ts";
+import { createPreTokenizer } from "./pre-tokenizer.ts";
+import { parseTokenizer, type TokenizerFile } from "./tokenizer-support.ts";
 import type { Tokenizer } from "./types.ts";
 
-const MAX_VOCABULARY = 1_000_000;
-/** Pre-tokens remembered with their ids; natural text repeats itself, so nearly all are found. */
-const CACHE_ENTRIES = 1 << 18;
-/** Longer pre-tokens are unlikely to come again. */
-const MAX_CACHED_CHARACTERS = 64;
 /** Names of the end-of-text token in tokenizers of the field, in order of preference. */
 const END_OF_TEXT_NAMES = [
   "<|endoftext|>",
@@ -20,63 +19,41 @@ const END_OF_TEXT_NAMES = [
   "<|im_end|>",
 ];
 
-const idSchema = z
-  .int()
-  .min(0)
-  .max(MAX_VOCABULARY - 1);
-
-/** The keys that are read here; the library checks the rest. */
-const tokenizerSchema = z.looseObject({
-  added_tokens: z.array(
-    z.looseObject({ id: idSchema, content: z.string(), special: z.boolean().default(false) }),
-  ),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  post_processor: z.unknown(),
-  decoder: z.unknown(),
-  model: z.looseObject({
-    type: z.string().optional(),
-    vocab: z.union([z.record(z.string(), idSchema), z.array(z.unknown())]),
-  }),
-});
-
-/** ByteLevel that cuts by GPT-2's expression and adds nothing: what `PRE_TOKEN` reproduces. */
-const plainByteLevelSchema = z.object({
-  type: z.literal("ByteLevel"),
-  add_prefix_space: z.literal(false).optional(),
-  use_regex: z.literal(true).optional(),
-});
-
 /**
  * Loads a Hugging Face `tokenizer.json` from its bytes or text. Encoding never yields special tokens: their names in
- * a document are ordinary text, so no document can end itself. Throws CorpusError when the file is not a tokenizer
- * that the library reads or has no end-of-text token; so do `encode` and `decode` when the file proves to be faulty.
+ * a document are ordinary text, so no document can end itself. Otherwise the ids are those of Hugging Face's Rust
+ * library (with `encode_special_tokens`), bit by bit: normalizers and pre-tokenizers are run here, since those of its
+ * JavaScript library differ, and merges and decoding by the latter.
+ *
+ * Throws CorpusError when the file is no tokenizer, has a part that is not supported or no end-of-text token; so do
+ * `encode` and `decode` when the file proves to be faulty.
  */
 export function loadTokenizer(json: Uint8Array | string): Tokenizer {
-  const { file, encoder, decoder } = open(json);
+  const { decoder, split, pieces, hasUnknown } = open(json);
   const vocabulary = decoder.get_vocab();
   const endOfText = END_OF_TEXT_NAMES.map((name) => vocabulary.get(name)).find((id) => id !== undefined);
   if (endOfText === undefined)
     throw new CorpusError(
       `The tokenizer has no end-of-text token; name one of ${END_OF_TEXT_NAMES.join(", ")}.`,
     );
-
-  const encodeWhole = (text: string): number[] => {
-    const { ids } = use("encode", () => encoder.encode(text, { add_special_tokens: false }));
-    if (!ids.every(Number.isInteger))
-      throw new CorpusError(
-        "The tokenizer has no token for a part of the text, and none for what is unknown.",
-      );
-    return ids;
-  };
-  const cuts =
-    file.normalizer === null &&
-    plainByteLevelSchema.safeParse(file.pre_tokenizer).success &&
-    file.added_tokens.every((token) => token.special);
   return {
     vocabulary: Math.max(...vocabulary.values()) + 1,
     endOfText,
-    encode: cuts ? cachedByPreToken(encodeWhole) : encodeWhole,
+    hasUnknown,
+    encode: (text, onLoss) =>
+      use("encode", () => {
+        const ids: number[] = [];
+        for (const piece of split(text)) {
+          if (typeof piece === "number") {
+            ids.push(piece);
+            continue;
+          }
+          const encoded = pieces.encode(piece);
+          for (const id of encoded.ids) ids.push(id);
+          for (const character of encoded.lost) onLoss?.(character);
+        }
+        return ids;
+      }),
     decode: (ids) =>
       ids.length === 0
         ? ""
@@ -96,53 +73,68 @@ function use<T>(what: string, task: () => T): T {
 }
 
 interface OpenTokenizer {
-  file: z.infer<typeof tokenizerSchema>;
-  encoder: HuggingFaceTokenizer;
   decoder: HuggingFaceTokenizer;
+  /** The added tokens and pre-tokens of a text. */
+  split(text: string): (string | number)[];
+  pieces: ReturnType<typeof createPieces>;
+  hasUnknown: boolean;
 }
 
 function open(json: Uint8Array | string): OpenTokenizer {
   try {
     const text = typeof json === "string" ? json : new TextDecoder("utf-8", { fatal: true }).decode(json);
-    const file = tokenizerSchema.parse(JSON.parse(text));
-    const ordinary = { ...file, added_tokens: file.added_tokens.filter((token) => !token.special) };
+    const file = parseTokenizer(JSON.parse(text));
+    const { cut, bytes } = createPreTokenizer(file.pre_tokenizer);
     return {
-      file,
-      encoder: new HuggingFaceTokenizer(ordinary, {}),
-      decoder: new HuggingFaceTokenizer(file, {}),
+      decoder: new HuggingFaceTokenizer(
+        { ...file, normalizer: null, pre_tokenizer: null, post_processor: null },
+        {},
+      ),
+      split: createSplitter(file, cut),
+      pieces: createPieces(file, bytes),
+      hasUnknown: typeof file.model.unk_token === "string",
     };
   } catch (error) {
+    if (error instanceof CorpusError) throw error;
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
     throw new CorpusError(`The tokenizer is not a Hugging Face tokenizer.json: ${messageOf(reason)}.`);
   }
 }
 
-/**
- * The library looks every merge up as a JSON string. A plain byte-level tokenizer encodes each pre-token by itself, so
- * pre-tokens that were seen before need no library: the same ids, several times as fast.
- */
-function cachedByPreToken(encode: (text: string) => number[]): (text: string) => number[] {
-  const cache = new Map<string, number[]>();
+/** Added tokens are looked for in the text as it is, or, where they say so, in the text as it is normalized. */
+function createSplitter(
+  file: TokenizerFile,
+  cut: (text: string, isFirst: boolean) => string[],
+): OpenTokenizer["split"] {
+  const normalize = createNormalizer(file.normalizer);
+  const ordinary = file.added_tokens.filter((token) => !token.special);
+  const isNormalized = (normalized: boolean | undefined): boolean => normalized ?? true;
+  const findRaw = createAddedTokenFinder(
+    ordinary.filter((token) => !isNormalized(token.normalized)),
+    (token) => token.content,
+  );
+  const findNormalized = createAddedTokenFinder(
+    ordinary.filter((token) => isNormalized(token.normalized)),
+    (token) => normalize(token.content),
+  );
+  const cutSection = ({ text, id, start }: Section, isFirst: boolean): (string | number)[] =>
+    id === undefined ? cut(text, isFirst && start === 0) : [id];
   return (text) => {
-    const ids: number[] = [];
-    for (const preToken of text.match(PRE_TOKEN) ?? []) {
-      let own = cache.get(preToken);
-      if (own === undefined) {
-        own = encode(preToken);
-        if (preToken.length <= MAX_CACHED_CHARACTERS) {
-          if (cache.size === CACHE_ENTRIES) cache.clear();
-          cache.set(preToken, own);
-        }
-      }
-      for (const id of own) ids.push(id);
-    }
-    return ids;
+    return findRaw(text).flatMap((part) =>
+      part.id === undefined
+        ? findNormalized(normalize(part.text)).flatMap((section) => cutSection(section, part.start === 0))
+        : [part.id],
+    );
   };
 }
 
-/** The token ids of a document: its text and end-of-text. */
-export function encodeDocument(tokenizer: Tokenizer, text: string): Int32Array {
-  const ids = tokenizer.encode(text);
+/** The token ids of a document: its text and end-of-text. `onLoss` receives each character without a token. */
+export function encodeDocument(
+  tokenizer: Tokenizer,
+  text: string,
+  onLoss?: (character: string) => void,
+): Int32Array {
+  const ids = tokenizer.encode(text, onLoss);
   ids.push(tokenizer.endOfText);
   return new Int32Array(ids);
 }

@@ -23,7 +23,10 @@ export interface Tokenizer {
   readonly vocabulary: number;
   /** Id that ends every document. */
   readonly endOfText: number;
-  encode(text: string): number[];
+  /** Whether a character without a token becomes the unknown token; else it is dropped. */
+  readonly hasUnknown: boolean;
+  /** `onLoss` receives each character without a token. */
+  encode(text: string, onLoss?: (character: string) => void): number[];
   decode(ids: ArrayLike<number>): string;
 }
 

@@ -50,7 +50,7 @@ export function describeRun(config: RunConfig, topology: Topology, sizes: RunSiz
     ["traffic", `${bytes}, per path and round`],
     [
       "needs about",
-      `${formatBytes(sizes.memoryBytes)} of memory and ${formatBytes(sizes.diskBytes)} of disk per path`,
+      `${formatBytes(sizes.processBytes)} of memory and ${formatBytes(sizes.diskBytes)} of disk per path`,
     ],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));

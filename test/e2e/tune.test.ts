@@ -59,7 +59,7 @@ test("tune says what it knows when it is stopped", async () => {
   const exit = once(child, "exit");
   for await (const line of createInterface({ input: child.stderr! }))
     if (line.startsWith("rate 1e-2: held-out loss")) child.kill("SIGINT");
-  await exit;
+  assert.equal((await exit)[0], 130);
   const result = JSON.parse(await out);
   assert.equal(result.complete, false);
   assert.equal(result.learningRate, 1e-2);

@@ -326,22 +326,43 @@ const TOKENIZERS = [
     added_tokens: [
       { id: 0, content: "</s>", special: true },
       { id: 1, content: "<unk>", special: true },
+      { id: 6, content: "tool", special: false, normalized: true },
     ],
-    normalizer: { type: "Sequence", normalizers: [{ type: "NFKC" }, { type: "Lowercase" }] },
-    pre_tokenizer: { type: "Split", pattern: { Regex: "\\s+|\\w+" }, behavior: "Isolated", invert: false },
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        { type: "NFC" },
+        { type: "Lowercase" },
+        { type: "Replace", pattern: { String: "1" }, content: "b" },
+      ],
+    },
+    pre_tokenizer: {
+      type: "Sequence",
+      pretokenizers: [
+        {
+          type: "Split",
+          pattern: { Regex: "(?i:'s)|[^\\s\\p{L}a-c]?\\p{L}+|\\s{1,3}(?!\\S)" },
+          behavior: "MergedWithPrevious",
+          invert: false,
+        },
+        { type: "Digits", individual_digits: true },
+        { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true },
+      ],
+    },
     post_processor: {
       type: "TemplateProcessing",
       single: [{ Sequence: { id: "A", type_id: 0 } }],
       pair: [],
       special_tokens: {},
     },
-    decoder: { type: "WordPiece", prefix: "##", cleanup: true },
+    decoder: { type: "Sequence", decoders: [{ type: "ByteFallback" }, { type: "Fuse" }] },
     model: {
-      type: "WordPiece",
+      type: "BPE",
       unk_token: "<unk>",
-      continuing_subword_prefix: "##",
-      max_input_chars_per_word: 100,
-      vocab: { "</s>": 0, "<unk>": 1, a: 2, "##b": 3 },
+      fuse_unk: true,
+      byte_fallback: false,
+      vocab: { "</s>": 0, "<unk>": 1, a: 2, b: 3, ab: 4, "▁": 5, tool: 6 },
+      merges: [["a", "b"]],
     },
   },
 ].map((tokenizer) => bytesOf(JSON.stringify(tokenizer)));
