@@ -87,14 +87,14 @@ export const command: CommandModule<object, CreateFlags> = {
       maxBytes === undefined ? {} : { quota: { maxBytes, reclaim: false } },
     );
     try {
-      using list = openSkippedFile(flags.data);
+      const list = openSkippedFile(flags.data);
       const left = new SkippedLog((each) => list.add(each));
       const created = await createRun({
         file,
         skipped: left,
         onRead: () => {
           if (flags.strict) requireAll(left);
-          list[Symbol.dispose]();
+          list.flush();
           for (const line of describeSkipped(left)) progress.line(line);
           if (left.total > 0) progress.line(`each of them is named in ${list.path}`);
         },

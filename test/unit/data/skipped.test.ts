@@ -38,12 +38,12 @@ describe("what was skipped", () => {
   it("is written to a file in full, which is not made for nothing", (t) => {
     const folder = temporaryFolder(t);
     const none = openSkippedFile(folder);
-    none[Symbol.dispose]();
+    none.flush();
     assert.throws(() => readFileSync(none.path), /ENOENT/);
     const list = openSkippedFile(folder);
     const log = new SkippedLog((each) => list.add(each));
     for (let i = 0; i < 5000; i++) log.add({ file: "a", record: String(i), reason: "it is empty" });
-    list[Symbol.dispose]();
+    list.flush();
     const lines = readFileSync(list.path, "utf8").trimEnd().split("\n");
     assert.deepEqual(
       lines.map((line) => JSON.parse(line)),
