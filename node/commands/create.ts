@@ -113,7 +113,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       createLogger(flags["log-level"]),
       maxBytes === undefined ? {} : { quota: { maxBytes, reclaim: false } },
     );
-    using list = openSkippedFile(flags.data);
+    const list = openSkippedFile(flags.data);
     const left = new SkippedLog((each) => list.add(each));
     const created = await untilInterrupted(
       signal,
@@ -122,7 +122,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         skipped: left,
         onRead: () => {
           if (flags.strict) requireAll(left);
-          list[Symbol.dispose]();
+          list.flush();
           for (const line of describeSkipped(left)) progress.line(line);
           if (left.total > 0) progress.line(`each of them is named in ${list.path}`);
         },

@@ -64,10 +64,10 @@ export async function* asUtf8(
       throw new ContentProblem(`it is not ${encoding} text throughout`);
     }
   };
-  for await (const chunk of bytes) {
+  for await (const { chunk, isLast } of withLast(bytes)) {
     // ASCII is the same in all that are left; the first other bytes decide.
     if (encoding === undefined && named !== undefined && chunk.some((byte) => byte >= 0x80))
-      encoding = isUtf8(withoutCutCharacter(chunk)) ? "utf-8" : named;
+      encoding = isUtf8(isLast ? chunk : withoutCutCharacter(chunk)) ? "utf-8" : named;
     if (encoding === undefined || encoding === "utf-8") yield chunk;
     else {
       decoder ??= new TextDecoder(encoding, { fatal: true });
@@ -75,6 +75,21 @@ export async function* asUtf8(
     }
   }
   if (decoder !== undefined) yield decode();
+}
+
+async function* withLast(bytes: AsyncIterable<Buffer>): AsyncGenerator<{ chunk: Buffer; isLast: boolean }> {
+  let held: Buffer | undefined;
+  try {
+    for await (const chunk of bytes) {
+      if (held !== undefined) yield { chunk: held, isLast: false };
+      held = chunk;
+    }
+  } catch (error) {
+    // What comes before a cut is read.
+    if (held !== undefined) yield { chunk: held, isLast: false };
+    throw error;
+  }
+  if (held !== undefined) yield { chunk: held, isLast: true };
 }
 
 /** Encodings whose bytes may all be ASCII, or none a character of its own: nothing but their name tells them. */

@@ -3,7 +3,7 @@ import { compressors } from "hyparquet-compressors";
 import { formatBytes } from "../../run/format.ts";
 import { ContentProblem, reasonOf } from "../problem.ts";
 import { recordsOfValue } from "./json-lines.ts";
-import { CHAT_FIELDS, TEXT_FIELDS } from "./texts-of.ts";
+import { CHAT_FIELDS, expectedNames, TEXT_FIELDS } from "./texts-of.ts";
 import type { ReaderOptions, RecordOrProblem } from "./types.ts";
 
 /** Parquet is decoded by row group, whose text must fit into memory. */
@@ -20,7 +20,7 @@ export async function* readParquet(
     const file = await asyncBufferFromFile(path);
     const metadata = await parquetMetadataAsync(file);
     const columns = parquetSchema(metadata).children.map((child) => child.element.name);
-    const { column, field } = columnOf(columns, textFields ?? [...TEXT_FIELDS, ...CHAT_FIELDS]);
+    const { column, field } = columnOf(columns, textFields);
     for (const group of metadata.row_groups) {
       const rowEnd = row + Number(group.num_rows);
       const chunks = group.columns.filter((chunk) => chunk.meta_data?.path_in_schema[0] === column);
@@ -62,14 +62,17 @@ export async function* readParquet(
 }
 
 /** The first field that a column has, and that column; a field may be a path into it. */
-function columnOf(columns: readonly string[], fields: readonly string[]): { column: string; field: string } {
-  for (const field of fields) {
+function columnOf(
+  columns: readonly string[],
+  fields: readonly string[] | undefined,
+): { column: string; field: string } {
+  for (const field of fields ?? [...TEXT_FIELDS, ...CHAT_FIELDS]) {
     const column = columns.find((name) => name === field || field.startsWith(`${name}.`));
     if (column !== undefined) return { column, field };
   }
   const shown = columns.slice(0, MAX_SHOWN).map((name) => name.slice(0, 40));
   throw new ContentProblem(
-    `no column is named ${fields.join(", ")}; it has ${shown.join(", ")}${columns.length > MAX_SHOWN ? ", …" : ""} (name one with textField)`,
+    `no column is named ${expectedNames(fields)}; it has ${shown.join(", ")}${columns.length > MAX_SHOWN ? ", …" : ""} (name one with textField)`,
   );
 }
 

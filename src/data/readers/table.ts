@@ -2,7 +2,7 @@ import { pipeline } from "node:stream";
 import { type CsvError, parse } from "csv-parse";
 import { ContentProblem, reasonOf } from "../problem.ts";
 import { decodeUtf8 } from "./text.ts";
-import { TEXT_FIELDS } from "./texts-of.ts";
+import { expectedNames, TEXT_FIELDS } from "./texts-of.ts";
 import { MAX_VALUE_BYTES, type ReaderOptions, type RecordOrProblem, TOO_LONG } from "./types.ts";
 
 const DELIMITERS = [",", "\t", ";", "|"];
@@ -40,7 +40,7 @@ export async function* readTable(
   let done = 0;
   try {
     for await (const [row, ...cells] of rows) {
-      column ??= columnOf(cells, textFields ?? TEXT_FIELDS);
+      column ??= columnOf(cells, textFields);
       if (row !== "0") yield { record: row!, text: cells[column]! };
       done = Number(row) + 1;
       yield* problems.splice(0);
@@ -51,16 +51,16 @@ export async function* readTable(
   }
 }
 
-function columnOf(header: readonly string[], fields: readonly string[]): number {
+function columnOf(header: readonly string[], fields: readonly string[] | undefined): number {
   const names = header.map((name) => name.trim());
   const lower = names.map((name) => name.toLowerCase());
-  for (const field of fields) {
+  for (const field of fields ?? TEXT_FIELDS) {
     const at = names.includes(field) ? names.indexOf(field) : lower.indexOf(field.toLowerCase());
     if (at !== -1) return at;
   }
   const shown = names.slice(0, MAX_SHOWN).map((name) => name.slice(0, 40));
   throw new ContentProblem(
-    `no column is named ${fields.join(", ")}; its first line has ${shown.join(", ")}${names.length > MAX_SHOWN ? ", …" : ""} ` +
+    `no column is named ${expectedNames(fields)}; its first line has ${shown.join(", ")}${names.length > MAX_SHOWN ? ", …" : ""} ` +
       "(name one with textField)",
   );
 }

@@ -33,7 +33,12 @@ export function textsOf(value: unknown, fields: readonly string[] | undefined): 
   }
   const cells = fields === undefined ? notebookCells(value) : undefined;
   if (cells !== undefined) return { texts: [cells] };
-  return { problem: `it has no text under ${(fields ?? TEXT_FIELDS).join(", ")}; it has ${named(value)}` };
+  return { problem: `it has no text under ${expectedNames(fields)}; it has ${named(value)}` };
+}
+
+/** The names that were looked for, in words. */
+export function expectedNames(fields: readonly string[] | undefined): string {
+  return fields === undefined ? `${TEXT_FIELDS[0]} or another usual name` : fields.join(", ");
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
