@@ -91,7 +91,9 @@ function statusOf(peer: Peer) {
 function describe({ left, ...status }: Status, data: string): string[] {
   const leases = (peer: Status["peers"][number]): string =>
     peer.leases
-      .map(({ round, path, progress }) => `round ${round} path ${path} (${Math.round(100 * progress)} %)`)
+      .map(
+        ({ round, path, progress }) => `round ${round} path ${path} (${Math.round(100 * progress)}\u00A0%)`,
+      )
       .join(", ") || "-";
   const rounds = { done: status.roundsDone, total: status.rounds };
   return [

@@ -4,7 +4,7 @@ import { EventEmitter, once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { InterruptedError } from "../../../src/errors.ts";
-import { hearClosedPipes, onInterrupt, untilInterrupted } from "../../../node/shutdown.ts";
+import { CLOSED_PIPE, hearClosedPipes, onInterrupt, untilInterrupted } from "../../../node/shutdown.ts";
 
 /** A stand-in for `process` with a clock. */
 function interruptible() {
@@ -48,7 +48,7 @@ for (const [signal, says] of [
 ] as const)
   test(`${signal} names itself as the reason`, () => {
     const { said, source, shutdown } = interruptible();
-    source.emit(signal);
+    source.emit(signal === "SIGPIPE" ? CLOSED_PIPE : signal);
     assert.ok(shutdown.signal.reason instanceof InterruptedError);
     assert.equal(shutdown.signal.reason.signal, signal);
     assert.equal(said.length, says, "nobody reads what is said to a closed terminal");
@@ -57,7 +57,7 @@ for (const [signal, says] of [
 test("a closed terminal or pipe that is told of again and again forces nothing", () => {
   const { exits, source, clock } = interruptible();
   source.emit("SIGHUP");
-  for (const signal of ["SIGHUP", "SIGPIPE", "SIGPIPE"]) {
+  for (const signal of ["SIGHUP", CLOSED_PIPE, CLOSED_PIPE]) {
     clock.now += 1000;
     source.emit(signal);
   }
@@ -75,7 +75,7 @@ test("a failed write into a closed pipe is its signal, or the end of who does no
   stream.emit("error", closed);
   assert.deepEqual(ends, [141]);
   let heard = 0;
-  source.on("SIGPIPE", () => heard++);
+  source.on(CLOSED_PIPE, () => heard++);
   stream.emit("error", closed);
   assert.deepEqual([heard, ends.length], [1, 1]);
   const full = Object.assign(new Error("write ENOSPC"), { code: "ENOSPC" });
@@ -111,7 +111,7 @@ function child(drains: boolean) {
     const alive = setInterval(() => {}, 1000);
     const shutdown = onInterrupt(() => {});
     shutdown.signal.addEventListener("abort", () => {
-      console.log("draining");
+      console.log("draining " + shutdown.signal.reason.signal);
       if (${drains}) { clearInterval(alive); shutdown[Symbol.dispose](); }
     });
     console.log("ready");`;
@@ -120,6 +120,21 @@ function child(drains: boolean) {
   });
   return { running, lines: createInterface(running.stdout)[Symbol.asyncIterator]() };
 }
+
+test(
+  "a socket whose other end is gone, for which the system sends SIGPIPE, interrupts nobody",
+  { skip: process.platform === "win32" },
+  async () => {
+    const { running, lines } = child(true);
+    const exit = once(running, "exit");
+    assert.equal((await lines.next()).value, "ready");
+    running.kill("SIGPIPE");
+    running.kill("SIGINT");
+    // It lives until Ctrl-C, and only that is heard.
+    assert.equal((await lines.next()).value, "draining SIGINT");
+    assert.deepEqual(await exit, [0, null]);
+  },
+);
 
 test(
   "a real process ends by itself once it has drained",
@@ -141,7 +156,7 @@ test(
     const exit = once(running, "exit");
     assert.equal((await lines.next()).value, "ready");
     running.kill("SIGINT");
-    assert.equal((await lines.next()).value, "draining");
+    assert.equal((await lines.next()).value, "draining SIGINT");
     // Presses on like an impatient user; the window in which a copy is passed over ends meanwhile.
     const impatient = setInterval(() => running.kill("SIGINT"), 50);
     assert.deepEqual(await exit, [130, null]);
