@@ -23,8 +23,7 @@ export async function openNewFolder(path: string): Promise<NewFolder> {
       isNew: before.size === 0,
       async undo() {
         if (first !== undefined) return rm(first, REMOVAL);
-        for (const entry of await readdir(path))
-          if (!before.has(entry)) await rm(join(path, entry), REMOVAL);
+        for (const entry of await readdir(path)) if (!before.has(entry)) await rm(join(path, entry), REMOVAL);
       },
     };
   } catch (error) {

@@ -4,7 +4,6 @@ import { PathweaveError, UnavailableError } from "../src/errors.ts";
 import { openFolderModel } from "../src/folder-model.ts";
 import { modelOfPeer, type ModelSource } from "../src/path-model.ts";
 import type { Peer } from "../src/peer.ts";
-import { inviteOf } from "./invite.ts";
 import { observe, type ObserveCommandFlags } from "./observe.ts";
 import { observeOptions } from "./options.ts";
 import { formatBytes, type Progress } from "./output.ts";
@@ -43,8 +42,6 @@ export async function useModel<T>(
       lacking = error.message;
       progress.line(`${lacking} Asking the peers of the run.`);
     }
-  // A wrong invite is said at once.
-  await inviteOf(flags);
   progress.update("looking for peers of the run");
   try {
     return await observe(flags, signal, async (peer) => {

@@ -38,7 +38,11 @@ import type { Packs } from "./swarm/types.ts";
 
 /** What `create` is doing, for progress bars. */
 export type CreateProgress =
-  | { stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing"; done: number; total?: number }
+  | {
+      stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
+      done: number;
+      total?: number;
+    }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
 export interface CreateInit {

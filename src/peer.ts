@@ -260,7 +260,10 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const sizes = runSizes(config, topology, elementsOfParts(shape));
   if (options.role === "worker") {
     const { maxDiskBytes } = options;
-    checkCapacity(sizes, await capacityOf(directory, maxDiskBytes === undefined ? undefined : node.quotaLeft()));
+    checkCapacity(
+      sizes,
+      await capacityOf(directory, maxDiskBytes === undefined ? undefined : node.quotaLeft()),
+    );
   }
 
   const holders = (): string[] => [

@@ -5,8 +5,8 @@ import type { ModelSource } from "../../src/path-model.ts";
 import { parseBytes } from "../../src/run/format.ts";
 import type { Topology } from "../../src/run/types.ts";
 import type { ObserveCommandFlags } from "../observe.ts";
-import { createProgress, formatBar, formatBytes, formatJson } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { createProgress, formatBar, formatBytes, formatJson, type Progress } from "../output.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 import { describePath, modelOptions, useModel } from "../use-model.ts";
 
 interface ExportFlags extends ObserveCommandFlags {
@@ -49,22 +49,11 @@ export const command: CommandModule<object, ExportFlags> = {
         "every path, from the run's peers",
       ),
   async handler(flags) {
-    const shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
-    const { signal } = shutdown;
-    const maxFileBytes = parseBytes(flags["max-file"], "max-file");
-    const { out, force } = flags;
-    // Before anything is fetched.
-    await requireFree(out, force);
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
     try {
-      const result = await useModel(flags, signal, progress, async (source) => {
-        const paths = pathsOf(flags.path, source.topology);
-        for (const path of paths.slice(0, MOST_LISTED)) progress.line(describePath(source, path));
-        const onProgress = (done: number, total: number): void =>
-          progress.update(`writing ${formatBar(done, total)} ${formatBytes(done)} of ${formatBytes(total)}`);
-        const exported = await exportPaths(source, paths, { out, force, maxFileBytes, onProgress, signal });
-        return { run: source.run, exported: withVersions(source, exported) };
-      });
+      const { signal } = shutdown;
+      const result = await untilInterrupted(signal, exportAll(flags, progress, signal));
       progress[Symbol.dispose]();
       if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
       else
@@ -76,6 +65,21 @@ export const command: CommandModule<object, ExportFlags> = {
     }
   },
 };
+
+async function exportAll(flags: ExportFlags, progress: Progress, signal: AbortSignal) {
+  const maxFileBytes = parseBytes(flags["max-file"], "max-file");
+  const { out, force } = flags;
+  // Before anything is fetched.
+  await requireFree(out, force);
+  return useModel(flags, signal, progress, async (source) => {
+    const paths = pathsOf(flags.path, source.topology);
+    for (const path of paths.slice(0, MOST_LISTED)) progress.line(describePath(source, path));
+    const onProgress = (done: number, total: number): void =>
+      progress.update(`writing ${formatBar(done, total)} ${formatBytes(done)} of ${formatBytes(total)}`);
+    const exported = await exportPaths(source, paths, { out, force, maxFileBytes, onProgress, signal });
+    return { run: source.run, exported: withVersions(source, exported) };
+  });
+}
 
 function withVersions<T extends { path: number }>({ topology, head }: ModelSource, exported: T[]) {
   return exported.map((one) => {

@@ -13,8 +13,8 @@ import type { DeviceOptions } from "../../src/peer.ts";
 import { createTextStream } from "../../src/text-stream.ts";
 import type { ObserveCommandFlags } from "../observe.ts";
 import { engineOptions } from "../options.ts";
-import { createProgress, formatBytes, formatJson, printable, type Progress } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { counted, createProgress, formatBytes, formatJson, printable, type Progress } from "../output.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 import { describePath, modelOptions, useModel } from "../use-model.ts";
 
 interface GenerateFlags extends ObserveCommandFlags {
@@ -66,10 +66,10 @@ export const command: CommandModule<object, GenerateFlags> = {
       .example('$0 generate "It was" --invite-file lab.invite --seed 7', "from any machine, with an invite"),
   async handler(flags) {
     checkFlags(flags);
-    const shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
     try {
-      await continueText(flags, progress, shutdown.signal);
+      await untilInterrupted(shutdown.signal, continueText(flags, progress, shutdown.signal));
     } finally {
       progress[Symbol.dispose]();
       shutdown[Symbol.dispose]();
@@ -107,7 +107,7 @@ async function continueText(flags: GenerateFlags, progress: Progress, signal: Ab
     );
   } else
     process.stderr.write(
-      `${tokens} ${tokens === 1 ? "token" : "tokens"}, ${tokensPerSecond} tokens/s, ` +
+      `${counted(tokens, "token")}, ${tokensPerSecond} tokens/s, ` +
         `ended by ${ending === "length" ? "--length" : "the model"}, seed ${seed}\n`,
     );
 }

@@ -130,8 +130,8 @@ export function checkCapacity(sizes: RunSizes, { memoryBytes, diskBytes, limit }
     throw new CapacityError(
       limit === "--max-disk"
         ? `This run takes about ${formatBytes(sizes.diskBytes)} of disk and --max-disk leaves ${formatBytes(diskBytes)}; ` +
-          "raise --max-disk, or lower swarm.retainGenerations when creating the run."
+            "raise --max-disk, or lower swarm.retainGenerations when creating the run."
         : `This run takes about ${formatBytes(sizes.diskBytes)} of disk and ${formatBytes(diskBytes)} is free; ` +
-          "free some, choose another folder with --data, or lower swarm.retainGenerations when creating the run.",
+            "free some, choose another folder with --data, or lower swarm.retainGenerations when creating the run.",
     );
 }

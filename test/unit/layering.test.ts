@@ -43,7 +43,10 @@ const LAYERS: Record<string, Layer> = {
     values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
-  terminal: { files: /^node\/(command-line|environment|leave|options|output|shutdown|table)\.ts$/, values: BASE },
+  terminal: {
+    files: /^node\/(command-line|environment|leave|options|output|shutdown|table)\.ts$/,
+    values: BASE,
+  },
   node: {
     files: /^node\//,
     values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "audit", "peer", "terminal"],

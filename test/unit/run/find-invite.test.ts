@@ -32,7 +32,10 @@ const pasted: [string, string][] = [
   ["in Markdown", `[join](${INVITE})`],
   ["as JSON", JSON.stringify({ type: "started", invite: INVITE })],
   ["with a byte order mark", `\uFEFF${INVITE}\r\n`],
-  ["in a quoted mail", `> ${INVITE.slice(0, 40)}\n> ${INVITE.slice(40, 80)}\n> ${INVITE.slice(80)}\n> See you`],
+  [
+    "in a quoted mail",
+    `> ${INVITE.slice(0, 40)}\n> ${INVITE.slice(40, 80)}\n> ${INVITE.slice(80)}\n> See you`,
+  ],
   ["broken in its first word", `${INVITE.slice(0, 5)}\n${INVITE.slice(5)}`],
   ["after a shell's backslash", `${INVITE.slice(0, 30)}\\\n  ${INVITE.slice(30)}`],
   ["twice", `${INVITE}\n${INVITE.toUpperCase()}`],
@@ -46,7 +49,9 @@ for (const [how, text] of pasted)
 
 test("an invite is found wherever it is broken, in either case, in any text that holds no other", () => {
   const noise = fc.stringMatching(/^[ -~\n]{0,60}$/).filter((text) => !/w\W*e\W*a\W*v\W*e/i.test(text));
-  const breaks = fc.array(fc.tuple(fc.nat(), fc.constantFrom("\n", "\r\n", " ", "\n> ", "\t")), { maxLength: 6 });
+  const breaks = fc.array(fc.tuple(fc.nat(), fc.constantFrom("\n", "\r\n", " ", "\n> ", "\t")), {
+    maxLength: 6,
+  });
   fc.assert(
     fc.property(invites, noise, noise, breaks, fc.boolean(), (invite, before, after, cuts, upper) => {
       let broken = upper ? invite.toUpperCase() : invite;
@@ -99,12 +104,18 @@ test("the words of a copied command are no arguments, the values of flags are", 
       ["join", INVITE.slice(0, 60), INVITE.slice(60), "--json"],
       ["join", INVITE, "--json"],
     ],
-    [["create", "run.yaml"], ["create", "run.yaml"]],
+    [
+      ["create", "run.yaml"],
+      ["create", "run.yaml"],
+    ],
     [
       ["join", INVITE.slice(0, 60), "hello"],
       ["join", INVITE.slice(0, 60), "hello"],
     ],
-    [["join", `--invite-file=${INVITE}`], ["join", `--invite-file=${INVITE}`]],
+    [
+      ["join", `--invite-file=${INVITE}`],
+      ["join", `--invite-file=${INVITE}`],
+    ],
   ];
   for (const [args, expected] of cases) assert.deepEqual(gatherInvite(args), expected);
 });
