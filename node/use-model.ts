@@ -4,10 +4,13 @@ import { PathweaveError, UnavailableError } from "../src/errors.ts";
 import { openFolderModel } from "../src/folder-model.ts";
 import { modelOfPeer, type ModelSource } from "../src/path-model.ts";
 import type { Peer } from "../src/peer.ts";
+import type { Topology } from "../src/run/types.ts";
 import { observe, type ObserveCommandFlags } from "./observe.ts";
 import { observeOptions } from "./options.ts";
 import { formatBytes, type Progress } from "./output.ts";
 
+/** Paths that one message lists at most. */
+export const MOST_LISTED = 16;
 /** How often a fetch that is under way is shown. */
 const FETCHING_MS = 1000;
 
@@ -66,6 +69,15 @@ function showFetching({ store }: Peer, progress: Progress): Disposable {
     progress.update(`fetching: ${fetch.arrived} of ${fetch.blocks} blocks, ${received} received`);
   }, FETCHING_MS);
   return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** The paths of a run with their modules: `0 (lower/0, upper/0); 1 (lower/0, upper/1)`. */
+export function listPaths({ paths, modulesOfPath }: Topology): string {
+  const listed = Array.from(
+    { length: Math.min(paths, MOST_LISTED) },
+    (_, path) => `${path} (${modulesOfPath(path).join(", ")})`,
+  );
+  return listed.join("; ") + (paths > MOST_LISTED ? `; and so on up to ${paths - 1}` : "");
 }
 
 /** The versions that a path is made of, such as `path 1: embedding/0 at 8, lower/0 at 8 of 8 generations`. */

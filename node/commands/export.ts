@@ -7,7 +7,7 @@ import type { Topology } from "../../src/run/types.ts";
 import type { ObserveCommandFlags } from "../observe.ts";
 import { createProgress, formatBar, formatBytes, formatJson, type Progress } from "../output.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
-import { describePath, modelOptions, useModel } from "../use-model.ts";
+import { describePath, listPaths, modelOptions, MOST_LISTED, useModel } from "../use-model.ts";
 
 interface ExportFlags extends ObserveCommandFlags {
   path: string | undefined;
@@ -15,9 +15,6 @@ interface ExportFlags extends ObserveCommandFlags {
   force: boolean;
   "max-file": string;
 }
-
-/** Paths that an error lists at most. */
-const MOST_LISTED = 16;
 
 export const command: CommandModule<object, ExportFlags> = {
   describe: "Write a path as a Hugging Face Llama checkpoint",
@@ -94,11 +91,6 @@ export function pathsOf(flag: string | undefined, topology: Topology): number[] 
   if (flag === "all" || (flag === undefined && all.length === 1)) return all;
   const path = flag !== undefined && /^\d{1,9}$/.test(flag) ? Number(flag) : -1;
   if (path >= 0 && path < all.length) return [path];
-  const listed = all
-    .slice(0, MOST_LISTED)
-    .map((one) => `${one} (${topology.modulesOfPath(one).join(", ")})`)
-    .join("; ");
-  const rest = all.length > MOST_LISTED ? `; and so on up to ${all.length - 1}` : "";
-  const why = flag === undefined ? "Say which path" : `--path is "${flag.slice(0, 20)}"`;
-  throw new UsageError(`${why}; give --path all, or the number of one: ${listed}${rest}.`);
+  const why = flag === undefined ? "Say which path" : `There is no path "${flag.slice(0, 20)}"`;
+  throw new UsageError(`${why}; give --path all, or the number of one: ${listPaths(topology)}.`);
 }

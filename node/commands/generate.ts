@@ -15,7 +15,7 @@ import type { ObserveCommandFlags } from "../observe.ts";
 import { engineOptions } from "../options.ts";
 import { counted, createProgress, formatBytes, formatJson, printable, type Progress } from "../output.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
-import { describePath, modelOptions, useModel } from "../use-model.ts";
+import { describePath, listPaths, modelOptions, useModel } from "../use-model.ts";
 
 interface GenerateFlags extends ObserveCommandFlags {
   prompt: string;
@@ -135,6 +135,8 @@ async function prepare(
   signal: AbortSignal,
 ): Promise<Model> {
   const { run, shape, topology, manifest } = source;
+  if (flags.path !== undefined && flags.path >= topology.paths)
+    throw new UsageError(`There is no path ${flags.path}; give one of: ${listPaths(topology)}.`);
   const tokenizer = loadTokenizer(await source.tokenizerJson());
   const prompt = tokenizer.encode(text);
   if (flags.path === undefined && topology.paths > 1) {
