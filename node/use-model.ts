@@ -1,7 +1,9 @@
 /** Where `generate` and `export` find a run's model: in the folder of this machine, else with the peers of the run. */
+import { join } from "node:path";
 import type { Options } from "yargs";
 import { PathweaveError, UnavailableError } from "../src/errors.ts";
 import { openFolderModel } from "../src/folder-model.ts";
+import { quoted } from "../src/invocation.ts";
 import { modelOfPeer, type ModelSource } from "../src/path-model.ts";
 import type { Peer } from "../src/peer.ts";
 import type { Topology } from "../src/run/types.ts";
@@ -39,7 +41,14 @@ export async function useModel<T>(
   if (!isGiven)
     try {
       progress.update(`reading ${flags.data}`);
-      return await use(await openFolderModel(flags.data));
+      const source = await openFolderModel(flags.data);
+      const { rounds } = source.manifest.config.training;
+      const generation = oldestHead(source);
+      if (generation < rounds)
+        progress.line(
+          `${flags.data} has the run up to generation ${generation} of ${rounds}; --invite-file ${quoted(join(flags.data, "invite"))} asks its peers for newer ones.`,
+        );
+      return await use(source);
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
       lacking = error.message;
@@ -61,6 +70,10 @@ export async function useModel<T>(
   }
 }
 
+function oldestHead({ topology, head }: ModelSource): number {
+  return Math.min(...topology.modules.map(({ name }) => head(name).generation));
+}
+
 function showFetching({ store }: Peer, progress: Progress): Disposable {
   const timer = setInterval(() => {
     const [fetch] = store.fetches();
@@ -80,8 +93,14 @@ export function listPaths({ paths, modulesOfPath }: Topology): string {
   return listed.join("; ") + (paths > MOST_LISTED ? `; and so on up to ${paths - 1}` : "");
 }
 
-/** The versions that a path is made of, such as `path 1: embedding/0 at 8, lower/0 at 8 of 8 generations`. */
+/** The versions that a path is made of: `path 1 (lower/0, upper/1), generation 8 of 8`. */
 export function describePath({ topology, manifest, head }: ModelSource, path: number): string {
-  const modules = topology.modulesOfPath(path).map((module) => `${module} at ${head(module).generation}`);
-  return `path ${path}: ${modules.join(", ")} of ${manifest.config.training.rounds} generations`;
+  const { rounds } = manifest.config.training;
+  const modules = topology.modulesOfPath(path);
+  const generations = modules.map((module) => head(module).generation);
+  const [first] = generations;
+  if (generations.every((generation) => generation === first))
+    return `path ${path} (${modules.join(", ")}), generation ${first} of ${rounds}`;
+  const each = modules.map((module, index) => `${module} generation ${generations[index]}`);
+  return `path ${path}: ${each.join(", ")}, of ${rounds}`;
 }
