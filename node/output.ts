@@ -50,6 +50,8 @@ export type LineStream = NodeJS.WritableStream & { isTTY?: boolean };
 
 /** Silence lasts at most this long. */
 const PULSE_MILLISECONDS = 5000;
+/** Steps that follow faster are not all shown where nothing can be replaced. */
+const STEP_MILLISECONDS = 500;
 
 /**
  * Shows progress: on a terminal in place, elsewhere as one plain line at once and then the latest every 5 seconds, with
@@ -57,6 +59,11 @@ const PULSE_MILLISECONDS = 5000;
  */
 export function createProgress(stream: LineStream): Progress {
   return stream.isTTY === true ? terminalProgress(stream) : plainProgress(stream);
+}
+
+/** The first word of a text names the step: "reading: 64 documents" goes on with "reading: 128 documents". */
+function stepOf(text: string | undefined): string | undefined {
+  return text?.split(" ", 1)[0];
 }
 
 /** The latest text, with its age once that is worth a word. */
@@ -106,7 +113,9 @@ function terminalProgress(stream: LineStream): Progress {
 function plainProgress(stream: LineStream): Progress {
   const latest = new Latest();
   let written: string | undefined;
+  let wroteAt = Number.NEGATIVE_INFINITY;
   const write = (text: string): void => {
+    wroteAt = Date.now();
     stream.write(`${plain(text)}\n`);
     timer.refresh();
   };
@@ -119,9 +128,10 @@ function plainProgress(stream: LineStream): Progress {
   timer.unref();
   return {
     update(text) {
-      const first = latest.text === undefined;
+      const first = latest.text === undefined && text !== written;
       latest.update(text);
-      if (first && text !== written) show();
+      // Another step says so at once, unless steps follow fast.
+      if (first || (stepOf(text) !== stepOf(written) && Date.now() - wroteAt >= STEP_MILLISECONDS)) show();
     },
     line: write,
     [Symbol.dispose]() {

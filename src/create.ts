@@ -29,6 +29,7 @@ import type { DeviceOptions } from "./peer.ts";
 import { type FeatureFunction, featuresOf, pathOf } from "./routing/features.ts";
 import { fitRouter } from "./routing/kmeans.ts";
 import { createRouter, decodeRouter, encodeRouter } from "./routing/router.ts";
+import { counted } from "./run/format.ts";
 import { createTopology } from "./run/topology.ts";
 import type { RunFile, Topology } from "./run/types.ts";
 import { objectOwner } from "./run-objects.ts";
@@ -128,7 +129,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   // A path whose own holdout is too short is tried on these.
   if (config.outer.holdout !== undefined && longest <= prefixTokens)
     throw new CorpusError(
-      `outer.holdout needs held-out text, and no held-out document has more than the ${prefixTokens} tokens that route it. ` +
+      `outer.holdout needs held-out text, and no held-out document has more than the ${counted(prefixTokens, "token")} that route it. ` +
         "Give more or longer text, or raise data.validationFraction.",
     );
   const open = async (shard: ShardWriter): Promise<TokenizedShard> => {
@@ -213,7 +214,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     const { documents: own, tokens } = writers.shard;
     if (tokens <= shape.sequenceLength)
       throw new CorpusError(
-        `Path ${path} got only ${own} documents with ${tokens} tokens. Give more or more varied text, or use a smaller grid.`,
+        `Path ${path} got only ${counted(own, "document")} with ${counted(tokens, "token")}. Give more or more varied text, or use a smaller grid.`,
       );
     shards.push(await writeShard(store, writers.shard));
     holdouts.push(await writeShard(store, writers.holdout));
@@ -332,8 +333,8 @@ async function writeGenesis(
 function requireEnough(counts: CreatedRun["counts"], topology: Topology, shape: ModelShape): void {
   if (counts.train.documents < topology.paths || counts.train.tokens <= topology.paths * shape.sequenceLength)
     throw new CorpusError(
-      `The corpus has ${counts.train.documents} training documents with ${counts.train.tokens} tokens; ` +
-        `${topology.paths} paths need at least ${topology.paths} documents and ${topology.paths * shape.sequenceLength} tokens. Give more text.`,
+      `The corpus has ${counted(counts.train.documents, "training document")} with ${counted(counts.train.tokens, "token")}; ` +
+        `${counted(topology.paths, "path needs", String, "paths need")} at least ${counted(topology.paths, "document")} and ${counted(topology.paths * shape.sequenceLength, "token")}. Give more text.`,
     );
   if (counts.validation.documents === 0)
     throw new CorpusError(

@@ -36,6 +36,11 @@ export class InvalidObjectError extends PathweaveError {
   override name = "InvalidObjectError";
 }
 
+/** A record that is well-formed, but a newer one is known: whoever meant to put it came second, which is no fault. */
+export class OutdatedError extends InvalidObjectError {
+  override name = "OutdatedError";
+}
+
 /** A block, record or peer could not be had in time; the message names what was tried and why each try failed. */
 export class UnavailableError extends PathweaveError {
   override name = "UnavailableError";

@@ -61,6 +61,7 @@ export async function evaluateRun(
 
   const model = modelOfPeer(peer);
   const seed = await pathParameters(model, 0, signal, "genesis");
+  onProgress(0, total);
   const router = await peer.router();
   const { endOfText } = options;
   const routes: number[] = [];

@@ -3,6 +3,8 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
+const IN_CHECKOUT = "npm run pathweave --";
+
 /** What `invocationOf` looks at. */
 export interface Surroundings {
   /** The folder of the package. */
@@ -26,7 +28,7 @@ export function invocationOf({ root, cwd, environment, isExecutable }: Surroundi
   if (root.split(sep).includes("node_modules")) return "npx pathweave";
   const below = relative(root, cwd);
   const isInside = below === "" || !(below === ".." || below.startsWith(`..${sep}`));
-  return isInside ? "npm run pathweave --" : `node ${quoted(join(root, "node", "launch.js"))}`;
+  return isInside ? IN_CHECKOUT : `node ${quoted(join(root, "node", "launch.js"))}`;
 }
 
 const here = (): string =>
@@ -50,6 +52,12 @@ const here = (): string =>
  */
 export function pathweaveCommand(words: string, ...values: string[]): string {
   return [here(), words, ...values.map(quoted)].join(" ");
+}
+
+/** The same for another machine, which has the files of this one nowhere. */
+export function pathweaveCommandElsewhere(words: string, ...values: string[]): string {
+  const prefix = here();
+  return [prefix.startsWith("node ") ? IN_CHECKOUT : prefix, words, ...values.map(quoted)].join(" ");
 }
 
 /** One word to a shell. */

@@ -19,7 +19,15 @@ import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { endsWithin } from "../../src/within.ts";
 import { openNewFolder } from "../new-folder.ts";
 import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
-import { counted, createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
+import {
+  counted,
+  createProgress,
+  formatBar,
+  formatCount,
+  formatJson,
+  formatNumber,
+  wrapRows,
+} from "../output.ts";
 import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
 
@@ -84,7 +92,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   const swarmKey = await swarmKeyOf(flags);
   if (file.config.admission?.peers !== undefined) await requireListed(flags, file.config);
   const progress = createProgress(flags.json ? process.stderr : process.stdout);
-  for (const line of describeRun(file.config, topology, sizes)) progress.line(line);
+  for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
   const folder = await openNewFolder(flags.data);
   let node: OpenNode | undefined;
   try {
@@ -117,7 +125,10 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
     );
     for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
-    if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
+    if (skipped.length > 5)
+      progress.line(
+        `skipped ${counted(skipped.length, "file or record", String, "files or records")} in all`,
+      );
     const invite = { run: created.run, bootstrap: flags.bootstrap };
     await writeInvite(
       flags.data,

@@ -25,6 +25,7 @@ import { type LocalSwarm, startLocalSwarm, STOP_MS } from "../local-swarm.ts";
 import { observe } from "../observe.ts";
 import { outputOptions } from "../options.ts";
 import {
+  counted,
   createProgress,
   formatBar,
   formatBytes,
@@ -191,9 +192,12 @@ async function runDemo(
     const seconds = Math.round((performance.now() - began) / 100) / 10;
     for (const line of report(created, evaluation, scores, samples)) progress.line(line);
     progress.line(
-      `${heads.reduce((sum, head) => sum + head.generation, 0)} outer updates; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
+      `${counted(
+        heads.reduce((sum, head) => sum + head.generation, 0),
+        "outer update",
+      )}; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
         `lineage folds again to the same CIDs: ${lineageVerified ? "yes" : "NO"}; ` +
-        `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${flags.peers} peers`,
+        `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${counted(flags.peers, "peer")}`,
     );
     progress.update(`done in ${formatDuration(1000 * seconds)}`);
     return {
@@ -313,7 +317,7 @@ function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): 
     const elapsed = performance.now() - began;
     const eta = done > 0 ? `, about ${formatDuration((elapsed / done) * (total - done))} left` : "";
     const generations = swarm.generations();
-    progress.update(`${rows.join(" | ")} | ${generations} outer updates${eta}`);
+    progress.update(`${rows.join(" | ")} | ${counted(generations, "outer update")}${eta}`);
   };
   swarm.onEvent(show);
   show();
@@ -423,7 +427,7 @@ function report(
       ["warm start", String(seedSteps), million(seedSteps), scores.seed.toFixed(2)],
       ["dense, one path's size", String(steps), million(steps), scores.dense.toFixed(2)],
       [
-        `DiPaCo, ${paths} paths`,
+        `DiPaCo, ${counted(paths, "path")}`,
         String(steps),
         million(seedSteps + paths * rounds * innerSteps),
         scores.dipaco.toFixed(2),

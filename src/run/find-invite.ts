@@ -6,7 +6,7 @@ import { decodeInvite } from "./invite.ts";
 const MAX_CHARACTERS = 1 << 20;
 /** What a line break leaves between two parts of an invite: white space, signs of a quotation, a shell's backslash. */
 const BREAK = String.raw`(?:\\?\s+(?:[>|]\s*)*)`;
-const START = new RegExp([..."pathweave"].join(`${BREAK}?`) + String.raw`${BREAK}?(?=\d)`, "giu");
+const START = new RegExp("pathweave".split("").join(`${BREAK}?`) + String.raw`${BREAK}?(?=\d)`, "giu");
 const PART = new RegExp(`(${BREAK}?)([a-z2-7]+|1[a-z2-7]*)`, "iuy");
 /** Characters that are there and not seen. */
 const INVISIBLE = /[\u00AD\u200B-\u200D\u2060\uFEFF]/gu;
