@@ -36,8 +36,11 @@ export const command: CommandModule<object, GenerateFlags> = {
       .positional("prompt", {
         type: "string",
         demandOption: true,
-        describe: 'The text to continue; - reads it from standard input, "" begins a document',
+        describe:
+          'The text to continue; - reads it from standard input, which a text that begins with a dash needs; "" begins a document',
       })
+      // Else yargs takes the text - for none.
+      .nargs("prompt", 1)
       .options({
         length: { type: "number", default: 100, requiresArg: true, describe: "Tokens to write at most" },
         temperature: {
