@@ -1,14 +1,18 @@
 /** Where `generate` and `export` find a run's model: in the folder of this machine, else with the peers of the run. */
+import { join } from "node:path";
 import type { Options } from "yargs";
 import { PathweaveError, UnavailableError } from "../src/errors.ts";
 import { openFolderModel } from "../src/folder-model.ts";
+import { quoted } from "../src/invocation.ts";
 import { modelOfPeer, type ModelSource } from "../src/path-model.ts";
 import type { Peer } from "../src/peer.ts";
-import { inviteOf } from "./invite.ts";
+import type { Topology } from "../src/run/types.ts";
 import { observe, type ObserveCommandFlags } from "./observe.ts";
 import { observeOptions } from "./options.ts";
 import { formatBytes, type Progress } from "./output.ts";
 
+/** Paths that one message lists at most. */
+export const MOST_LISTED = 16;
 /** How often a fetch that is under way is shown. */
 const FETCHING_MS = 1000;
 
@@ -37,14 +41,19 @@ export async function useModel<T>(
   if (!isGiven)
     try {
       progress.update(`reading ${flags.data}`);
-      return await use(await openFolderModel(flags.data));
+      const source = await openFolderModel(flags.data);
+      const { rounds } = source.manifest.config.training;
+      const generation = oldestHead(source);
+      if (generation < rounds)
+        progress.line(
+          `${flags.data} has the run up to generation ${generation} of ${rounds}; --invite-file ${quoted(join(flags.data, "invite"))} asks its peers for newer ones.`,
+        );
+      return await use(source);
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
       lacking = error.message;
       progress.line(`${lacking} Asking the peers of the run.`);
     }
-  // A wrong invite is said at once.
-  await inviteOf(flags);
   progress.update("looking for peers of the run");
   try {
     return await observe(flags, signal, async (peer) => {
@@ -61,6 +70,10 @@ export async function useModel<T>(
   }
 }
 
+function oldestHead({ topology, head }: ModelSource): number {
+  return Math.min(...topology.modules.map(({ name }) => head(name).generation));
+}
+
 function showFetching({ store }: Peer, progress: Progress): Disposable {
   const timer = setInterval(() => {
     const [fetch] = store.fetches();
@@ -71,8 +84,23 @@ function showFetching({ store }: Peer, progress: Progress): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-/** The versions that a path is made of, such as `path 1: embedding/0 at 8, lower/0 at 8 of 8 generations`. */
+/** The paths of a run with their modules: `0 (lower/0, upper/0); 1 (lower/0, upper/1)`. */
+export function listPaths({ paths, modulesOfPath }: Topology): string {
+  const listed = Array.from(
+    { length: Math.min(paths, MOST_LISTED) },
+    (_, path) => `${path} (${modulesOfPath(path).join(", ")})`,
+  );
+  return listed.join("; ") + (paths > MOST_LISTED ? `; and so on up to ${paths - 1}` : "");
+}
+
+/** The versions that a path is made of: `path 1 (lower/0, upper/1), generation 8 of 8`. */
 export function describePath({ topology, manifest, head }: ModelSource, path: number): string {
-  const modules = topology.modulesOfPath(path).map((module) => `${module} at ${head(module).generation}`);
-  return `path ${path}: ${modules.join(", ")} of ${manifest.config.training.rounds} generations`;
+  const { rounds } = manifest.config.training;
+  const modules = topology.modulesOfPath(path);
+  const generations = modules.map((module) => head(module).generation);
+  const [first] = generations;
+  if (generations.every((generation) => generation === first))
+    return `path ${path} (${modules.join(", ")}), generation ${first} of ${rounds}`;
+  const each = modules.map((module, index) => `${module} generation ${generations[index]}`);
+  return `path ${path}: ${each.join(", ")}, of ${rounds}`;
 }

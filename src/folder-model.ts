@@ -83,13 +83,14 @@ async function addRecords(blocks: StoredBlocks, lineages: ReadonlyMap<string, Li
   for await (const bytes of blocks.small())
     try {
       const kind = kindOf(bytes);
-      const cid = dagCborCid(bytes);
       if (kind === Version.kind) {
         const version = Version.decode(bytes);
-        if (version.parent !== null) lineages.get(version.module)?.addVersion({ ...version, cid });
+        // The genesis versions are there already.
+        if (version.parent === null) continue;
+        lineages.get(version.module)?.addVersion({ ...version, cid: dagCborCid(bytes) });
       } else if (kind?.startsWith(Contribution.kind) === true) {
         const { value, signer } = await Contribution.open(bytes);
-        lineages.get(value.module)?.addContribution({ ...value, cid, signer });
+        lineages.get(value.module)?.addContribution({ ...value, cid: dagCborCid(bytes), signer });
       }
     } catch (error) {
       // Of another run, or of somebody who broke a rule: no part of this lineage.

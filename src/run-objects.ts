@@ -1,8 +1,9 @@
-/** Objects of a run beside its lineage: shards, tokenizer, router. */
+/** Objects of a run beside its lineage: shards, tokenizer, router, the tensors of the warm start. */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "./errors.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
 import { kindOf } from "./objects/object.ts";
+import { TensorPack } from "./objects/tensor-pack.ts";
 import type { FetchOptions, Store } from "./store/types.ts";
 
 /** All raw blocks that an object consists of. Throws InvalidObjectError when it is none of these. */
@@ -14,10 +15,14 @@ function chunksOf(bytes: Uint8Array): CID[] {
     }
     case TokenizerObject.kind:
       return TokenizerObject.decode(bytes).chunks;
+    case TensorPack.kind:
+      return TensorPack.decode(bytes).chunks;
     case RouterObject.kind:
       return [];
     default:
-      throw new InvalidObjectError("A run has shards, a tokenizer and a router, but no object of this kind.");
+      throw new InvalidObjectError(
+        "A run has shards, a tokenizer, a router and tensors, but no object of this kind.",
+      );
   }
 }
 

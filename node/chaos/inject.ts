@@ -73,7 +73,7 @@ interface Holdings {
 }
 
 function followHoldings(swarm: LocalSwarm, manifest: Manifest): Holdings {
-  const objects = objectsInCustody(manifest).map(String);
+  const objects = objectsInCustody(manifest, []).map(String);
   const made = [...objects, ...Object.values(manifest.genesis).map(String)];
   const disks = new Map(
     swarm.peers.map(({ name, holds }) => [name, new Set([...holds, ...(name === "peer-1" ? made : [])])]),

@@ -5,9 +5,9 @@ import type { ModelSource } from "../../src/path-model.ts";
 import { parseBytes } from "../../src/run/format.ts";
 import type { Topology } from "../../src/run/types.ts";
 import type { ObserveCommandFlags } from "../observe.ts";
-import { createProgress, formatBar, formatBytes, formatJson } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
-import { describePath, modelOptions, useModel } from "../use-model.ts";
+import { createProgress, formatBar, formatBytes, formatJson, type Progress } from "../output.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
+import { describePath, listPaths, modelOptions, MOST_LISTED, useModel } from "../use-model.ts";
 
 interface ExportFlags extends ObserveCommandFlags {
   path: string | undefined;
@@ -15,9 +15,6 @@ interface ExportFlags extends ObserveCommandFlags {
   force: boolean;
   "max-file": string;
 }
-
-/** Paths that an error lists at most. */
-const MOST_LISTED = 16;
 
 export const command: CommandModule<object, ExportFlags> = {
   describe: "Write a path as a Hugging Face Llama checkpoint",
@@ -49,22 +46,11 @@ export const command: CommandModule<object, ExportFlags> = {
         "every path, from the run's peers",
       ),
   async handler(flags) {
-    const shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
-    const { signal } = shutdown;
-    const maxFileBytes = parseBytes(flags["max-file"], "max-file");
-    const { out, force } = flags;
-    // Before anything is fetched.
-    await requireFree(out, force);
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
     try {
-      const result = await useModel(flags, signal, progress, async (source) => {
-        const paths = pathsOf(flags.path, source.topology);
-        for (const path of paths.slice(0, MOST_LISTED)) progress.line(describePath(source, path));
-        const onProgress = (done: number, total: number): void =>
-          progress.update(`writing ${formatBar(done, total)} ${formatBytes(done)} of ${formatBytes(total)}`);
-        const exported = await exportPaths(source, paths, { out, force, maxFileBytes, onProgress, signal });
-        return { run: source.run, exported: withVersions(source, exported) };
-      });
+      const { signal } = shutdown;
+      const result = await untilInterrupted(signal, exportAll(flags, progress, signal));
       progress[Symbol.dispose]();
       if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
       else
@@ -76,6 +62,21 @@ export const command: CommandModule<object, ExportFlags> = {
     }
   },
 };
+
+async function exportAll(flags: ExportFlags, progress: Progress, signal: AbortSignal) {
+  const maxFileBytes = parseBytes(flags["max-file"], "max-file");
+  const { out, force } = flags;
+  // Before anything is fetched.
+  await requireFree(out, force);
+  return useModel(flags, signal, progress, async (source) => {
+    const paths = pathsOf(flags.path, source.topology);
+    for (const path of paths.slice(0, MOST_LISTED)) progress.line(describePath(source, path));
+    const onProgress = (done: number, total: number): void =>
+      progress.update(`writing ${formatBar(done, total)} ${formatBytes(done)} of ${formatBytes(total)}`);
+    const exported = await exportPaths(source, paths, { out, force, maxFileBytes, onProgress, signal });
+    return { run: source.run, exported: withVersions(source, exported) };
+  });
+}
 
 function withVersions<T extends { path: number }>({ topology, head }: ModelSource, exported: T[]) {
   return exported.map((one) => {
@@ -90,11 +91,6 @@ export function pathsOf(flag: string | undefined, topology: Topology): number[] 
   if (flag === "all" || (flag === undefined && all.length === 1)) return all;
   const path = flag !== undefined && /^\d{1,9}$/.test(flag) ? Number(flag) : -1;
   if (path >= 0 && path < all.length) return [path];
-  const listed = all
-    .slice(0, MOST_LISTED)
-    .map((one) => `${one} (${topology.modulesOfPath(one).join(", ")})`)
-    .join("; ");
-  const rest = all.length > MOST_LISTED ? `; and so on up to ${all.length - 1}` : "";
-  const why = flag === undefined ? "Say which path" : `--path is "${flag.slice(0, 20)}"`;
-  throw new UsageError(`${why}; give --path all, or the number of one: ${listed}${rest}.`);
+  const why = flag === undefined ? "Say which path" : `There is no path "${flag.slice(0, 20)}"`;
+  throw new UsageError(`${why}; give --path all, or the number of one: ${listPaths(topology)}.`);
 }

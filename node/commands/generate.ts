@@ -13,9 +13,9 @@ import type { DeviceOptions } from "../../src/peer.ts";
 import { createTextStream } from "../../src/text-stream.ts";
 import type { ObserveCommandFlags } from "../observe.ts";
 import { engineOptions } from "../options.ts";
-import { createProgress, formatBytes, formatJson, printable, type Progress } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
-import { describePath, modelOptions, useModel } from "../use-model.ts";
+import { counted, createProgress, formatBytes, formatJson, printable, type Progress } from "../output.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
+import { describePath, listPaths, modelOptions, useModel } from "../use-model.ts";
 
 interface GenerateFlags extends ObserveCommandFlags {
   prompt: string;
@@ -36,8 +36,11 @@ export const command: CommandModule<object, GenerateFlags> = {
       .positional("prompt", {
         type: "string",
         demandOption: true,
-        describe: 'The text to continue; - reads it from standard input, "" begins a document',
+        describe:
+          'The text to continue; - reads it from standard input, which a text that begins with a dash needs; "" begins a document',
       })
+      // Else yargs takes the text - for none.
+      .nargs("prompt", 1)
       .options({
         length: { type: "number", default: 100, requiresArg: true, describe: "Tokens to write at most" },
         temperature: {
@@ -66,10 +69,10 @@ export const command: CommandModule<object, GenerateFlags> = {
       .example('$0 generate "It was" --invite-file lab.invite --seed 7', "from any machine, with an invite"),
   async handler(flags) {
     checkFlags(flags);
-    const shutdown = onInterrupt(() => process.stderr.write("Stopping.\n"));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
     try {
-      await continueText(flags, progress, shutdown.signal);
+      await untilInterrupted(shutdown.signal, continueText(flags, progress, shutdown.signal));
     } finally {
       progress[Symbol.dispose]();
       shutdown[Symbol.dispose]();
@@ -107,7 +110,7 @@ async function continueText(flags: GenerateFlags, progress: Progress, signal: Ab
     );
   } else
     process.stderr.write(
-      `${tokens} ${tokens === 1 ? "token" : "tokens"}, ${tokensPerSecond} tokens/s, ` +
+      `${counted(tokens, "token")}, ${tokensPerSecond} tokens/s, ` +
         `ended by ${ending === "length" ? "--length" : "the model"}, seed ${seed}\n`,
     );
 }
@@ -135,6 +138,8 @@ async function prepare(
   signal: AbortSignal,
 ): Promise<Model> {
   const { run, shape, topology, manifest } = source;
+  if (flags.path !== undefined && flags.path >= topology.paths)
+    throw new UsageError(`There is no path ${flags.path}; give one of: ${listPaths(topology)}.`);
   const tokenizer = loadTokenizer(await source.tokenizerJson());
   const prompt = tokenizer.encode(text);
   if (flags.path === undefined && topology.paths > 1) {

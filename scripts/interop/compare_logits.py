@@ -15,7 +15,10 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 import numpy as np
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+transformers.utils.logging.disable_progress_bar()
 
 LARGEST_DIFFERENCE = 1e-4
 
@@ -74,8 +77,6 @@ def main():
     root = sys.argv[1]
     with open(os.path.join(root, "cases.json"), encoding="utf-8") as file:
         cases = json.load(file)
-    import transformers
-
     print(f"torch {torch.__version__}, transformers {transformers.__version__}")
     failed = False
     for case in cases:

@@ -116,7 +116,9 @@ export function runSizes(
     // The kept generations and the one being written, and the path's own state: two moments and what a lossy codec owes.
     diskBytes: Math.ceil(
       (swarm.retainGenerations + 1) * generationBytes +
-        3 * (STATE_COPIES + ROUND_COPIES) * F32_BYTES * parametersPerPath,
+        3 * (STATE_COPIES + ROUND_COPIES) * F32_BYTES * parametersPerPath +
+        // The warm start, which prompts are routed by.
+        F32_BYTES * parametersPerPath,
     ),
   };
 }

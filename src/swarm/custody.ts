@@ -1,7 +1,7 @@
 /**
- * Who keeps what a run is started again from: each object of the manifest that nobody would hold but its creator and
- * those who happened to need it (shards, tokenizer, router) is also the duty of a few peers, so that no disk is the
- * only one. Module heads are kept by their owners. Pure.
+ * Who keeps what a run is started again from, and what routes a prompt once it is over: each object that nobody would
+ * hold but the run's creator and those who happened to need it (shards, tokenizer, router, the tensors of the warm start)
+ * is also the duty of a few peers, so that no disk is the only one. Module heads are kept by their owners. Pure.
  */
 import type { CID } from "multiformats/cid";
 import type { Manifest } from "../objects/manifest.ts";
@@ -12,10 +12,17 @@ export const COPIES = 3;
 /** Objects that one look goes through, so that many objects and many peers do not hold the clock up. */
 const AT_ONCE = 16;
 
-/** Everything in custody, the most needed first. */
-export function objectsInCustody({ tokenizer, router, shards, holdouts, validation }: Manifest): CID[] {
+/**
+ * Everything in custody, the most needed first. `warmStart` are the TensorPacks of the genesis versions, which all
+ * modules of a level have in common; rounds need them only for as long as versions are retained.
+ */
+export function objectsInCustody(
+  { tokenizer, router, shards, holdouts, validation }: Manifest,
+  warmStart: readonly CID[],
+): CID[] {
   const data = [...shards, validation, ...holdouts].map(({ shard }) => shard);
-  return [...new Map([tokenizer, router, ...data].map((cid) => [cid.toString(), cid])).values()];
+  const all = [tokenizer, router, ...data, ...warmStart];
+  return [...new Map(all.map((cid) => [cid.toString(), cid])).values()];
 }
 
 export function custodiansOf(run: string, object: CID, workers: readonly string[]): string[] {

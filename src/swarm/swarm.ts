@@ -149,7 +149,8 @@ export class Swarm {
       now: performance.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
-    this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest));
+    const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
+    this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
     this.#discipline = createDiscipline({
       network,

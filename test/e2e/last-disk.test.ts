@@ -8,11 +8,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { type LocalSwarm, startLocalSwarm } from "../../node/local-swarm.ts";
+import { openFolderModel } from "../../src/folder-model.ts";
+import { elementsOfPath } from "../../src/model/parameters.ts";
+import { seedParameters } from "../../src/path-model.ts";
 import { createTinyRun } from "./tiny-run.ts";
 
 const PATHS = 4;
-/** Tokenizer, router, validation; a shard and a holdout of each path. */
-const OBJECTS = 3 + 2 * PATHS;
+/** Tokenizer, router, validation; a shard and a holdout of each path; the warm start of each level. */
+const OBJECTS = 3 + 2 * PATHS + 4;
 const signal = AbortSignal.timeout(280_000);
 let directory: string;
 let swarm: LocalSwarm;
@@ -50,6 +53,13 @@ test("any one disk that holds the heads restarts the run", async () => {
   await Promise.all(swarm.peers.map((peer) => peer.kill()));
   for (const name of ["peer-1", "peer-2"])
     await rm(path.join(directory, name), { recursive: true, force: true });
+
+  const model = await openFolderModel(path.join(directory, last.name));
+  assert.equal(
+    (await seedParameters(model, signal)).length,
+    elementsOfPath(model.shape),
+    "it routes prompts",
+  );
 
   const again = swarm.start(last.name);
   const first = new Map<string, number>();

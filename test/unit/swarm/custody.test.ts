@@ -57,13 +57,16 @@ test("what cannot be had now does not keep a peer from the rest", () => {
   assert.equal(asked.size, objects.length);
 });
 
-test("custody holds each data object of a manifest once, those of a first start first", () => {
+test("custody holds each data object of a manifest once, those of a first start first, and the warm start", () => {
   const manifest = Manifest.decode(
     Manifest.encode(samples.find(({ name }) => name === "manifest")!.value as Manifest).bytes,
   );
-  assert.deepEqual(objectsInCustody(manifest).map(String), [
+  const [one, two] = objects as [CID, CID];
+  assert.deepEqual(objectsInCustody(manifest, [one, two, one]).map(String), [
     manifest.tokenizer.toString(),
     manifest.router.toString(),
     manifest.validation.shard.toString(),
+    one.toString(),
+    two.toString(),
   ]);
 });
