@@ -36,6 +36,7 @@ import {
   targetAt,
 } from "./intruder.ts";
 import { ROUNDS } from "./tiny-run.ts";
+import { awaited } from "../waits.ts";
 
 const LIMIT = { timeout: 60_000 };
 const CLIP_MEDIAN = 2;
@@ -572,11 +573,12 @@ describe("no harm comes from", () => {
       );
       for (const stream of streams) if (stream.status === "open") stream.send(Uint8Array.of(200));
       let closed = refused;
-      await new Promise<void>((resolve) => {
+      const ended = new Promise<void>((resolve) => {
         const count = (): void => void (++closed >= 24 - 16 && resolve());
         if (closed >= 24 - 16) resolve();
         for (const reset of resets) void reset.then(count);
       });
+      await awaited("streams above the limit to be closed", ended);
       const ask = Ask.encode({ run, modules: {} }).bytes;
       assert.ok((await dora.network.request(network.peerId, ANTI_ENTROPY_PROTOCOL, ask)).byteLength > 0);
     },
@@ -698,7 +700,7 @@ describe("a crowd does not part the peers:", () => {
     const sockets = Array.from({ length: 120 }, () => connect(port, "127.0.0.1"));
     t.after(() => sockets.forEach((socket) => socket.destroy()));
     let closed = 0;
-    await new Promise<void>((resolve) => {
+    const shut = new Promise<void>((resolve) => {
       for (const socket of sockets) {
         socket.on("error", () => {});
         socket.resume();
@@ -706,6 +708,7 @@ describe("a crowd does not part the peers:", () => {
         socket.on("close", () => void (++closed >= 120 - 50 && resolve()));
       }
     });
+    await awaited("connections above the limit to be closed", shut);
     for (const other of others)
       assert.ok(first.network.connections().some(({ peer }) => peer === other.network.peerId));
   });

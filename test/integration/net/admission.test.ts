@@ -7,7 +7,7 @@ import type { Logger } from "../../../src/log.ts";
 import { Admission } from "../../../src/net/admission.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { openPeer } from "../store/support.ts";
-import { startBootstrap, startPeer, temporaryDirectory, type TestPeer, until } from "./support.ts";
+import { startBootstrap, startPeer, temporaryDirectory, type TestPeer, until, reaches } from "./support.ts";
 
 /** A logger that keeps its warnings, and tells of them as "warn" events. */
 function recorder(): { lines: string[]; logger: Logger; warnings: EventTarget } {
@@ -115,17 +115,14 @@ test(
         },
       });
     }
-    const knows = (one: TestPeer, other: TestPeer): Promise<void> =>
-      until(one.libp2p.services.pubsub, "subscription-change", () =>
-        one.network.subscribers(topic).includes(idOf(other)),
-      );
     // All could tell each other everything, were it not for the list.
-    await Promise.all([knows(boot, member), knows(friend, member)]);
+    await Promise.all([reaches(boot, [topic], [member]), reaches(friend, [topic], [member])]);
     await boot.network.publish(topic, Buffer.from("from the stranger"));
     const hears = (name: string, message: string) =>
       until(arrived, "message", () => heard.get(name)!.includes(message));
     await friend.network.publish(topic, Buffer.from("from a friend"));
     await hears("member", "from a friend");
+    await reaches(member, [topic], [friend]);
     await member.network.publish(topic, Buffer.from("from the member"));
     await hears("friend", "from the member");
     assert.ok(!heard.get("member")!.includes("from the stranger"));
