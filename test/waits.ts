@@ -4,6 +4,9 @@ import { syncBuiltinESMExports } from "node:module";
 
 const pending = new Set<string>();
 
+/** For what takes a signal, and ends in a test only by itself or by the test's deadline. */
+export const patient: AbortSignal = new AbortController().signal;
+
 /** Lists a wait by what it is for, and the line of the test that waits, until the promise is settled. */
 export function awaited<T>(what: string, promise: Promise<T>): Promise<T> {
   list(what, testFrames()[0], promise);

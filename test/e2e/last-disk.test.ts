@@ -9,12 +9,12 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { type LocalSwarm, startLocalSwarm } from "../../node/local-swarm.ts";
 import { createTinyRun } from "./tiny-run.ts";
-import { awaited } from "../waits.ts";
+import { awaited, patient } from "../waits.ts";
 
 const PATHS = 4;
 /** Tokenizer, router, validation; a shard and a holdout of each path. */
 const OBJECTS = 3 + 2 * PATHS;
-const signal = AbortSignal.timeout(280_000);
+const signal = patient;
 let directory: string;
 let swarm: LocalSwarm;
 

@@ -10,9 +10,9 @@ import { after, before, test } from "node:test";
 import { type LocalSwarm, type PeerProcess, startLocalSwarm } from "../../node/local-swarm.ts";
 import { observe } from "../../node/observe.ts";
 import { createTinyRun, ROUNDS } from "./tiny-run.ts";
-import { awaited } from "../waits.ts";
+import { awaited, patient } from "../waits.ts";
 
-const signal = AbortSignal.timeout(240_000);
+const signal = patient;
 let directory: string;
 let swarm: LocalSwarm;
 

@@ -18,7 +18,7 @@ function pathweave(args: string[], nodeArgs: string[] = []): Promise<Result> {
     const child = execFile(
       process.execPath,
       [...nodeArgs, launcher, ...args],
-      { timeout: 30_000 },
+      { timeout: 540_000 },
       (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
