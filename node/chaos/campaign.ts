@@ -9,7 +9,6 @@ import { summarise as medianAndMaximum } from "../../src/audit/takeovers.ts";
 import type { AuditReport } from "../../src/audit/types.ts";
 import type { Manifest } from "../../src/objects/manifest.ts";
 import { type ChaosRun, chaosRun, type ChaosRunInit } from "./run.ts";
-import { AGREEMENT_PERIODS } from "./session.ts";
 
 export interface SeedReport extends Omit<ChaosRun, "directories" | "events"> {
   audit: AuditReport;
@@ -23,7 +22,7 @@ export interface SeedInit extends Omit<ChaosRunInit, "directory"> {
   keep?: string;
 }
 
-/** Lease times in which an expired lease is taken over (contract d). */
+/** Lease times, by the clocks of the peers, in which an expired lease is taken over (contract d). */
 const TAKEOVER_LEASES = 2;
 
 /** Runs one seed and judges it. The folder stays when something is wrong, and the report says where. */
@@ -40,10 +39,13 @@ export async function judgeSeed(init: SeedInit): Promise<SeedReport> {
   return { ...run, audit, broken };
 }
 
-function breaches(run: Pick<ChaosRun, "agreementMs">, audit: AuditReport, { config }: Manifest): string[] {
-  const { antiEntropySeconds, leaseSeconds } = config.swarm;
-  const agreement = AGREEMENT_PERIODS * 1000 * antiEntropySeconds;
-  const takeover = TAKEOVER_LEASES * 1000 * leaseSeconds;
+function breaches(
+  run: Pick<ChaosRun, "agreementMs" | "agreementLimitMs" | "settleStretch">,
+  audit: AuditReport,
+  { config }: Manifest,
+): string[] {
+  const agreement = run.agreementLimitMs;
+  const takeover = Math.round(TAKEOVER_LEASES * 1000 * config.swarm.leaseSeconds * run.settleStretch);
   const rules: [boolean, string][] = [
     [audit.headsAgree, "a: the heads on the disks differ"],
     [

@@ -1,7 +1,8 @@
 /** One seed of chaos: a whole swarm that trains a small run to its end while faults strike it. */
 import { cp, mkdir } from "node:fs/promises";
 import path from "node:path";
-import { agreementMs } from "./agreement.ts";
+import { agreementLimitMs, agreementMs } from "./agreement.ts";
+import { settleStretch } from "./settling.ts";
 import { schedule } from "./schedule.ts";
 import { type ChaosInit, startChaos } from "./session.ts";
 
@@ -24,6 +25,10 @@ export interface ChaosRun {
   faults: number;
   /** See `agreementMs`. */
   agreementMs: number | undefined;
+  /** See `agreementLimitMs`. */
+  agreementLimitMs: number;
+  /** See `settleStretch`. */
+  settleStretch: number;
   /** Folders of all peers, stopped. */
   directories: string[];
   /** Where the event log is. */
@@ -39,6 +44,7 @@ export async function prepare(init: Pick<ChaosRunInit, "directory" | "prepared">
 export async function chaosRun(init: ChaosRunInit): Promise<ChaosRun> {
   const { directory, peers, seed, rate, signal } = init;
   const began = performance.now();
+  const { antiEntropySeconds, settleSeconds } = init.manifest.config.swarm;
   await prepare(init);
   const session = await startChaos(init);
   const { swarm, log, events } = session;
@@ -53,6 +59,8 @@ export async function chaosRun(init: ChaosRunInit): Promise<ChaosRun> {
       seconds: Math.round((performance.now() - began) / 1000),
       faults,
       agreementMs: agreementMs(log.events, peers),
+      agreementLimitMs: agreementLimitMs(log.events, 1000 * antiEntropySeconds),
+      settleStretch: settleStretch(log.events, 1000 * settleSeconds),
       directories: names.map((name) => path.join(directory, name)),
       events,
     };

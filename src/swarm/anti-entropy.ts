@@ -29,6 +29,8 @@ export interface AntiEntropyInit {
   ingest(block: Uint8Array, from: string): Promise<boolean>;
   /** Told who asked or answered what does not decode, or asked about another run. */
   offended?(peer: string, reason: string): void;
+  /** Told of an exchange that has ended and brought records. */
+  exchanged?(peer: string, records: number, milliseconds: number): void;
   log: Logger;
 }
 
@@ -49,7 +51,7 @@ function digestOf(lineages: ReadonlyMap<string, Lineage>): Uint8Array {
 }
 
 export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
-  const { network, run, lineages, blockOf, ingest, offended, log } = init;
+  const { network, run, lineages, blockOf, ingest, offended, exchanged, log } = init;
   const asking = new Map<string, Promise<void>>();
 
   function read(request: Uint8Array): Ask | Digest {
@@ -98,27 +100,36 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     return understand(peer, () => Answer.decode(response));
   }
 
-  async function exchange(peer: string, signal: AbortSignal): Promise<void> {
+  /** Returns how many records it brought. */
+  async function exchange(peer: string, signal: AbortSignal): Promise<number> {
+    let brought = 0;
     const digest = Digest.encode({ run, digest: digestOf(lineages) }).bytes;
-    if (!(await request(peer, digest, signal)).more) return;
+    if (!(await request(peer, digest, signal)).more) return brought;
     let previous: Uint8Array | undefined;
     for (let answers = 0; answers < MAX_ANSWERS; answers++) {
       const modules = Object.fromEntries([...lineages].map(([module, lineage]) => [module, lineage.have()]));
       const ask = Ask.encode({ run, modules }).bytes;
       // What was sent brought nothing that counts, so neither will the rest.
-      if (previous !== undefined && Buffer.compare(previous, ask) === 0) return;
+      if (previous !== undefined && Buffer.compare(previous, ask) === 0) return brought;
       previous = ask;
       const { records, more } = await request(peer, ask, signal);
       for (const block of records) {
         try {
-          await ingest(block, peer);
+          if (await ingest(block, peer)) brought++;
         } catch (error) {
           if (!(error instanceof InvalidObjectError)) throw error;
           log.warn(`peer ${peer} sent a record that is refused: ${messageOf(error)}`);
         }
       }
-      if (!more) return;
+      if (!more) return brought;
     }
+    return brought;
+  }
+
+  async function timed(peer: string, signal: AbortSignal): Promise<void> {
+    const began = performance.now();
+    const records = await exchange(peer, signal);
+    if (records > 0) exchanged?.(peer, records, Math.round(performance.now() - began));
   }
 
   return {
@@ -129,7 +140,7 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     ask(peer, signal) {
       const running = asking.get(peer);
       if (running !== undefined) return running;
-      const task = exchange(peer, signal).finally(() => asking.delete(peer));
+      const task = timed(peer, signal).finally(() => asking.delete(peer));
       asking.set(peer, task);
       return task;
     },

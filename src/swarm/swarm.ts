@@ -247,6 +247,8 @@ export class Swarm {
       blockOf: (cid) => this.#records.block(cid),
       ingest: (block, from) => this.#receive(block, from),
       offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
+      exchanged: (peer, records, milliseconds) =>
+        init.emit({ type: "exchange", peer, records, milliseconds }),
       log: this.#log,
     });
   }

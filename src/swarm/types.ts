@@ -115,5 +115,7 @@ export type SwarmEvent =
   | { type: "blocked"; peer: string; offence: Offence; reason: string; seconds: number }
   /** Peers that this one did not know have trained on from other versions: two halves of the run have met. */
   | { type: "split"; peers: string[]; heads: number }
+  /** A peer was asked for what it knows, which brought records of the lineage. */
+  | { type: "exchange"; peer: string; records: number; milliseconds: number }
   | { type: "waiting"; reason: string }
   | { type: "done" };

@@ -11,8 +11,9 @@ import { promisify } from "node:util";
 import type { SessionEvent } from "../../node/peer-session.ts";
 import { decodeInvite } from "../../src/run/invite.ts";
 import { createTinyRun, PATHWEAVE } from "./tiny-run.ts";
+import { patient } from "../waits.ts";
 
-const signal = AbortSignal.timeout(200_000);
+const signal = patient;
 const directory = await mkdtemp(path.join(tmpdir(), "pathweave-admission-"));
 const running = new Set<ChildProcess>();
 /** All that any peer said, on both streams. */

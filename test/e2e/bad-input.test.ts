@@ -34,7 +34,7 @@ interface Outcome {
 /** Runs `pathweave` to its end. */
 function pathweave(...args: string[]): Promise<Outcome> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [PATHWEAVE, ...args], { timeout: 90_000 }, (failure, _stdout, stderr) => {
+    execFile(process.execPath, [PATHWEAVE, ...args], { timeout: 540_000 }, (failure, _stdout, stderr) => {
       const lines = stderr.split("\n").filter((line) => line.startsWith("pathweave:"));
       resolve({ code: failure === null ? 0 : Number(failure.code), error: lines.join("\n") });
     });

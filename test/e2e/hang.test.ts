@@ -26,7 +26,6 @@ import { createChaosFolder } from "./chaos-run.ts";
 const PEERS = 3;
 /** Rounds of some seconds, so that a newcomer still finds one to train. */
 const INNER_STEPS = 90;
-const LIMIT = { timeout: 240_000 };
 /** Longer than it takes to hear of a contribution and stop its maker; a want takes three of these to arrive. */
 const FAR = { bytesPerSecond: 4 << 20, latencyMs: 300 };
 
@@ -136,53 +135,49 @@ async function judge({ session, directory }: Arena): Promise<void> {
   assert.equal(audit.folded + audit.rejected, audit.contributions);
 }
 
-test(
-  "a peer that hangs while others fetch what it announced holds up neither them nor a newcomer",
-  LIMIT,
-  async (t) => {
-    const arena = await startArena(t, "contribution");
-    const { session, network, until, said, idOf } = arena;
-    const { swarm } = session;
-    const { victim, lease } = await inRound(arena);
-    await network.slow(victim.name, FAR);
-    const others = swarm.peers.filter((peer) => peer !== victim);
-    const modules = createTopology(made.manifest.config).modulesOfPath(lease.path);
-    const announced = (module: string): boolean =>
-      others.some((peer) =>
-        said(peer).some(
-          (event) =>
-            event.type === "contribution" &&
-            event.from === idOf(victim) &&
-            event.round === lease.round &&
-            event.module === module,
-        ),
-      );
-    await until(() => modules.every(announced));
-    arena.freeze(victim);
-    const since = session.log.events.length;
-
-    const joiner = swarm.start("joiner");
-    await joiner.ready;
-    await until(() => finished([...others, joiner]));
-    assert.ok(!victim.done, "the frozen peer had no part in it");
-
-    const waits = session.log.events
-      .slice(since)
-      .flatMap((entry) => ("event" in entry && entry.event.type === "waiting" ? [entry.event.reason] : []));
-    const short = shortPeer(idOf(victim));
-    const explained = waits.filter(
-      (line) => line.includes(short) && /taking over in|lease ends in|asking/.test(line),
+test("a peer that hangs while others fetch what it announced holds up neither them nor a newcomer", async (t) => {
+  const arena = await startArena(t, "contribution");
+  const { session, network, until, said, idOf } = arena;
+  const { swarm } = session;
+  const { victim, lease } = await inRound(arena);
+  await network.slow(victim.name, FAR);
+  const others = swarm.peers.filter((peer) => peer !== victim);
+  const modules = createTopology(made.manifest.config).modulesOfPath(lease.path);
+  const announced = (module: string): boolean =>
+    others.some((peer) =>
+      said(peer).some(
+        (event) =>
+          event.type === "contribution" &&
+          event.from === idOf(victim) &&
+          event.round === lease.round &&
+          event.module === module,
+      ),
     );
-    assert.notEqual(explained.length, 0, `somebody says what it wants of ${short}: ${waits.join(" | ")}`);
+  await until(() => modules.every(announced));
+  arena.freeze(victim);
+  const since = session.log.events.length;
 
-    arena.thaw(victim);
-    await network.slow(victim.name, undefined);
-    await until(() => finished(swarm.peers));
-    await judge(arena);
-  },
-);
+  const joiner = swarm.start("joiner");
+  await joiner.ready;
+  await until(() => finished([...others, joiner]));
+  assert.ok(!victim.done, "the frozen peer had no part in it");
 
-test("a newcomer that downloads from a peer that hangs gets the rest from the others", LIMIT, async (t) => {
+  const waits = session.log.events
+    .slice(since)
+    .flatMap((entry) => ("event" in entry && entry.event.type === "waiting" ? [entry.event.reason] : []));
+  const short = shortPeer(idOf(victim));
+  const explained = waits.filter(
+    (line) => line.includes(short) && /taking over in|lease ends in|asking/.test(line),
+  );
+  assert.notEqual(explained.length, 0, `somebody says what it wants of ${short}: ${waits.join(" | ")}`);
+
+  arena.thaw(victim);
+  await network.slow(victim.name, undefined);
+  await until(() => finished(swarm.peers));
+  await judge(arena);
+});
+
+test("a newcomer that downloads from a peer that hangs gets the rest from the others", async (t) => {
   const arena = await startArena(t, "joiner");
   const { session, network, until, said, idOf } = arena;
   const { swarm } = session;
@@ -213,7 +208,7 @@ test("a newcomer that downloads from a peer that hangs gets the rest from the ot
   await judge(arena);
 });
 
-test("peers stop in order, with everything saved, while another hangs", LIMIT, async (t) => {
+test("peers stop in order, with everything saved, while another hangs", async (t) => {
   const arena = await startArena(t, "stop");
   const { session, said } = arena;
   const { victim } = await inRound(arena);

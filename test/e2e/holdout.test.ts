@@ -13,8 +13,8 @@ import { createPacks } from "../../src/store/pack.ts";
 import { createModuleStates } from "../../src/swarm/module-states.ts";
 import { noise } from "../integration/store/support.ts";
 import { type HonestPeer, intrude, openHonestSwarm, targetAt } from "./intruder.ts";
+import { patient } from "../waits.ts";
 
-const LIMIT = { timeout: 120_000 };
 const TOLERANCE = 0.1;
 
 async function open(
@@ -33,7 +33,7 @@ async function open(
   return { folder, peers };
 }
 
-test("honest training passes", LIMIT, async (t) => {
+test("honest training passes", async (t) => {
   const lines: string[] = [];
   const { peers } = await open(t, {}, lines);
   for (const peer of peers) await peer.said(({ type }) => type === "done");
@@ -57,62 +57,58 @@ test("honest training passes", LIMIT, async (t) => {
   }
 });
 
-test(
-  "a contribution that makes its path worse is refused, and so is a version that folds it",
-  LIMIT,
-  async (t) => {
-    const { folder, peers } = await open(t, {
-      settleSeconds: 3600,
-      leaseSeconds: 7200,
-      graceSeconds: 3600,
-      owners: 2,
-    });
-    const [first] = peers as [HonestPeer];
-    const { manifest, topology } = first;
-    const { name: module, paths } = topology.modules.find((each) => each.paths.length === 2)!;
-    const target = await targetAt(first, module);
-    const forPath = paths[0]!;
-    const bases = topology.modulesOfPath(forPath).map((name) => first.swarm.lineage(name).head().cid);
+test("a contribution that makes its path worse is refused, and so is a version that folds it", async (t) => {
+  const { folder, peers } = await open(t, {
+    settleSeconds: 3600,
+    leaseSeconds: 7200,
+    graceSeconds: 3600,
+    owners: 2,
+  });
+  const [first] = peers as [HonestPeer];
+  const { manifest, topology } = first;
+  const { name: module, paths } = topology.modules.find((each) => each.paths.length === 2)!;
+  const target = await targetAt(first, module);
+  const forPath = paths[0]!;
+  const bases = topology.modulesOfPath(forPath).map((name) => first.swarm.lineage(name).head().cid);
 
-    // Of a size that neither bounds nor norms tell from training.
-    const eve = await intrude(t, folder, peers);
-    const delta = Float32Array.from(noise(1, target.elements), (byte) => (byte - 127.5) / 500);
-    const poison = await eve.contribution(target, forPath, delta, { bases });
-    const key = poison.cid.toString();
-    await eve.announce(module, poison);
-    for (const peer of peers) {
-      const { reason } = (await peer.said((event) => event.type === "rejected" && event.cid === key)) as {
-        reason: string;
-      };
-      assert.match(reason, /It raises the loss on held-out text of path \d from \d+\.\d+ to \d+\.\d+/);
-      await peer.said((event) => event.type === "offence" && event.peer === eve.id);
-      assert.deepEqual(peer.swarm.lineage(module).pending(), []);
-    }
-    const reasons = peers.map(({ swarm }) => swarm.lineage(module).refusal(poison.cid));
-    assert.equal(new Set(reasons).size, 1, "all came to the same numbers");
+  // Of a size that neither bounds nor norms tell from training.
+  const eve = await intrude(t, folder, peers);
+  const delta = Float32Array.from(noise(1, target.elements), (byte) => (byte - 127.5) / 500);
+  const poison = await eve.contribution(target, forPath, delta, { bases });
+  const key = poison.cid.toString();
+  await eve.announce(module, poison);
+  for (const peer of peers) {
+    const { reason } = (await peer.said((event) => event.type === "rejected" && event.cid === key)) as {
+      reason: string;
+    };
+    assert.match(reason, /It raises the loss on held-out text of path \d from \d+\.\d+ to \d+\.\d+/);
+    await peer.said((event) => event.type === "offence" && event.peer === eve.id);
+    assert.deepEqual(peer.swarm.lineage(module).pending(), []);
+  }
+  const reasons = peers.map(({ swarm }) => swarm.lineage(module).refusal(poison.cid));
+  assert.equal(new Set(reasons).size, 1, "all came to the same numbers");
 
-    const dora = await intrude(t, folder, peers);
-    const states = createModuleStates({
-      packs: createPacks(dora.store),
-      outer: manifest.config.outer,
-      tensors: () => target.tensors,
-      shardTokens: (ofPath) => manifest.shards[ofPath]!.tokens,
-    });
-    const genesis = first.swarm.lineage(module).head();
-    const known = first.swarm.lineage(module).contribution(poison.cid) as KnownContribution;
-    const holders = peers.map(({ network }) => network.peerId);
-    const signal = AbortSignal.timeout(30_000);
-    const { block } = await states.fold(genesis, holders, [known], () => holders, signal);
-    await dora.announce(module, block);
-    for (const peer of peers) {
-      await peer.said((event) => event.type === "offence" && event.offence === "invalid-version");
-      await peer.said((event) => event.type === "blocked" && event.peer === dora.id);
-      assert.ok(peer.swarm.lineage(module).head().cid.equals(genesis.cid));
-    }
-  },
-);
+  const dora = await intrude(t, folder, peers);
+  const states = createModuleStates({
+    packs: createPacks(dora.store),
+    outer: manifest.config.outer,
+    tensors: () => target.tensors,
+    shardTokens: (ofPath) => manifest.shards[ofPath]!.tokens,
+  });
+  const genesis = first.swarm.lineage(module).head();
+  const known = first.swarm.lineage(module).contribution(poison.cid) as KnownContribution;
+  const holders = peers.map(({ network }) => network.peerId);
+  const signal = patient;
+  const { block } = await states.fold(genesis, holders, [known], () => holders, signal);
+  await dora.announce(module, block);
+  for (const peer of peers) {
+    await peer.said((event) => event.type === "offence" && event.offence === "invalid-version");
+    await peer.said((event) => event.type === "blocked" && event.peer === dora.id);
+    assert.ok(peer.swarm.lineage(module).head().cid.equals(genesis.cid));
+  }
+});
 
-test("a contribution that does not say what it started from is against the rules", LIMIT, async (t) => {
+test("a contribution that does not say what it started from is against the rules", async (t) => {
   const { folder, peers } = await open(t, { settleSeconds: 3600, leaseSeconds: 7200 });
   const { topology } = peers[0]!;
   const { name: module, paths } = topology.modules.find((each) => each.paths.length === 2)!;

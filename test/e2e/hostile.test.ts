@@ -36,8 +36,8 @@ import {
   targetAt,
 } from "./intruder.ts";
 import { ROUNDS } from "./tiny-run.ts";
+import { awaited, patient } from "../waits.ts";
 
-const LIMIT = { timeout: 60_000 };
 const CLIP_MEDIAN = 2;
 let folder: string;
 const peers: HonestPeer[] = [];
@@ -49,8 +49,7 @@ before(async () => {
   peers.push(...(await openHonestSwarm(folder, 3, { swarm, outer: { clipMedian: CLIP_MEDIAN } })));
   for (const peer of peers) {
     // So that all that is fetched from now on is fetched because of an intruder.
-    for (const { name } of peer.topology.modules)
-      await peer.swarm.parameters(name, "head", AbortSignal.timeout(30_000));
+    for (const { name } of peer.topology.modules) await peer.swarm.parameters(name, "head", patient);
     const { shards, holdouts, validation } = peer.manifest;
     for (const shard of [...shards, ...holdouts, validation]) await peer.shard(shard);
     await peer.tokenizer();
@@ -372,7 +371,7 @@ const chargesOf = (eve: Intruder): string[] =>
 
 describe("a hostile peer is shut out for", () => {
   for (const { name, attack, offence, ...cost } of rows)
-    test(name, LIMIT, async (t) => {
+    test(name, async (t) => {
       const before = look();
       const eve = await intrude(t, folder, peers);
       await attack(eve);
@@ -385,39 +384,35 @@ describe("a hostile peer is shut out for", () => {
       assertCost(before, cost);
     });
 
-  test(
-    "a while: it cannot come back, its leases and its word count for nothing, and the evidence is kept",
-    LIMIT,
-    async (t) => {
-      const eve = await intrude(t, folder, peers);
-      await twice((_, time) => eve.publish(noise(time, 100)))(eve);
-      for (const peer of peers) await eve.shutOutBy(peer);
-      for (const { network, swarm, directory } of peers) {
-        await eve.network.dial(network.addresses()[0]!).catch(() => {});
-        await assert.rejects(
-          eve.network.request(
-            network.peerId,
-            ANTI_ENTROPY_PROTOCOL,
-            Ask.encode({ run: peers[0]!.run, modules: {} }).bytes,
-          ),
-          { name: "NetworkError" },
-        );
-        assert.equal(swarm.coordinator.membership.member(eve.id), undefined);
-        assert.deepEqual(swarm.coordinator.leases.of(eve.id, performance.now()), []);
-        const lines = (await readFile(path.join(directory, "evidence.ndjson"), "utf8")).trimEnd().split("\n");
-        const own = lines.map((line) => JSON.parse(line)).filter(({ peer }) => peer === eve.id);
-        assert.deepEqual(
-          own.map(({ offence }) => offence),
-          ["malformed-message", "malformed-message"],
-        );
-        assert.deepEqual(Buffer.from(own[0].bytes, "base64"), Buffer.from(noise(1, 100)));
-      }
-    },
-  );
+  test("a while: it cannot come back, its leases and its word count for nothing, and the evidence is kept", async (t) => {
+    const eve = await intrude(t, folder, peers);
+    await twice((_, time) => eve.publish(noise(time, 100)))(eve);
+    for (const peer of peers) await eve.shutOutBy(peer);
+    for (const { network, swarm, directory } of peers) {
+      await eve.network.dial(network.addresses()[0]!).catch(() => {});
+      await assert.rejects(
+        eve.network.request(
+          network.peerId,
+          ANTI_ENTROPY_PROTOCOL,
+          Ask.encode({ run: peers[0]!.run, modules: {} }).bytes,
+        ),
+        { name: "NetworkError" },
+      );
+      assert.equal(swarm.coordinator.membership.member(eve.id), undefined);
+      assert.deepEqual(swarm.coordinator.leases.of(eve.id, performance.now()), []);
+      const lines = (await readFile(path.join(directory, "evidence.ndjson"), "utf8")).trimEnd().split("\n");
+      const own = lines.map((line) => JSON.parse(line)).filter(({ peer }) => peer === eve.id);
+      assert.deepEqual(
+        own.map(({ offence }) => offence),
+        ["malformed-message", "malformed-message"],
+      );
+      assert.deepEqual(Buffer.from(own[0].bytes, "base64"), Buffer.from(noise(1, 100)));
+    }
+  });
 });
 
 describe("no harm comes from", () => {
-  test("replayed messages, which count once", LIMIT, async (t) => {
+  test("replayed messages, which count once", async (t) => {
     const eve = await intrude(t, folder, peers);
     const before = look();
     const { block } = await plausible(eve, 0);
@@ -440,7 +435,7 @@ describe("no harm comes from", () => {
     assertCost(before, { bytes: GRADIENT.bytes, records: 1 });
   });
 
-  test("messages in another peer's name", LIMIT, async (t) => {
+  test("messages in another peer's name", async (t) => {
     const eve = await intrude(t, folder, peers);
     const [first, ...others] = peers as [HonestPeer, ...HonestPeer[]];
     const goodbye = eve.heartbeat({ leaving: true, sequence: Number.MAX_SAFE_INTEGER });
@@ -455,7 +450,7 @@ describe("no harm comes from", () => {
       assert.equal(swarm.coordinator.membership.member(first.network.peerId)?.heartbeat.leaving, false);
   });
 
-  test("leases on everything: one slot is kept from others, the rest is not", LIMIT, async (t) => {
+  test("leases on everything: one slot is kept from others, the rest is not", async (t) => {
     const eve = await intrude(t, folder, peers);
     const leases = Array.from({ length: 64 }, (_, i) => ({
       round: i >> 2,
@@ -480,34 +475,30 @@ describe("no harm comes from", () => {
       );
   });
 
-  test(
-    "versions over contributions or parents that nobody has: they wait in bounded memory",
-    LIMIT,
-    async (t) => {
-      const eve = await intrude(t, folder, peers);
-      const before = look();
-      const { module } = victim();
-      for (let i = 0; i < 20; i++) {
-        const contribution = nobodyHas(`contribution ${i}`);
-        const claims = [
-          { contributions: [contribution] },
-          { contributions: [contribution], parent: nobodyHas(`parent ${i}`) },
-        ];
-        for (const claim of claims)
-          await eve.announce(module, forgeVersion(peers[0]!, module, { ...claim, tokens: 2 ** 40 }));
-      }
-      await heardOut(eve);
-      assertCost(before, {});
-    },
-  );
+  test("versions over contributions or parents that nobody has: they wait in bounded memory", async (t) => {
+    const eve = await intrude(t, folder, peers);
+    const before = look();
+    const { module } = victim();
+    for (let i = 0; i < 20; i++) {
+      const contribution = nobodyHas(`contribution ${i}`);
+      const claims = [
+        { contributions: [contribution] },
+        { contributions: [contribution], parent: nobodyHas(`parent ${i}`) },
+      ];
+      for (const claim of claims)
+        await eve.announce(module, forgeVersion(peers[0]!, module, { ...claim, tokens: 2 ** 40 }));
+    }
+    await heardOut(eve);
+    assertCost(before, {});
+  });
 
-  test("false head records in the DHT: a newcomer finds the true heads all the same", LIMIT, async (t) => {
+  test("false head records in the DHT: a newcomer finds the true heads all the same", async (t) => {
     const eve = await intrude(t, folder, peers);
     const { run, topology } = peers[0]!;
     for (const { name: module } of topology.modules) {
       const record = { run, module, head: nobodyHas(module), generation: 1000, tokens: 2 ** 50 };
       const { bytes } = await HeadRecord.seal(record, eve.key);
-      await eve.network.putRecord(headKey(run, module), bytes, AbortSignal.timeout(20_000));
+      await eve.network.putRecord(headKey(run, module), bytes, patient);
     }
     await assert.rejects(eve.network.putRecord(headKey(run, "lower/0"), noise(7, 200)), {
       name: "NetworkError",
@@ -519,11 +510,11 @@ describe("no harm comes from", () => {
     });
     t.after(() => newcomer.stop());
     await newcomer.swarm.start();
-    await newcomer.swarm.synchronised(AbortSignal.timeout(30_000));
+    await newcomer.swarm.synchronised(patient);
     assert.deepEqual(headsOf(newcomer), headsOf(peers[0]!));
   });
 
-  test("requests for blocks without end: others are served", LIMIT, async (t) => {
+  test("requests for blocks without end: others are served", async (t) => {
     const eve = await intrude(t, folder, peers);
     const dora = await intrude(t, folder, peers);
     const before = peers.map(({ store }) => store.transferred.bytesOut);
@@ -547,40 +538,37 @@ describe("no harm comes from", () => {
     );
   });
 
-  test(
-    "streams that never say anything: each peer holds sixteen of them, and answers others",
-    LIMIT,
-    async (t) => {
-      const eve = await intrude(t, folder, peers);
-      const dora = await intrude(t, folder, peers);
-      const [{ network, run }] = peers as [HonestPeer];
-      const streams = [];
-      let refused = 0;
-      for (let i = 0; i < 24; i++) {
-        const stream = await eve.libp2p
-          .dialProtocol(peerIdFromString(network.peerId), ANTI_ENTROPY_PROTOCOL, { negotiateFully: false })
-          .catch(() => undefined);
-        if (stream === undefined) refused++;
-        else streams.push(stream);
-      }
-      const resets = streams.map(
-        (stream) =>
-          new Promise<void>((resolve) => {
-            if (stream.status !== "open") resolve();
-            else stream.addEventListener("close", () => resolve());
-          }),
-      );
-      for (const stream of streams) if (stream.status === "open") stream.send(Uint8Array.of(200));
-      let closed = refused;
-      await new Promise<void>((resolve) => {
-        const count = (): void => void (++closed >= 24 - 16 && resolve());
-        if (closed >= 24 - 16) resolve();
-        for (const reset of resets) void reset.then(count);
-      });
-      const ask = Ask.encode({ run, modules: {} }).bytes;
-      assert.ok((await dora.network.request(network.peerId, ANTI_ENTROPY_PROTOCOL, ask)).byteLength > 0);
-    },
-  );
+  test("streams that never say anything: each peer holds sixteen of them, and answers others", async (t) => {
+    const eve = await intrude(t, folder, peers);
+    const dora = await intrude(t, folder, peers);
+    const [{ network, run }] = peers as [HonestPeer];
+    const streams = [];
+    let refused = 0;
+    for (let i = 0; i < 24; i++) {
+      const stream = await eve.libp2p
+        .dialProtocol(peerIdFromString(network.peerId), ANTI_ENTROPY_PROTOCOL, { negotiateFully: false })
+        .catch(() => undefined);
+      if (stream === undefined) refused++;
+      else streams.push(stream);
+    }
+    const resets = streams.map(
+      (stream) =>
+        new Promise<void>((resolve) => {
+          if (stream.status !== "open") resolve();
+          else stream.addEventListener("close", () => resolve());
+        }),
+    );
+    for (const stream of streams) if (stream.status === "open") stream.send(Uint8Array.of(200));
+    let closed = refused;
+    const ended = new Promise<void>((resolve) => {
+      const count = (): void => void (++closed >= 24 - 16 && resolve());
+      if (closed >= 24 - 16) resolve();
+      for (const reset of resets) void reset.then(count);
+    });
+    await awaited("streams above the limit to be closed", ended);
+    const ask = Ask.encode({ run, modules: {} }).bytes;
+    assert.ok((await dora.network.request(network.peerId, ANTI_ENTROPY_PROTOCOL, ask)).byteLength > 0);
+  });
 });
 
 describe("the swarm goes on", () => {
@@ -598,43 +586,39 @@ describe("the swarm goes on", () => {
     return [...cids][0]!;
   }
 
-  test(
-    "when a contribution has a great norm: it moves a module no further than the others allow",
-    LIMIT,
-    async (t) => {
-      const eve = await intrude(t, folder, peers);
-      const dora = await intrude(t, folder, peers);
-      eve.keepAlive();
-      dora.keepAlive();
-      const target = targetOf(0, 1, 2, 3);
-      const { module } = target;
-      // Against the direction of the others, too.
-      const great = new Float32Array(target.elements).fill(-9000);
-      await eve.announce(module, await eve.contribution(target, 0, great));
-      const norms = [];
-      for (const forPath of [0, 1, 2, 3]) norms.push((await plausible(dora, forPath, target)).norm);
-      await generation(module, 1);
-      const { swarm, manifest } = peers[0]!;
-      const signal = AbortSignal.timeout(30_000);
-      const start = await swarm.parameters(module, "genesis", signal);
-      const end = await swarm.parameters(module, "head", signal);
-      const { learningRate, momentum } = manifest.config.outer;
-      const moved = Math.hypot(...end.map((value, i) => value - start[i]!));
-      // η(1 + μ) · ρ · limit, with ρ ≤ √4 and a limit of two medians; unclipped it would be many thousands.
-      const bound = learningRate * (1 + momentum) * 2 * CLIP_MEDIAN * Math.max(...norms);
-      assert.ok(moved > 0 && moved <= bound, `it moved ${moved}, at most ${bound}`);
-      for (const peer of peers) {
-        const lineage = peer.swarm.lineage(module);
-        const known = lineage.contributions().filter(({ signer }) => signer === eve.id);
-        assert.equal(known.length, 1);
-        const pending = lineage.pending().some(({ signer }) => signer === eve.id);
-        assert.notEqual(lineage.folded(known[0]!.cid), pending, "folded, or to be folded");
-      }
-      assert.deepEqual(chargesOf(eve), [], "it cannot be told from bad training");
-    },
-  );
+  test("when a contribution has a great norm: it moves a module no further than the others allow", async (t) => {
+    const eve = await intrude(t, folder, peers);
+    const dora = await intrude(t, folder, peers);
+    eve.keepAlive();
+    dora.keepAlive();
+    const target = targetOf(0, 1, 2, 3);
+    const { module } = target;
+    // Against the direction of the others, too.
+    const great = new Float32Array(target.elements).fill(-9000);
+    await eve.announce(module, await eve.contribution(target, 0, great));
+    const norms = [];
+    for (const forPath of [0, 1, 2, 3]) norms.push((await plausible(dora, forPath, target)).norm);
+    await generation(module, 1);
+    const { swarm, manifest } = peers[0]!;
+    const signal = patient;
+    const start = await swarm.parameters(module, "genesis", signal);
+    const end = await swarm.parameters(module, "head", signal);
+    const { learningRate, momentum } = manifest.config.outer;
+    const moved = Math.hypot(...end.map((value, i) => value - start[i]!));
+    // η(1 + μ) · ρ · limit, with ρ ≤ √4 and a limit of two medians; unclipped it would be many thousands.
+    const bound = learningRate * (1 + momentum) * 2 * CLIP_MEDIAN * Math.max(...norms);
+    assert.ok(moved > 0 && moved <= bound, `it moved ${moved}, at most ${bound}`);
+    for (const peer of peers) {
+      const lineage = peer.swarm.lineage(module);
+      const known = lineage.contributions().filter(({ signer }) => signer === eve.id);
+      assert.equal(known.length, 1);
+      const pending = lineage.pending().some(({ signer }) => signer === eve.id);
+      assert.notEqual(lineage.folded(known[0]!.cid), pending, "folded, or to be folded");
+    }
+    assert.deepEqual(chargesOf(eve), [], "it cannot be told from bad training");
+  });
 
-  test("when a version leaves contributions out: they are folded later, once", LIMIT, async (t) => {
+  test("when a version leaves contributions out: they are folded later, once", async (t) => {
     const eve = await intrude(t, folder, peers);
     const dora = await intrude(t, folder, peers);
     eve.keepAlive();
@@ -655,7 +639,7 @@ describe("the swarm goes on", () => {
     });
     const holders = [dora.id, ...peers.map(({ network }) => network.peerId)];
     const contribution = lineageOf(first).contribution(taken.block.cid)!;
-    const signal = AbortSignal.timeout(30_000);
+    const signal = patient;
     const hasty = await states.fold(genesis, holders, [contribution], () => holders, signal);
     await eve.announce(module, hasty.block);
     assert.equal(await generation(module, 1), hasty.block.cid.toString());
@@ -677,7 +661,7 @@ describe("the swarm goes on", () => {
 });
 
 describe("a crowd does not part the peers:", () => {
-  test("many identities at one address", LIMIT, async (t) => {
+  test("many identities at one address", async (t) => {
     const sybils = [];
     for (let i = 0; i < 8; i++) sybils.push(await intrude(t, folder, peers));
     for (const sybil of sybils) await sybil.publish(sybil.heartbeat({ role: "worker", device: "sybil" }));
@@ -692,13 +676,13 @@ describe("a crowd does not part the peers:", () => {
     for (const sybil of sybils) await heardOut(sybil);
   });
 
-  test("many connections that never say who they are", LIMIT, async (t) => {
+  test("many connections that never say who they are", async (t) => {
     const [first, ...others] = peers as [HonestPeer, ...HonestPeer[]];
     const port = Number(/tcp\/(\d+)/.exec(first.network.addresses()[0]!)![1]);
     const sockets = Array.from({ length: 120 }, () => connect(port, "127.0.0.1"));
     t.after(() => sockets.forEach((socket) => socket.destroy()));
     let closed = 0;
-    await new Promise<void>((resolve) => {
+    const shut = new Promise<void>((resolve) => {
       for (const socket of sockets) {
         socket.on("error", () => {});
         socket.resume();
@@ -706,6 +690,7 @@ describe("a crowd does not part the peers:", () => {
         socket.on("close", () => void (++closed >= 120 - 50 && resolve()));
       }
     });
+    await awaited("connections above the limit to be closed", shut);
     for (const other of others)
       assert.ok(first.network.connections().some(({ peer }) => peer === other.network.peerId));
   });

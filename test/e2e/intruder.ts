@@ -22,7 +22,7 @@ import { writePack } from "../../src/store/pack.ts";
 import { Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
 import type { SwarmEvent } from "../../src/swarm/types.ts";
 import { openPeer as openNode, type StorePeer } from "../integration/store/support.ts";
-import { LOOPBACK, until } from "../integration/net/support.ts";
+import { LOOPBACK, reaches, until } from "../integration/net/support.ts";
 import { createTinyRun } from "./tiny-run.ts";
 
 /** A peer of the swarm and what it said so far. */
@@ -140,9 +140,7 @@ export async function intrude(
   const topicOf = (module?: string): string => `/pathweave/${run}${module === undefined ? "" : `/${module}`}`;
   for (const peer of peers) await network.dial(peer.network.addresses()[0]!);
   const topics = [topicOf(), ...topology.modules.map(({ name }) => topicOf(name))];
-  await until(pubsub, "subscription-change", () =>
-    topics.every((topic) => peers.every((peer) => network.subscribers(topic).includes(peer.network.peerId))),
-  );
+  await reaches(node, topics, peers);
   let sequence = 0;
   const pack: Intruder["pack"] = ({ tensors }, codec, bytes) => writePack(store, { tensors, codec, bytes });
   const intruder: Intruder = {

@@ -12,11 +12,12 @@ import { openFolderModel } from "../../src/folder-model.ts";
 import { elementsOfPath } from "../../src/model/parameters.ts";
 import { seedParameters } from "../../src/path-model.ts";
 import { createTinyRun } from "./tiny-run.ts";
+import { awaited, patient } from "../waits.ts";
 
 const PATHS = 4;
 /** Tokenizer, router, validation; a shard and a holdout of each path; the warm start of each level. */
 const OBJECTS = 3 + 2 * PATHS + 4;
-const signal = AbortSignal.timeout(280_000);
+const signal = patient;
 let directory: string;
 let swarm: LocalSwarm;
 
@@ -48,7 +49,7 @@ test("any one disk that holds the heads restarts the run", async () => {
       if (kept.size === OBJECTS && trained && holds) resolve();
     });
   });
-  await ready;
+  await awaited("a third peer that keeps all objects and has trained", ready);
   const before = new Map(last.generations);
   await Promise.all(swarm.peers.map((peer) => peer.kill()));
   for (const name of ["peer-1", "peer-2"])
@@ -63,13 +64,14 @@ test("any one disk that holds the heads restarts the run", async () => {
 
   const again = swarm.start(last.name);
   const first = new Map<string, number>();
-  await new Promise<void>((resolve) => {
+  const further = new Promise<void>((resolve) => {
     swarm.onEvent((peer, event) => {
       if (peer !== again || event.type !== "head") return;
       if (!first.has(event.module)) first.set(event.module, event.generation);
       if ([...before].every(([module, generation]) => again.generations.get(module)! > generation)) resolve();
     });
   });
+  await awaited("new heads of all modules", further);
   for (const [module, generation] of before)
     assert.ok(first.get(module)! >= generation, `${module} went on from generation ${generation}`);
 });

@@ -10,8 +10,9 @@ import { after, before, test } from "node:test";
 import { observe } from "../../node/observe.ts";
 import type { SessionEvent } from "../../node/peer-session.ts";
 import { createTinyRun, PATHWEAVE, ROUNDS } from "./tiny-run.ts";
+import { awaited, patient } from "../waits.ts";
 
-const signal = AbortSignal.timeout(200_000);
+const signal = patient;
 let directory: string;
 let data: string;
 
@@ -36,21 +37,18 @@ function join(): {
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   children.push(child);
   const lines = createInterface({ input: child.stdout });
-  let last = "";
-  lines.on("line", (line) => {
-    if (!line.includes('"type":"step"')) last = line;
-  });
   return {
     child,
-    until: (found) =>
-      new Promise((resolve, reject) => {
+    until(found) {
+      const event = new Promise<SessionEvent>((resolve, reject) => {
         lines.on("line", (line) => {
           const event = JSON.parse(line) as SessionEvent;
           if (found(event)) resolve(event);
         });
         child.once("exit", (code) => reject(new Error(`the peer ended with ${code}`)));
-        signal.addEventListener("abort", () => reject(new Error(`it never came; the last word was ${last}`)));
-      }),
+      });
+      return awaited(`a word of a peer such that ${String(found)}`, event);
+    },
   };
 }
 

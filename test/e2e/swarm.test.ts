@@ -10,8 +10,9 @@ import { after, before, test } from "node:test";
 import { type LocalSwarm, type PeerProcess, startLocalSwarm } from "../../node/local-swarm.ts";
 import { observe } from "../../node/observe.ts";
 import { createTinyRun, ROUNDS } from "./tiny-run.ts";
+import { awaited, patient } from "../waits.ts";
 
-const signal = AbortSignal.timeout(240_000);
+const signal = patient;
 let directory: string;
 let swarm: LocalSwarm;
 
@@ -28,7 +29,7 @@ after(async () => {
 
 /** Resolves when a peer other than the creator is in the middle of a round after the first. */
 function inMidRound(): Promise<{ victim: PeerProcess; path: number; round: number }> {
-  return new Promise((resolve) => {
+  const found = new Promise<{ victim: PeerProcess; path: number; round: number }>((resolve) => {
     swarm.onEvent((peer, event) => {
       if (
         event.type === "step" &&
@@ -40,10 +41,11 @@ function inMidRound(): Promise<{ victim: PeerProcess; path: number; round: numbe
         resolve({ victim: peer, path: event.path, round: event.round });
     });
   });
+  return awaited("a peer in the middle of a round", found);
 }
 
 function contributed(round: number, ofPath: number): Promise<string> {
-  return new Promise((resolve) => {
+  const done = new Promise<string>((resolve) => {
     swarm.onEvent((peer, event) => {
       if (
         event.type === "lease" &&
@@ -54,6 +56,7 @@ function contributed(round: number, ofPath: number): Promise<string> {
         resolve(peer.name);
     });
   });
+  return awaited(`round ${round} of path ${ofPath}`, done);
 }
 
 test("a peer killed in mid-round loses nothing: others take its path over, and it joins again from its disk", async () => {

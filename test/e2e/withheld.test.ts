@@ -13,6 +13,7 @@ import { createPacks } from "../../src/store/pack.ts";
 import { createModuleStates } from "../../src/swarm/module-states.ts";
 import { noise } from "../integration/store/support.ts";
 import { intrude, openHonestSwarm, targetAt } from "./intruder.ts";
+import { patient } from "../waits.ts";
 
 test("a version whose outer gradient is withheld is passed over, and taken back when it can be had", async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), "pathweave-withheld-"));
@@ -42,7 +43,7 @@ test("a version whose outer gradient is withheld is passed over, and taken back 
     shardTokens: (ofPath) => manifest.shards[ofPath]!.tokens,
   });
   const holders = peers.map(({ network }) => network.peerId);
-  const signal = AbortSignal.timeout(30_000);
+  const signal = patient;
   const { block, version } = await states.fold(genesis, holders, [known], () => [], signal);
   const hidden = [known.delta, version.parameters, version.momentum!];
   const cids = (await Promise.all(hidden.map((pack) => packs.blocks(pack)))).flat();

@@ -11,6 +11,7 @@ import { createHoldoutScorer } from "../../src/holdout.ts";
 import { elementsOfPath, modelShape, parameterSpecs } from "../../src/model/parameters.ts";
 import { runConfigSchema } from "../../src/objects/config.ts";
 import { createRandom } from "../../src/random.ts";
+import { patient } from "../waits.ts";
 
 const golden = new URL("../golden/holdout-losses.txt", import.meta.url);
 const VOCABULARY = 97;
@@ -21,7 +22,7 @@ const { model } = runConfigSchema.parse({
   model: { vocabulary: VOCABULARY, sequenceLength: 24, width: 32, blocks: 2, heads: 2 },
 });
 const shape = modelShape(model);
-const signal = AbortSignal.timeout(60_000);
+const signal = patient;
 
 async function shard(name: string, lengths: number[]): Promise<TokenizedShard> {
   const random = createRandom("holdout", name);

@@ -26,6 +26,7 @@ import { createAnnouncers } from "../../../src/swarm/announcers.ts";
 import { createModuleStates } from "../../../src/swarm/module-states.ts";
 import { nodeConfig } from "../net/support.ts";
 import { node } from "../../unit/objects/samples.ts";
+import { patient } from "../../waits.ts";
 
 /** Two blocks of int8, the second one short. */
 export const TENSORS: TensorDescription[] = [
@@ -165,7 +166,7 @@ export async function openWorld(
     shardTokens: (path) => shards[path]!.tokens,
   });
   const announcers = createAnnouncers(store);
-  const signal = AbortSignal.timeout(60_000);
+  const signal = patient;
 
   return {
     directory,

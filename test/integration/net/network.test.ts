@@ -9,7 +9,7 @@ import { createNetwork, createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
 import type { RecordHandler } from "../../../src/net/types.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
-import { nodeConfig, startBootstrap, startPeer, until } from "./support.ts";
+import { nodeConfig, startBootstrap, startPeer, until, reaches } from "./support.ts";
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
@@ -113,9 +113,7 @@ test("a message that a validator rejects is not forwarded and costs its sender s
   await receiver.network.dial(middle.network.addresses()[0]!);
   const { pubsub } = middle.libp2p.services;
   await until(pubsub, "gossipsub:heartbeat", () => meshPeers(pubsub, topic).length === 2);
-  await until(sender.libp2p.services.pubsub, "subscription-change", () =>
-    sender.network.subscribers(topic).includes(middle.network.peerId),
-  );
+  await reaches(sender, [topic], [middle]);
 
   for (const message of ["bad", "malformed", "good"])
     assert.deepEqual(await sender.network.publish(topic, text(message)), [middle.network.peerId]);

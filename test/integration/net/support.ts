@@ -7,9 +7,11 @@ import { generateKeyPair } from "@libp2p/crypto/keys";
 import type { Libp2p } from "@libp2p/interface";
 import { type BootstrapNode, startBootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "../../../src/net/network.ts";
+import type { GossipSub } from "../../../src/net/gossip.ts";
 import { libp2pOptions, type Services } from "../../../src/net/options.ts";
 import { sizeOnlyRecords } from "../../../src/net/records.ts";
 import type { NodeConfig } from "../../../src/net/types.ts";
+import { awaited } from "../../waits.ts";
 
 export const LOOPBACK = "/ip4/127.0.0.1/tcp/0";
 
@@ -65,6 +67,25 @@ export async function until(target: EventTarget, event: string, condition: () =>
     if (condition()) resolve();
   };
   target.addEventListener(event, check);
-  await promise;
+  await awaited(`${event} until ${String(condition)}`, promise);
   target.removeEventListener(event, check);
+}
+
+/**
+ * Resolves when what the peer publishes on the topics is sent to all the others. That they said that they listen is not
+ * enough: the stream on which it is sent opens by itself, perhaps later, and what is published before is lost to them.
+ */
+export async function reaches(
+  { libp2p, network }: TestPeer,
+  topics: readonly string[],
+  others: readonly { network: Pick<SwarmNetwork, "peerId"> }[],
+): Promise<void> {
+  const pubsub = libp2p.services.pubsub as GossipSub & { streamsOutbound: ReadonlyMap<string, unknown> };
+  await until(pubsub, "gossipsub:heartbeat", () =>
+    others.every(
+      ({ network: { peerId } }) =>
+        pubsub.streamsOutbound.has(peerId) &&
+        topics.every((topic) => network.subscribers(topic).includes(peerId)),
+    ),
+  );
 }

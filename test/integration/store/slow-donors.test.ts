@@ -18,7 +18,8 @@ async function startHanging(t: TestContext, how: "mute" | "dribbling"): Promise<
     await peer.libp2p.handle(protocol, (stream) => {
       if (how === "mute") return;
       stream.send(Uint8Array.of(0xff, 0xff, 0x01));
-      const timer = setInterval(() => stream.send(Uint8Array.of(0)), 1000);
+      // While the other side closes it, there is no event yet, and nothing may be sent any more.
+      const timer = setInterval(() => stream.status === "open" && stream.send(Uint8Array.of(0)), 1000);
       stream.addEventListener("close", () => clearInterval(timer));
     });
   return peer;

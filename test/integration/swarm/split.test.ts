@@ -6,7 +6,6 @@ import { complete, createArena, eventually, LINKS, quickConfig, startHalf } from
 const PEERS = 3;
 const ROUNDS = 3;
 const SEARCH_MS = 2000;
-const LIMIT = { timeout: 120_000 };
 
 /** Both halves train all rounds, each by itself; then they are linked, and merge. */
 async function mergeAfter(t: TestContext, link: (typeof LINKS)[keyof typeof LINKS]): Promise<void> {
@@ -58,10 +57,8 @@ async function mergeAfter(t: TestContext, link: (typeof LINKS)[keyof typeof LINK
   assert.deepEqual(new Set(folded), new Set(trained), "the work of both halves is folded");
 }
 
-test("halves whose bootstrap nodes learn of each other find each other and merge", LIMIT, (t) =>
-  mergeAfter(t, LINKS["two bootstrap nodes"]),
-);
+test("halves whose bootstrap nodes learn of each other find each other and merge", (t) =>
+  mergeAfter(t, LINKS["two bootstrap nodes"]));
 
-test("halves merge over a single connection between two of their peers", LIMIT, (t) =>
-  mergeAfter(t, LINKS["two peers"]),
-);
+test("halves merge over a single connection between two of their peers", (t) =>
+  mergeAfter(t, LINKS["two peers"]));

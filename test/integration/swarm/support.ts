@@ -17,6 +17,7 @@ import { Swarm } from "../../../src/swarm/swarm.ts";
 import type { KnownVersion } from "../../../src/outer/types.ts";
 import type { PathTrainer, SwarmEvent } from "../../../src/swarm/types.ts";
 import type { BootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
+import { awaited } from "../../waits.ts";
 import { LOOPBACK, startBootstrap } from "../net/support.ts";
 
 const TENSORS: TensorDescription[] = [{ name: "w", shape: [64] }];
@@ -166,7 +167,7 @@ export async function eventually(members: Member[], condition: () => boolean): P
   while (!condition()) {
     const stop = new AbortController();
     const next = members.map(({ changes }) => once(changes, "event", { signal: stop.signal }));
-    await Promise.race(next);
+    await awaited(`members until ${String(condition)}`, Promise.race(next));
     stop.abort();
     await Promise.allSettled(next);
   }

@@ -19,7 +19,7 @@ function pathweave(args: string[], nodeArgs: string[] = [], program = launcher):
     const child = execFile(
       process.execPath,
       [...nodeArgs, program, ...args],
-      { timeout: 30_000 },
+      { timeout: 540_000 },
       (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });

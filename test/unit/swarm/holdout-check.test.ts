@@ -5,12 +5,13 @@ import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution } from "../../../src/outer/types.ts";
 import { createHoldoutCheck, type HoldoutCheck } from "../../../src/swarm/holdout-check.ts";
 import { contribute, createInit, fold, genesisOf } from "../outer/history.ts";
+import { patient } from "../../waits.ts";
 
 const MODULES = ["lower/0", "upper/0"];
 /** θ of the two modules of path 0. */
 const THETA = new Map(MODULES.map((module, index) => [module, Float32Array.of(index, index + 0.5)]));
 const DELTA = Float32Array.of(1, 2);
-const signal = AbortSignal.timeout(10_000);
+const signal = patient;
 
 /** A check whose text has the loss that `loss` gives for whole paths. */
 function open(loss: (path: Float32Array) => number) {

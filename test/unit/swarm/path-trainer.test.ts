@@ -6,10 +6,11 @@ import { runConfigSchema } from "../../../src/objects/config.ts";
 import { createPathTrainer } from "../../../src/swarm/path-trainer.ts";
 import type { PathTrainer, RoundState, TrainedRound } from "../../../src/swarm/types.ts";
 import { BATCH_SIZE, batches, optimizer, shape, weights } from "../engine/support.ts";
+import { patient } from "../../waits.ts";
 
 const STEPS = 24;
 const SLOT = { round: 1, path: 0, replica: 0 };
-const signal = AbortSignal.timeout(60_000);
+const signal = patient;
 const { training } = runConfigSchema.parse({
   name: "trainer",
   grid: [1],

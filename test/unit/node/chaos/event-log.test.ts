@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agreementMs } from "../../../../node/chaos/agreement.ts";
+import { agreementLimitMs, agreementMs } from "../../../../node/chaos/agreement.ts";
 import type { LoggedEvent, LoggedFault } from "../../../../node/chaos/event-log.ts";
 import { updatesPerMinute } from "../../../../node/chaos/rate.ts";
+import { settleStretch } from "../../../../node/chaos/settling.ts";
 
 const head = (at: number, peer: string, cid: string, module = "lower/0"): LoggedEvent => ({
   at,
@@ -45,6 +46,43 @@ test("the heads of a wiped disk do not count", () => {
     head(250, "b", "x"),
   ];
   assert.equal(agreementMs(events, 2), 50);
+});
+
+const exchange = (from: number, to: number, peer: string): LoggedEvent => ({
+  at: to,
+  peer,
+  event: { type: "exchange", peer: "x", records: 1, milliseconds: to - from },
+});
+
+test("three periods last as long as the exchanges that are under way when they end, and no longer", () => {
+  const restart = fault(1000, "restart", "b");
+  const limit = (...exchanges: LoggedEvent[]): number => agreementLimitMs([restart, ...exchanges], 300);
+  assert.equal(limit(), 900);
+  assert.equal(limit(exchange(500, 900, "a"), exchange(1010, 1290, "a")), 900, "it ended within its period");
+  assert.equal(limit(exchange(1100, 1500, "a")), 500 + 600, "the first period lasts 500 ms");
+  assert.equal(limit(exchange(1100, 1500, "a"), exchange(1200, 1400, "b")), 1100, "each has its own periods");
+  assert.equal(limit(exchange(1850, 2400, "a")), 1400);
+  assert.equal(limit(exchange(1950, 2400, "a")), 900, "it began when they were over");
+});
+
+test("the clocks of peers are measured by the time from a claim to its start", () => {
+  const lease = (at: number, peer: string, state: "claimed" | "started" | "abandoned"): LoggedEvent => ({
+    at,
+    peer,
+    event: { type: "lease", state, round: 0, path: 0, replica: 0 },
+  });
+  assert.equal(settleStretch([], 300), 1);
+  assert.equal(settleStretch([lease(0, "a", "claimed"), lease(200, "a", "started")], 300), 1);
+  const events = [
+    lease(0, "a", "claimed"),
+    lease(10, "b", "claimed"),
+    lease(20, "c", "claimed"),
+    lease(330, "a", "started"),
+    lease(400, "c", "abandoned"),
+    lease(610, "b", "started"),
+    lease(9000, "c", "started"),
+  ];
+  assert.equal(settleStretch(events, 300), 2);
 });
 
 test("an outer update counts once, when the first peer has it", () => {
