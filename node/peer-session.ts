@@ -2,6 +2,7 @@
 import { UsageError } from "../src/errors.ts";
 import { createLogger, type Level } from "../src/log.ts";
 import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
+import { relaysIn } from "../src/net/scope.ts";
 import { describeRun } from "../src/run/describe.ts";
 import { parseBytes } from "../src/run/format.ts";
 import type { Invite } from "../src/run/invite.ts";
@@ -34,10 +35,12 @@ export interface PeerFlags {
   json: boolean;
 }
 
-/** What `join --json` prints, one object a line; the swarm's own events and these two. */
+/** What `join --json` prints, one object a line; the swarm's own events and these. */
 export type SessionEvent =
   | SwarmEvent
   | { type: "started"; peer: string; run: string; addresses: string[]; invite: string | undefined }
+  /** Sent when they change. `relays` are this peer's addresses through relays. */
+  | { type: "reach"; relays: string[]; addresses: string[]; invite: string | undefined }
   | { type: "stopped"; bytesUp: number; bytesDown: number; seconds: number };
 
 /** The limit of --max-disk, if there is one. Throws UsageError. */
@@ -97,6 +100,13 @@ export async function runPeer(
   // Told to stop while it was still joining.
   if (peer === undefined) return;
   let failure: unknown;
+  let relays = "";
+  const stopWatching = peer.network.onReach(() => {
+    const now = peer.network.relayAddresses();
+    if (now.join(" ") === relays) return;
+    relays = now.join(" ");
+    view.reach(reachOf(peer));
+  });
   try {
     view.started(peer);
     await peer.swarm.start();
@@ -104,6 +114,7 @@ export async function runPeer(
   } catch (error) {
     failure = error;
   }
+  stopWatching();
   try {
     await peer.stop();
   } catch (error) {
@@ -116,9 +127,19 @@ export async function runPeer(
   if (failure !== undefined) throw failure;
 }
 
+function reachOf({ network, invite }: Peer): SessionEvent & { type: "reach" } {
+  return {
+    type: "reach",
+    relays: network.relayAddresses(),
+    addresses: network.addresses(),
+    invite: invite(),
+  };
+}
+
 interface View {
   event(event: SwarmEvent): void;
   started(peer: Peer): void;
+  reach(event: SessionEvent & { type: "reach" }): void;
   stopped(event: SessionEvent & { type: "stopped" }): void;
 }
 
@@ -127,6 +148,7 @@ function jsonView(): View {
   return {
     event: print,
     stopped: print,
+    reach: print,
     started: (peer) =>
       print({
         type: "started",
@@ -154,6 +176,10 @@ function textView(data: string): View {
       if (invite === undefined)
         progress.line(`with the file that this makes: pathweave invite --data ${data} > lab.invite`);
       progress.update("looking for peers of the run");
+    },
+    reach({ relays }) {
+      if (relays.length === 0) progress.line("the relay is lost; looking for it and for another");
+      for (const relay of relaysIn(relays)) progress.line(`reached through a relay at ${relay}`);
     },
     event(event) {
       switch (event.type) {

@@ -16,6 +16,7 @@ import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { runSizes } from "../../src/run/sizes.ts";
 import { createTopology } from "../../src/run/topology.ts";
+import { checkAddresses } from "../../src/net/addresses.ts";
 import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
 import { createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
@@ -58,6 +59,7 @@ export const command: CommandModule<object, CreateFlags> = {
       .example("$0 create run.yaml --private", "for a lab: only who has the invite can connect"),
   async handler(flags) {
     const shutdown = onInterrupt((line) => flags.json || process.stderr.write(`${line}\n`));
+    checkAddresses(flags);
     const file = await readRunFile(flags.file);
     if ((await readInvite(flags.data)) !== undefined)
       throw new UsageError(

@@ -12,7 +12,7 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Libp2pOptions } from "libp2p";
 import { connectionGater } from "./admission.ts";
 import { createBandwidthLimit } from "./bandwidth.ts";
-import { ADDRESS_DIAL_MS } from "./bootstrap-dialer.ts";
+import { ADDRESS_DIAL_MS } from "./dial-failure.ts";
 import { type GossipSub, gossipService } from "./gossip.ts";
 import { thisMachine } from "./machine.ts";
 import { Reach } from "./reach.ts";

@@ -86,7 +86,7 @@ export function relayTransport(): ReturnType<typeof circuitRelayTransport> {
   });
 }
 
-/** A libp2p service. Relays are the bootstraps that offer it. */
+/** A libp2p service. Relays are the bootstraps that offer it. Fires `change` when `addresses` changed. */
 export class Relays extends EventTarget implements Startable {
   readonly #components: RelayComponents;
   readonly #config: NodeConfig;

@@ -54,6 +54,20 @@ export function isRelayed(address: Multiaddr | string): boolean {
   return address.toString().includes("/p2p-circuit");
 }
 
+/** The relays that addresses lead through, one address of each without its peer id, the widest known first. */
+export function relaysIn(addresses: readonly string[]): string[] {
+  const best = new Map<string, string>();
+  const width = (address: string): number =>
+    ["public", "name", "private"].indexOf(scopeOf(hostOf(address))) + 1 || 9;
+  for (const address of addresses.filter(isRelayed)) {
+    const [, at, relay] = /^(.*)\/p2p\/([^/]+)\/p2p-circuit/.exec(address) ?? [];
+    if (at === undefined || relay === undefined) continue;
+    const known = best.get(relay);
+    if (known === undefined || width(at) < width(known)) best.set(relay, at);
+  }
+  return [...best.values()];
+}
+
 /**
  * Whether others can do anything with an address of this machine: port 0 and addresses that mean "all of mine" are
  * only to listen on, and a link-local IPv6 address cannot be dialled without a zone, which differs on every machine.
