@@ -68,7 +68,8 @@ export function createBootstrapDialer(
     } catch (error) {
       if (stopping.signal.aborted || won.signal.aborted) return;
       const failure = dialFailure(address, error, isPrivate);
-      if (!failures.has(address)) log.warn(`bootstrap ${address}: ${failure.error}`);
+      if (!failures.has(address))
+        log.warn(`bootstrap ${address.replace(/\/p2p\/[^/]+$/, "")}: ${failure.error}`);
       failures.set(address, failure);
     } finally {
       clearTimeout(deadline);

@@ -18,7 +18,7 @@ import { thisMachine } from "./machine.ts";
 import { Reach } from "./reach.ts";
 import { recordRules } from "./records.ts";
 import { Relays, relayTransport } from "./relays.ts";
-import { dialRank, isRelayed, isShareable } from "./scope.ts";
+import { dialRank, isRelayed, sharedAddresses } from "./scope.ts";
 import { swarmKeyProtector } from "./swarm-key.ts";
 import type { NodeConfig } from "./types.ts";
 
@@ -47,7 +47,7 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
       // What is said there of relays is for `Relays`.
       listen: config.listen.filter((address) => !isRelayed(address)),
       announce: config.announce,
-      announceFilter: (addresses) => addresses.filter(isShareable),
+      announceFilter: sharedAddresses,
     },
     transports: [tcp(), webSockets(), relayTransport()],
     connectionEncrypters: [noise()],

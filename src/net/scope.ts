@@ -54,18 +54,34 @@ export function isRelayed(address: Multiaddr | string): boolean {
   return address.toString().includes("/p2p-circuit");
 }
 
-/** The relays that addresses lead through, one address of each without its peer id, the widest known first. */
-export function relaysIn(addresses: readonly string[]): string[] {
-  const best = new Map<string, string>();
-  const width = (address: string): number =>
-    ["public", "name", "private"].indexOf(scopeOf(hostOf(address))) + 1 || 9;
-  for (const address of addresses.filter(isRelayed)) {
-    const [, at, relay] = /^(.*)\/p2p\/([^/]+)\/p2p-circuit/.exec(address) ?? [];
-    if (at === undefined || relay === undefined) continue;
-    const known = best.get(relay);
-    if (known === undefined || width(at) < width(known)) best.set(relay, at);
+/** How far an address leads, the farthest first. */
+const WIDTHS: Scope[] = ["public", "name", "private", "loopback", "link-local", "unspecified"];
+const widthOf = (address: string): number => WIDTHS.indexOf(scopeOf(hostOf(address)));
+const relayIn = (address: string): string => /^.*\/p2p\/([^/]+)\/p2p-circuit/.exec(address)?.[1] ?? "";
+
+/**
+ * What others are told: no address that only this machine understands, and through each relay only those that lead
+ * farthest. Who is connected to the relay needs no other, and a relay with many networks would crowd out the rest.
+ */
+export function sharedAddresses(addresses: Multiaddr[]): Multiaddr[] {
+  const farthest = new Map<string, number>();
+  for (const text of addresses.map(String).filter(isRelayed)) {
+    const relay = relayIn(text);
+    farthest.set(relay, Math.min(widthOf(text), farthest.get(relay) ?? WIDTHS.length));
   }
-  return [...best.values()];
+  return addresses.filter((address) => {
+    const text = address.toString();
+    return isShareable(address) && (!isRelayed(text) || widthOf(text) === farthest.get(relayIn(text)));
+  });
+}
+
+/** The relays that addresses lead through: of each the address that leads farthest, without its peer id. */
+export function relaysIn(addresses: readonly string[]): string[] {
+  const relays = Map.groupBy(addresses.filter(isRelayed), relayIn);
+  return [...relays.values()].map((ways) => {
+    const [best] = ways.toSorted((a, b) => widthOf(a) - widthOf(b));
+    return best!.replace(/\/p2p\/[^/]+\/p2p-circuit.*$/, "");
+  });
 }
 
 /**
