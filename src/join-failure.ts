@@ -54,6 +54,7 @@ function describe({ address, error }: DialFailure): [string, string] {
 
 const ORDER: DialCause[] = [
   "handshake",
+  "closed",
   "other-peer",
   "relay",
   "refused",
@@ -73,6 +74,8 @@ function nextStep({ failures, isPrivate, self }: JoinAttempt): string {
       return isPrivate
         ? `The key of the swarm may be another one now: ask for a new invite. If the run admits listed peers only, ask its owner whether ${self} is on the list.`
         : `The swarm may be private: ask for an invite that holds its key. If the run admits listed peers only, ask its owner whether ${self} is on the list.`;
+    case "closed":
+      return `If the run admits listed peers only, ask its owner whether ${self} is on the list. Else try again: the peer may have as many connections as it wants.`;
     case "other-peer":
       return "Who listens there has another identity than when the invite was made: ask for a new invite.";
     case "relay":

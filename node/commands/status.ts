@@ -1,4 +1,5 @@
 import type { CommandModule } from "yargs";
+import { relaysIn } from "../../src/net/scope.ts";
 import type { Peer } from "../../src/peer.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
@@ -29,7 +30,8 @@ export const command: CommandModule<object, ObserveCommandFlags> = {
   },
 };
 
-function statusOf(peer: Peer) {
+async function statusOf(peer: Peer) {
+  const relays = await relaysOfMembers(peer);
   const now = performance.now();
   const { coordinator } = peer.swarm;
   const { rounds } = peer.manifest.config.training;
@@ -45,6 +47,7 @@ function statusOf(peer: Peer) {
       bytesUp: heartbeat.bytesOut,
       bytesDown: heartbeat.bytesIn,
       secondsSinceSeen: (now - lastSeen) / 1000,
+      relays: relays.get(id) ?? [],
     })),
     heads: peer.swarm.heads(),
     paths: Array.from({ length: peer.topology.paths }, (_, path) => {
@@ -67,7 +70,14 @@ function statusOf(peer: Peer) {
   };
 }
 
-function describe(status: ReturnType<typeof statusOf>): string[] {
+/** The relays through which members can be reached, as far as this peer was told. */
+async function relaysOfMembers({ network, swarm }: Peer): Promise<Map<string, string[]>> {
+  const members = swarm.coordinator.membership.live(performance.now());
+  const known = members.map(async ({ peer }) => [peer, relaysIn(await network.addressesOf(peer))] as const);
+  return new Map(await Promise.all(known));
+}
+
+function describe(status: Awaited<ReturnType<typeof statusOf>>): string[] {
   const short = (id: string | undefined): string => (id === undefined ? "-" : `…${id.slice(-8)}`);
   const leases = (peer: (typeof status.peers)[number]): string =>
     peer.leases
@@ -88,6 +98,9 @@ function describe(status: ReturnType<typeof statusOf>): string[] {
         formatBytes(peer.bytesUp),
         formatBytes(peer.bytesDown),
       ]),
+    ),
+    ...status.peers.flatMap(({ peer, relays }) =>
+      relays.map((relay) => `${short(peer)} is reached through a relay at ${relay}`),
     ),
     "",
     ...formatTable(

@@ -3,7 +3,7 @@ import type { Libp2p } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
 import type { Logger } from "../log.ts";
 import { peerOfAddress } from "./addresses.ts";
-import { ADDRESS_DIAL_MS, type DialFailure, dialFailure, OtherPeerError } from "./dial-failure.ts";
+import { ADDRESS_DIAL_MS, type DialFailure, dialFailure, hungUp, OtherPeerError } from "./dial-failure.ts";
 import { isRelayed } from "./scope.ts";
 
 /** libp2p's own deadline comes first and tells more. */
@@ -103,6 +103,7 @@ export function createBootstrapDialer(
   }
 
   const onDisconnect = ({ detail }: CustomEvent): void => {
+    for (const [address, peer] of peers) if (peer === String(detail)) failures.set(address, hungUp(address));
     if (libp2p.getConnections().length === 0) {
       delay = FIRST_DELAY_MS;
       void round();
@@ -121,6 +122,9 @@ export function createBootstrapDialer(
       clearTimeout(timer);
       stopping.abort();
     },
-    report: () => [...failures.values()].filter(({ address }) => !isConnected(address)),
+    report: () =>
+      addresses
+        .filter((address) => !isConnected(address))
+        .map((address) => failures.get(address) ?? { address, cause: "silent", error: "no answer yet" }),
   };
 }

@@ -8,7 +8,8 @@ export const ADDRESS_DIAL_MS = 6_000;
 /**
  * `refused`: nobody listens there. `silent`: no answer at all. `unreachable`: no way to the network or host.
  * `unknown-name`: no such host name. `other-peer`: somebody else. `handshake`: connected, but whoever is there is no
- * peer of this swarm. `relay`: the relay has no place for the peer, or is none.
+ * peer of this swarm. `closed`: a peer that connected and hung up. `relay`: the relay has no place for the peer, or
+ * is none.
  */
 export type DialCause =
   | "refused"
@@ -17,6 +18,7 @@ export type DialCause =
   | "unknown-name"
   | "other-peer"
   | "handshake"
+  | "closed"
   | "relay"
   | "other";
 
@@ -93,6 +95,10 @@ export function timedOut(address: string): DialFailure {
   return { address, cause: "silent", error: wordsOf("silent", undefined, false) };
 }
 
+export function hungUp(address: string): DialFailure {
+  return { address, cause: "closed", error: wordsOf("closed", undefined, false) };
+}
+
 function wordsOf(cause: DialCause, error: unknown, isPrivate: boolean): string {
   switch (cause) {
     case "refused":
@@ -108,6 +114,8 @@ function wordsOf(cause: DialCause, error: unknown, isPrivate: boolean): string {
     case "handshake":
       if (isPrivate) return "wrong key (private swarm)";
       return "no handshake (a private swarm?)";
+    case "closed":
+      return "connected, then closed by the peer";
     case "relay":
       return "the relay does not know the peer";
     case "other":

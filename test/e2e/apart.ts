@@ -16,6 +16,8 @@ export interface Apart {
   peerFlags: string[];
   /** Where the bootstrap node listens; empty for its default. */
   listen: string;
+  /** How an address of the first peer starts that others could reach, if anybody could; it has many that are useless. */
+  routable: string | undefined;
   /** Which of the addresses that it prints the peers are given. */
   isGiven(address: string): boolean;
   close(): Promise<void>;
@@ -26,10 +28,22 @@ const LOOPBACK: Omit<Apart, "close"> = {
   command: () => [],
   peerFlags: ["--listen", "/p2p-circuit"],
   listen: "/ip4/127.0.0.1/tcp/0",
+  routable: undefined,
   isGiven: () => true,
 };
 /** Of the bootstrap node; nothing leaves the namespaces, so it may be anybody's. */
 const PUBLIC = "45.67.89.10";
+
+/** Networks of containers on the first peer's machine. */
+const BRIDGES = 11;
+
+/** What a bridge looks like: an interface that is up, with an address in a network of its own. */
+async function addBridge(namespace: string, index: number): Promise<void> {
+  const [name, port] = [`br-${index}`, `port${index}`];
+  await ip("-n", namespace, "link", "add", name, "type", "veth", "peer", "name", port);
+  await ip("-n", namespace, "address", "add", `172.${17 + index}.0.1/16`, "dev", name);
+  for (const end of [name, port]) await ip("-n", namespace, "link", "set", end, "up");
+}
 
 /** @param prefix of the namespaces' names, at most 6 letters, so that tests can run beside each other */
 export async function createApart(prefix: string): Promise<Apart> {
@@ -57,6 +71,7 @@ export async function createApart(prefix: string): Promise<Apart> {
       await ip("-n", inside, "link", "set", "eth0", "up");
       await ip("-n", inside, "route", "add", "default", "via", `10.80.${index}.1`);
     }
+    for (let bridge = 0; bridge < BRIDGES; bridge++) await addBridge(namespace("one"), bridge);
   } catch {
     // A container may be root without the right to make namespaces.
     await close();
@@ -67,6 +82,7 @@ export async function createApart(prefix: string): Promise<Apart> {
     command: (name) => ["ip", "netns", "exec", namespace(name)],
     peerFlags: [],
     listen: "/ip4/0.0.0.0/tcp/4001",
+    routable: "/ip4/10.80.0.2/tcp/",
     isGiven: (address) => address.includes(PUBLIC),
     close,
   };

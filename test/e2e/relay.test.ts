@@ -100,6 +100,9 @@ test(`two peers that nobody can dial train together (${network.kind})`, async ()
     "so is the way through it",
   );
 
+  if (network.routable !== undefined)
+    assert.ok(invited[0]!.startsWith(network.routable) || invited[1]!.startsWith(network.routable));
+
   const two = start("two", [PATHWEAVE, "join", invite!, "--data", at("two"), ...flags]);
   const { peer } = await two.until(event("started"));
   await one.until(event("member", (member) => member.state === "joined" && member.peer === peer));

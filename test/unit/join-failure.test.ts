@@ -46,6 +46,7 @@ test("the next step fits the cause", () => {
   assert.match(step({ failures: one("unreachable") }), /firewall or a NAT/);
   assert.match(step({ failures: one("handshake"), isPrivate: true }), /key .*new invite.*12D3KooWP1/);
   assert.match(step({ failures: one("handshake") }), /may be private/);
+  assert.match(step({ failures: one("closed") }), /listed peers only/);
   assert.match(step({ failures: one("other-peer") }), /another identity/);
   assert.match(step({ failures: one("unknown-name") }), /DNS/);
   assert.match(step({ failures: one("relay") }), /relay/);
