@@ -164,6 +164,7 @@ function textView(data: string): View {
   const progress = createProgress(process.stdout);
   const short = (peer: string): string => `…${peer.slice(-6)}`;
   let live = 0;
+  let through = new Set<string>();
   return {
     started(peer) {
       const lines = describeRun(peer.manifest.config, peer.topology, peer.sizes);
@@ -178,8 +179,13 @@ function textView(data: string): View {
       progress.update("looking for peers of the run");
     },
     reach({ relays }) {
-      if (relays.length === 0) progress.line("the relay is lost; looking for it and for another");
-      for (const relay of relaysIn(relays)) progress.line(`reached through a relay at ${relay}`);
+      const now = new Set(relaysIn(relays));
+      for (const relay of now.difference(through)) progress.line(`reached through a relay at ${relay}`);
+      for (const relay of through.difference(now))
+        progress.line(
+          `lost the relay at ${relay}${now.size === 0 ? "; looking for it and for another" : ""}`,
+        );
+      through = now;
     },
     event(event) {
       switch (event.type) {

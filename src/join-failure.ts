@@ -45,12 +45,16 @@ function headline({ connected, failures, run }: JoinAttempt): string {
 
 /** The address without the ids of peers, cut in its middle, and a few words. */
 function describe({ address, error }: DialFailure): [string, string] {
-  const reason = error.length > MAX_REASON ? `${error.slice(0, MAX_REASON - 1)}…` : error;
-  const plain = address.replaceAll(/\/p2p\/[^/]+/g, "");
+  const plain = printable(address.replaceAll(/\/p2p\/[^/]+/g, ""));
+  const words = printable(error);
+  const reason = words.length > MAX_REASON ? `${words.slice(0, MAX_REASON - 1)}…` : words;
   const room = WIDTH - MAX_REASON - 4;
   const cut = plain.length > room ? `${plain.slice(0, room - 16)}…${plain.slice(-15)}` : plain;
   return [cut, reason];
 }
+
+/** An invite is anybody's, and a terminal obeys control characters. */
+const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]+/g, "?");
 
 const ORDER: DialCause[] = [
   "handshake",

@@ -30,6 +30,7 @@ import { Admission } from "./net/admission.ts";
 import { IDENTITY_FILE, loadIdentity } from "./net/identity.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "./net/network.ts";
 import { libp2pOptions } from "./net/options.ts";
+import { relaysOf } from "./net/relays.ts";
 import type { NodeConfig } from "./net/types.ts";
 import { isAdmitted, type RunConfig } from "./objects/config.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
@@ -136,7 +137,9 @@ export async function openDirectory(
   const privateKey = await loadIdentity(join(directory, IDENTITY_FILE), logger);
   // An invite that this peer wrote names itself, with addresses of earlier days.
   const self = peerIdFromPrivateKey(privateKey).toString();
-  const bootstrap = net.bootstrap.filter((address) => peerOfAddress(address) !== self);
+  const bootstrap = [...net.bootstrap, ...relaysOf(net.listen).addresses].filter(
+    (address) => peerOfAddress(address) !== self,
+  );
   const bootstraps = bootstrap.flatMap((address) => peerOfAddress(address) ?? []);
   const config: NodeConfig = {
     ...net,

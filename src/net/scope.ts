@@ -57,6 +57,8 @@ export function isRelayed(address: Multiaddr | string): boolean {
 /** How far an address leads, the farthest first. */
 const WIDTHS: Scope[] = ["public", "name", "private", "loopback", "link-local", "unspecified"];
 const widthOf = (address: string): number => WIDTHS.indexOf(scopeOf(hostOf(address)));
+/** Of addresses through one relay; a hostile one may name thousands. */
+const MOST_THROUGH_RELAY = 4;
 const relayIn = (address: string): string => /^.*\/p2p\/([^/]+)\/p2p-circuit/.exec(address)?.[1] ?? "";
 
 /**
@@ -69,9 +71,15 @@ export function sharedAddresses(addresses: Multiaddr[]): Multiaddr[] {
     const relay = relayIn(text);
     farthest.set(relay, Math.min(widthOf(text), farthest.get(relay) ?? WIDTHS.length));
   }
+  const told = new Map<string, number>();
   return addresses.filter((address) => {
     const text = address.toString();
-    return isShareable(address) && (!isRelayed(text) || widthOf(text) === farthest.get(relayIn(text)));
+    if (!isShareable(address)) return false;
+    if (!isRelayed(text)) return true;
+    const relay = relayIn(text);
+    if (widthOf(text) !== farthest.get(relay)) return false;
+    told.set(relay, (told.get(relay) ?? 0) + 1);
+    return told.get(relay)! <= MOST_THROUGH_RELAY;
   });
 }
 

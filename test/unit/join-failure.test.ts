@@ -58,6 +58,12 @@ test("the next step fits the cause", () => {
   );
 });
 
+test("control characters of an invite do not reach the terminal", () => {
+  const failures = [failure("/dns4/a\x1b[2Jb/tcp/1", "other", "so\x07 it is")];
+  const [, line] = joinFailure(attempt({ failures })).split("\n");
+  assert.equal(line, "  /dns4/a?[2Jb/tcp/1  so? it is");
+});
+
 test("many addresses are counted, not listed", () => {
   const failures = Array.from({ length: 20 }, (_, index) =>
     failure(`/ip4/10.0.0.${index}/tcp/1`, "refused", "connection refused"),

@@ -50,6 +50,10 @@ test("through each relay only the addresses that lead farthest are told", () => 
   ];
   const all = [...kept, ...told].map((address) => multiaddr(address));
   assert.deepEqual(sharedAddresses(all).map(String), told);
+  const many = Array.from({ length: 1000 }, (_, port) =>
+    multiaddr(`/ip4/7.7.7.7/tcp/${port + 1}/p2p/${RELAY}/p2p-circuit`),
+  );
+  assert.equal(sharedAddresses(many).length, 4);
   assert.deepEqual(relaysIn(all.map(String)), ["/ip4/7.7.7.7/tcp/1", "/ip4/10.0.0.1/tcp/1"]);
 });
 
