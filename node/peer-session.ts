@@ -180,11 +180,12 @@ function textView(data: string): View {
     },
     reach({ relays }) {
       const now = new Set(relaysIn(relays));
-      for (const relay of now.difference(through)) progress.line(`reached through a relay at ${relay}`);
-      for (const relay of through.difference(now))
-        progress.line(
-          `lost the relay at ${relay}${now.size === 0 ? "; looking for it and for another" : ""}`,
-        );
+      for (const relay of now) if (!through.has(relay)) progress.line(`reached through a relay at ${relay}`);
+      for (const relay of through)
+        if (!now.has(relay))
+          progress.line(
+            `lost the relay at ${relay}${now.size === 0 ? "; looking for it and for another" : ""}`,
+          );
       through = now;
     },
     event(event) {
