@@ -47,7 +47,7 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
       // What is said there of relays is for `Relays`.
       listen: config.listen.filter((address) => !isRelayed(address)),
       announce: config.announce,
-      announceFilter: sharedAddresses,
+      announceFilter: (addresses) => sharedAddresses(addresses, thisMachine()),
     },
     transports: [tcp(), webSockets(), relayTransport()],
     connectionEncrypters: [noise()],

@@ -61,11 +61,22 @@ const widthOf = (address: string): number => WIDTHS.indexOf(scopeOf(hostOf(addre
 const MOST_THROUGH_RELAY = 4;
 const relayIn = (address: string): string => /^.*\/p2p\/([^/]+)\/p2p-circuit/.exec(address)?.[1] ?? "";
 
+/** Interfaces that lead to containers and virtual machines of this machine, and never to other machines. */
+const INSIDE = /^(docker\d|br-[0-9a-f]{12}$|virbr|veth|vmnet|vboxnet|lxcbr|lxdbr|podman|cni|flannel|cali)/;
+
 /**
- * What others are told: no address that only this machine understands, and through each relay only those that lead
- * farthest. Who is connected to the relay needs no other, and a relay with many networks would crowd out the rest.
+ * What others are told: no address that only this machine understands or that leads to its containers, unless there is
+ * no other, and through each relay only those that lead farthest. Who is connected to the relay needs no other. Each
+ * address that leads nowhere costs everybody who dials this peer seconds.
  */
-export function sharedAddresses(addresses: Multiaddr[]): Multiaddr[] {
+export function sharedAddresses(
+  addresses: Multiaddr[],
+  { interfaceOf }: Pick<Machine, "interfaceOf">,
+): Multiaddr[] {
+  const isInside = (text: string): boolean => INSIDE.test(interfaceOf(hostOf(text)) ?? "");
+  const isOutside = (text: string): boolean =>
+    !isRelayed(text) && scopeOf(hostOf(text)) !== "loopback" && !isInside(text);
+  const hasOutside = addresses.some((address) => isOutside(address.toString()));
   const farthest = new Map<string, number>();
   for (const text of addresses.map(String).filter(isRelayed)) {
     const relay = relayIn(text);
@@ -75,7 +86,7 @@ export function sharedAddresses(addresses: Multiaddr[]): Multiaddr[] {
   return addresses.filter((address) => {
     const text = address.toString();
     if (!isShareable(address)) return false;
-    if (!isRelayed(text)) return true;
+    if (!isRelayed(text)) return !hasOutside || !isInside(text);
     const relay = relayIn(text);
     if (widthOf(text) !== farthest.get(relay)) return false;
     told.set(relay, (told.get(relay) ?? 0) + 1);

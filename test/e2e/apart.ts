@@ -34,12 +34,12 @@ const LOOPBACK: Omit<Apart, "close"> = {
 /** Of the bootstrap node; nothing leaves the namespaces, so it may be anybody's. */
 const PUBLIC = "45.67.89.10";
 
-/** Networks of containers on the first peer's machine. */
+/** Networks on the first peer's machine that lead nowhere, as those of containers and of tunnels. */
 const BRIDGES = 11;
 
-/** What a bridge looks like: an interface that is up, with an address in a network of its own. */
+/** An interface that is up, with an address in a network of its own. */
 async function addBridge(namespace: string, index: number): Promise<void> {
-  const [name, port] = [`br-${index}`, `port${index}`];
+  const [name, port] = [index % 2 === 0 ? `docker${index}` : `tun${index}`, `port${index}`];
   await ip("-n", namespace, "link", "add", name, "type", "veth", "peer", "name", port);
   await ip("-n", namespace, "address", "add", `172.${17 + index}.0.1/16`, "dev", name);
   for (const end of [name, port]) await ip("-n", namespace, "link", "set", end, "up");

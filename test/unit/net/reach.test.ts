@@ -34,6 +34,23 @@ test("what is only to listen on is not shared", () => {
     assert.ok(isShareable(multiaddr(address)), address);
 });
 
+const HOST = { interfaceOf: (ip: string) => (ip.startsWith("172.") ? "docker0" : "br0") };
+
+test("addresses of containers are told only where there is no other", () => {
+  const told = (...addresses: string[]): string[] =>
+    sharedAddresses(
+      addresses.map((address) => multiaddr(address)),
+      HOST,
+    ).map(String);
+  const [loopback, inside, outside] = [
+    "/ip4/127.0.0.1/tcp/1",
+    "/ip4/172.17.0.1/tcp/1",
+    "/ip4/10.0.0.7/tcp/1",
+  ];
+  assert.deepEqual(told(loopback!, inside!, outside!), [loopback, outside]);
+  assert.deepEqual(told(loopback!, inside!), [loopback, inside]);
+});
+
 test("through each relay only the addresses that lead farthest are told", () => {
   const through = (ip: string, relay: string): string => `/ip4/${ip}/tcp/1/p2p/${relay}/p2p-circuit`;
   const told = [
@@ -49,11 +66,11 @@ test("through each relay only the addresses that lead farthest are told", () => 
     "/ip4/0.0.0.0/tcp/1",
   ];
   const all = [...kept, ...told].map((address) => multiaddr(address));
-  assert.deepEqual(sharedAddresses(all).map(String), told);
+  assert.deepEqual(sharedAddresses(all, HOST).map(String), told);
   const many = Array.from({ length: 1000 }, (_, port) =>
     multiaddr(`/ip4/7.7.7.7/tcp/${port + 1}/p2p/${RELAY}/p2p-circuit`),
   );
-  assert.equal(sharedAddresses(many).length, 4);
+  assert.equal(sharedAddresses(many, HOST).length, 4);
   assert.deepEqual(relaysIn(all.map(String)), ["/ip4/7.7.7.7/tcp/1", "/ip4/10.0.0.1/tcp/1"]);
 });
 
