@@ -30,7 +30,7 @@ import { Admission } from "./net/admission.ts";
 import { IDENTITY_FILE, loadIdentity } from "./net/identity.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "./net/network.ts";
 import { libp2pOptions } from "./net/options.ts";
-import { relaysOf } from "./net/relays.ts";
+import { relaysOf } from "./net/relay-need.ts";
 import type { NodeConfig } from "./net/types.ts";
 import { isAdmitted, type RunConfig } from "./objects/config.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";

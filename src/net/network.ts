@@ -21,7 +21,7 @@ import { createGossip } from "./gossip.ts";
 import { thisMachine } from "./machine.ts";
 import type { Services } from "./options.ts";
 import { orderAddresses } from "./order-addresses.ts";
-import { relaysOf } from "./relays.ts";
+import { relaysOf } from "./relay-need.ts";
 import { createRequests } from "./requests.ts";
 import { createRouting } from "./routing.ts";
 import type { Network, NodeConfig } from "./types.ts";
