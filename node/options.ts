@@ -18,7 +18,7 @@ export const networkOptions = {
     array: true,
     default: ["/ip4/0.0.0.0/tcp/0"] as string[],
     requiresArg: true,
-    describe: "Multiaddrs to listen on; port 0 takes any free port",
+    describe: "Multiaddrs to listen on; port 0 takes any free port, /p2p-circuit any bootstrap as a relay",
   },
   announce: {
     type: "string",

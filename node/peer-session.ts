@@ -3,6 +3,7 @@ import { InterruptedError, UsageError } from "../src/errors.ts";
 import { pathweaveCommand, pathweaveCommandElsewhere } from "../src/invocation.ts";
 import { createLogger, type Level } from "../src/log.ts";
 import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
+import { relaysIn } from "../src/net/scope.ts";
 import { describeRun } from "../src/run/describe.ts";
 import { parseBytes } from "../src/run/format.ts";
 import type { Invite } from "../src/run/invite.ts";
@@ -53,6 +54,8 @@ export type SessionEvent =
   /** Every ten seconds: rounds of all paths together, and an estimate for the whole run; null while there is none. */
   | { type: "progress"; rounds: number; of: number; secondsLeft: number | null }
   | { type: "started"; peer: string; run: string; addresses: string[]; invite: string | undefined }
+  /** Sent when they change. `relays` are this peer's addresses through relays. */
+  | { type: "reach"; relays: string[]; addresses: string[]; invite: string | undefined }
   | { type: "stopped"; bytesUp: number; bytesDown: number; seconds: number };
 
 /** The limit of --max-disk, if there is one. Throws UsageError. */
@@ -114,6 +117,13 @@ export async function runPeer(
   // Told to stop while it was still joining.
   if (peer === undefined) return;
   let failure: unknown;
+  let relays = "";
+  const stopWatching = peer.network.onReach(() => {
+    const now = peer.network.relayAddresses();
+    if (now.join(" ") === relays) return;
+    relays = now.join(" ");
+    view.reach(reachOf(peer));
+  });
   try {
     view.started(peer);
     await peer.swarm.start();
@@ -124,6 +134,7 @@ export async function runPeer(
   }
   pulse.stop();
   view.leaving();
+  stopWatching();
   try {
     await peer.stop();
   } catch (error) {
@@ -150,6 +161,15 @@ async function joinRun(options: PeerOptions, view: View, signal: AbortSignal): P
   }
 }
 
+function reachOf({ network, invite }: Peer): SessionEvent & { type: "reach" } {
+  return {
+    type: "reach",
+    relays: network.relayAddresses(),
+    addresses: network.addresses(),
+    invite: invite(),
+  };
+}
+
 interface View {
   joining(): void;
   failed(): void;
@@ -157,6 +177,7 @@ interface View {
   started(peer: Peer): void;
   progress(progress: RunProgress): void;
   leaving(): void;
+  reach(event: SessionEvent & { type: "reach" }): void;
   stopped(event: SessionEvent & { type: "stopped" }): void;
 }
 
@@ -204,6 +225,7 @@ function jsonView(): View {
     stopped: print,
     progress: ({ rounds, left }) =>
       print({ type: "progress", rounds: rounds.done, of: rounds.total, secondsLeft: secondsLeft(left) }),
+    reach: print,
     started: (peer) =>
       print({
         type: "started",
@@ -221,6 +243,7 @@ function textView(data: string): View {
   let live = 0;
   let run: RunProgress | undefined;
   const peers = (): string => `${counted(live + 1, "peer")} in the swarm`;
+  let through = new Set<string>();
   return {
     joining: () => progress.update("joining the run"),
     failed() {
@@ -246,6 +269,16 @@ function textView(data: string): View {
           `with the file that this makes: ${pathweaveCommand("invite --data", data)} > lab.invite`,
         );
       progress.update("looking for peers of the run");
+    },
+    reach({ relays }) {
+      const now = new Set(relaysIn(relays));
+      for (const relay of now) if (!through.has(relay)) progress.line(`reached through a relay at ${relay}`);
+      for (const relay of through)
+        if (!now.has(relay))
+          progress.line(
+            `lost the relay at ${relay}${now.size === 0 ? "; looking for it and for another" : ""}`,
+          );
+      through = now;
     },
     event(event) {
       switch (event.type) {

@@ -19,18 +19,20 @@ import type { TokenizedShard, Tokenizer } from "./data/types.ts";
 import { createHoldoutScorer } from "./holdout.ts";
 import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
-import { messageOf, NetworkError, UsageError } from "./errors.ts";
+import { messageOf, UsageError } from "./errors.ts";
+import { findManifest } from "./find-run.ts";
 import { pathweaveCommand } from "./invocation.ts";
 import { type Logger, silentLogger } from "./log.ts";
 import { elementsOfParts, modelShape } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
 import { moduleTensors } from "./module-tensors.ts";
-import { peerOfAddress } from "./net/addresses.ts";
+import { checkAddresses, peerOfAddress } from "./net/addresses.ts";
 import { Admission } from "./net/admission.ts";
 import { IDENTITY_FILE, loadIdentity } from "./net/identity.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "./net/network.ts";
 import { libp2pOptions } from "./net/options.ts";
+import { relaysOf } from "./net/relay-need.ts";
 import type { NodeConfig } from "./net/types.ts";
 import { isAdmitted, type RunConfig } from "./objects/config.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
@@ -51,16 +53,12 @@ import { createPacks } from "./store/pack.ts";
 import type { QuotaOptions } from "./store/quota.ts";
 import { storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
-import { discover } from "./swarm/discovery.ts";
 import { createEvidenceLog } from "./swarm/evidence.ts";
 import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
 import { createPathTrainer } from "./swarm/path-trainer.ts";
 import { Swarm } from "./swarm/swarm.ts";
 import type { Packs, SwarmEvent } from "./swarm/types.ts";
 
-/** How long a joiner looks for the manifest before it says what it tried. */
-const FIND_RUN_MS = 30_000;
-const NO_CONNECTION_MS = 10_000;
 const MAX_INVITE_ADDRESSES = 8;
 const FETCH_MS = 300_000;
 
@@ -167,7 +165,9 @@ export async function openDirectory(
   const privateKey = await loadIdentity(join(directory, IDENTITY_FILE), logger);
   // An invite that this peer wrote names itself, with addresses of earlier days.
   const self = peerIdFromPrivateKey(privateKey).toString();
-  const bootstrap = (net.bootstrap ?? []).filter((address) => peerOfAddress(address) !== self);
+  const bootstrap = [...(net.bootstrap ?? []), ...relaysOf(net.listen ?? []).addresses].filter(
+    (address) => peerOfAddress(address) !== self,
+  );
   const bootstraps = bootstrap.flatMap((address) => peerOfAddress(address) ?? []);
   const config: NodeConfig = {
     listen: [],
@@ -234,6 +234,7 @@ async function makeDirectory(directory: string): Promise<void> {
 export async function openPeer(given: PeerOptions): Promise<Peer> {
   const options: PeerInit = { ...PEER_DEFAULTS, ...given };
   const { directory, logger, maxDiskBytes, maxConnections, bytesPerSecond } = options;
+  checkAddresses(options);
   await makeDirectory(directory);
   const known = await readInvite(directory);
   const invite = options.invite ?? known;
@@ -279,7 +280,9 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   const { network, store, packs } = node;
   const { run } = invite;
   const providers = new Set<string>();
-  const manifest = Manifest.decode(await findManifest(run, node, providers, options.signal));
+  const manifest = Manifest.decode(
+    await findManifest(run, node, invite.swarmKey !== undefined, providers, options.signal),
+  );
   const { config } = manifest;
   validateConfig(config);
   restrict(network, config);
@@ -390,12 +393,19 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     emit: options.emit,
   });
 
-  const ownInvite = (): string => {
-    const others = invite.bootstrap.filter((address) => peerOfAddress(address) !== network.peerId);
-    const bootstrap = [...new Set([...network.addresses(), ...others])].slice(0, MAX_INVITE_ADDRESSES);
-    return encodeInvite({ ...invite, bootstrap });
-  };
-  await writeInvite(directory, ownInvite());
+  const ownInvite = (): string =>
+    encodeInvite({ ...invite, bootstrap: network.inviteAddresses(MAX_INVITE_ADDRESSES) });
+  let kept = "";
+  const keepInvite = serial(async () => {
+    const invite = ownInvite();
+    if (invite !== kept) await writeInvite(directory, invite);
+    kept = invite;
+  });
+  await keepInvite();
+  // The file goes with what is known of the ways to this peer.
+  const stopKeeping = network.onReach(() => {
+    keepInvite().catch((error: unknown) => logger.warn(`the invite was not written: ${messageOf(error)}`));
+  });
   const tokenizerJson = async (): Promise<Uint8Array> => {
     const object = TokenizerObject.decode(await read(manifest.tokenizer));
     return Buffer.concat(await readAll(object.chunks));
@@ -416,6 +426,8 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     router: async () => createRouter(RouterObject.decode(await read(manifest.router))),
     shard,
     async stop() {
+      stopKeeping();
+      await keepInvite().catch(() => {});
       try {
         await swarm.stop();
       } finally {
@@ -425,86 +437,16 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   };
 }
 
-/** The manifest block: from disk, or from any peer that provides the run. Adds those peers to `providers`. */
-async function findManifest(
-  run: CID,
-  { network, store }: OpenNode,
-  providers: Set<string>,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const local = await store.local(run);
-  if (local !== undefined) return local;
-  const deadline = AbortSignal.any([
-    AbortSignal.timeout(FIND_RUN_MS),
-    ...(signal === undefined ? [] : [signal]),
-  ]);
-  const began = performance.now();
-  let last = "";
-  while (!deadline.aborted) {
-    try {
-      await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
-      const found = await discover(network, run, deadline, { untilConnected: true });
-      for (const peer of found.providers) providers.add(peer);
-      last = found.failure ?? last;
-    } catch (error) {
-      last = messageOf(error);
-    }
-    for (const { peer } of network.connections()) providers.add(peer);
-    try {
-      if (providers.size > 0)
-        return await store.get(run, {
-          holders: [...providers],
-          signal: AbortSignal.any([deadline, AbortSignal.timeout(15_000)]),
-        });
-    } catch (error) {
-      last = messageOf(error);
-    }
-    // Bootstraps that all refuse will not change their mind soon; say so while the user still looks.
-    if (network.connections().length === 0 && performance.now() - began > NO_CONNECTION_MS) break;
-    await nextTry(deadline);
-  }
-  signal?.throwIfAborted();
-  const failures = network.bootstrapReport();
-  if (network.connections().length === 0)
-    throw new NetworkError(
-      `No bootstrap is reachable: ${failures.map(({ address, error }) => `${address} (${error})`).join("; ") || "the invite names none"}. ` +
-        "Check that one of them is running and that the invite is right: a private swarm answers nobody without its key, and a run with a list of peers nobody else.",
-    );
-  throw new NetworkError(
-    `Connected to ${network.connections().length} peers, but none of them has the run ${run}: ${last}. ` +
-      `The invite may be of another swarm, all its peers may be offline, or the run admits listed peers only and this one, ${network.peerId}, is not among them.`,
-  );
-}
-
-/** Resolves when there is a connection; rejects when all bootstraps failed or the deadline is over. */
-function connected(network: SwarmNetwork, deadline: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = network.onPeer((_peer, event) => {
-      if (event === "connect") finish(resolve);
+/** Runs an action once at a time; calls during a run share one that comes after it. */
+function serial(action: () => Promise<void>): () => Promise<void> {
+  let running = Promise.resolve();
+  let next: Promise<void> | undefined;
+  return () => {
+    next ??= running.then(() => {
+      next = undefined;
+      return action();
     });
-    const onAbort = (): void => finish(() => reject(new NetworkError("no bootstrap answered in time")));
-    const finish = (settle: () => void): void => {
-      stop();
-      deadline.removeEventListener("abort", onAbort);
-      settle();
-    };
-    deadline.addEventListener("abort", onAbort);
-    if (network.connections().length > 0) finish(resolve);
-    else if (deadline.aborted) onAbort();
-  });
-}
-
-/** A pause between two looks for the run, ended early by the deadline. */
-function nextTry(deadline: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, 1000);
-    deadline.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
-  });
+    running = next.catch(() => {});
+    return next;
+  };
 }

@@ -18,6 +18,7 @@ import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { checkCapacity, runSizes } from "../../src/run/sizes.ts";
 import { createTopology } from "../../src/run/topology.ts";
+import { checkAddresses } from "../../src/net/addresses.ts";
 import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { endsWithin } from "../../src/within.ts";
 import { openNewFolder } from "../new-folder.ts";
@@ -91,6 +92,7 @@ export const command: CommandModule<object, CreateFlags> = {
 
 /** Makes the run in `flags.data`. If that fails or is interrupted, the folder is as it was before. */
 async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
+  checkAddresses(flags);
   const file = await readRunFile(flags.file);
   if ((await readInvite(flags.data)) !== undefined)
     throw new UsageError(

@@ -1,4 +1,5 @@
 import type { CommandModule } from "yargs";
+import { relaysIn } from "../../src/net/scope.ts";
 import type { Peer } from "../../src/peer.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
@@ -42,9 +43,10 @@ export const command: CommandModule<object, ObserveCommandFlags> = {
   },
 };
 
-type Status = ReturnType<typeof statusOf>;
+type Status = Awaited<ReturnType<typeof statusOf>>;
 
-function statusOf(peer: Peer) {
+async function statusOf(peer: Peer) {
+  const relays = await relaysOfMembers(peer);
   const now = performance.now();
   const { coordinator } = peer.swarm;
   const { rounds } = peer.manifest.config.training;
@@ -66,6 +68,7 @@ function statusOf(peer: Peer) {
       bytesUp: heartbeat.bytesOut,
       bytesDown: heartbeat.bytesIn,
       secondsSinceSeen: (now - lastSeen) / 1000,
+      relays: relays.get(id) ?? [],
     })),
     heads: peer.swarm.heads(),
     paths: Array.from({ length: peer.topology.paths }, (_, path) => {
@@ -86,6 +89,13 @@ function statusOf(peer: Peer) {
     done: coordinator.done(),
     waiting: coordinator.waitingFor(now, peer.store.fetches()),
   };
+}
+
+/** The relays through which members can be reached, as far as this peer was told. */
+async function relaysOfMembers({ network, swarm }: Peer): Promise<Map<string, string[]>> {
+  const members = swarm.coordinator.membership.live(performance.now());
+  const known = members.map(async ({ peer }) => [peer, relaysIn(await network.addressesOf(peer))] as const);
+  return new Map(await Promise.all(known));
 }
 
 function describe({ left, ...status }: Status, data: string): string[] {
@@ -112,6 +122,11 @@ function describe({ left, ...status }: Status, data: string): string[] {
         formatBytes(peer.bytesUp),
         formatBytes(peer.bytesDown),
       ]),
+    ),
+    ...wrapRows(
+      status.peers.flatMap(({ peer, relays }) =>
+        relays.map((relay) => `…${peer.slice(-6)} is reached through a relay at ${relay}`),
+      ),
     ),
     "",
     ...formatTable(

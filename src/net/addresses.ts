@@ -32,6 +32,13 @@ export function parseAddresses(addresses: string[], use: AddressUse): Multiaddr[
   });
 }
 
+/** Checks what a peer was told of addresses. Throws UsageError. */
+export function checkAddresses(given: { listen: string[]; announce: string[]; bootstrap: string[] }): void {
+  parseAddresses(given.listen, "listen");
+  parseAddresses(given.announce, "announce");
+  parseAddresses(given.bootstrap, "dial");
+}
+
 function whyUnusable(address: Multiaddr, use: AddressUse): string | undefined {
   const parts = address.getComponents();
   const names = new Set(parts.map(({ name }) => name));

@@ -3,11 +3,9 @@ import type { Libp2p } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
 import type { Logger } from "../log.ts";
 import { peerOfAddress } from "./addresses.ts";
-import { type DialFailure, dialFailure, OtherPeerError } from "./dial-failure.ts";
+import { ADDRESS_DIAL_MS, type DialFailure, dialFailure, hungUp, OtherPeerError } from "./dial-failure.ts";
 import { isRelayed } from "./scope.ts";
 
-/** For one address, handshakes included. */
-export const ADDRESS_DIAL_MS = 6_000;
 /** libp2p's own deadline comes first and tells more. */
 const DIAL_DEADLINE_MS = ADDRESS_DIAL_MS + 2_000;
 const FIRST_DELAY_MS = 500;
@@ -69,8 +67,9 @@ export function createBootstrapDialer(
       else won.abort();
     } catch (error) {
       if (stopping.signal.aborted || won.signal.aborted) return;
-      const failure = dialFailure(address, error, isPrivate, ADDRESS_DIAL_MS / 1000);
-      if (!failures.has(address)) log.warn(`bootstrap ${address}: ${failure.error}`);
+      const failure = dialFailure(address, error, isPrivate);
+      if (!failures.has(address))
+        log.warn(`bootstrap ${address.replace(/\/p2p\/[^/]+$/, "")}: ${failure.error}`);
       failures.set(address, failure);
     } finally {
       clearTimeout(deadline);
@@ -104,6 +103,7 @@ export function createBootstrapDialer(
   }
 
   const onDisconnect = ({ detail }: CustomEvent): void => {
+    for (const [address, peer] of peers) if (peer === String(detail)) failures.set(address, hungUp(address));
     if (libp2p.getConnections().length === 0) {
       delay = FIRST_DELAY_MS;
       void round();
@@ -122,6 +122,9 @@ export function createBootstrapDialer(
       clearTimeout(timer);
       stopping.abort();
     },
-    report: () => [...failures.values()].filter(({ address }) => !isConnected(address)),
+    report: () =>
+      addresses
+        .filter((address) => !isConnected(address))
+        .map((address) => failures.get(address) ?? { address, cause: "silent", error: "no answer yet" }),
   };
 }

@@ -2,10 +2,14 @@
 import { messageOf } from "../errors.ts";
 import { reasonOf } from "./deadline.ts";
 
+/** How long libp2p tries one address, handshakes included. */
+export const ADDRESS_DIAL_MS = 6_000;
+
 /**
  * `refused`: nobody listens there. `silent`: no answer at all. `unreachable`: no way to the network or host.
  * `unknown-name`: no such host name. `other-peer`: somebody else. `handshake`: connected, but whoever is there is no
- * peer of this swarm. `relay`: the relay has no place for the peer, or is none.
+ * peer of this swarm. `closed`: a peer that connected and hung up. `relay`: the relay has no place for the peer, or
+ * is none.
  */
 export type DialCause =
   | "refused"
@@ -14,6 +18,7 @@ export type DialCause =
   | "unknown-name"
   | "other-peer"
   | "handshake"
+  | "closed"
   | "relay"
   | "other";
 
@@ -65,26 +70,41 @@ function causeOf(error: unknown): DialCause {
   return CAUSE_OF_CODE[code] ?? CAUSE_OF_NAME[error.name] ?? "other";
 }
 
-/**
- * @param isPrivate whether this node is in a private swarm, where a wrong key shows as a failed handshake
- * @param seconds how long the address was given
- */
-export function dialFailure(
-  address: string,
-  error: unknown,
-  isPrivate: boolean,
-  seconds: number,
-): DialFailure {
+/** @param isPrivate whether this node is in a private swarm, where a wrong key shows as a failed handshake */
+export function dialFailure(address: string, error: unknown, isPrivate: boolean): DialFailure {
   const cause = causeOf(error);
-  return { address, cause, error: wordsOf(cause, error, isPrivate, seconds) };
+  return { address, cause, error: wordsOf(cause, error, isPrivate) };
 }
 
-function wordsOf(cause: DialCause, error: unknown, isPrivate: boolean, seconds: number): string {
+/**
+ * Takes the error of a dial of several addresses apart: libp2p tries them in turn and puts their errors in that order
+ * into one. Empty when it did not come to a dial.
+ */
+export function dialFailures(
+  addresses: readonly string[],
+  error: unknown,
+  isPrivate: boolean,
+): DialFailure[] {
+  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return addresses
+    .slice(0, errors.length)
+    .map((address, index) => dialFailure(address, errors[index], isPrivate));
+}
+
+export function timedOut(address: string): DialFailure {
+  return { address, cause: "silent", error: wordsOf("silent", undefined, false) };
+}
+
+export function hungUp(address: string): DialFailure {
+  return { address, cause: "closed", error: wordsOf("closed", undefined, false) };
+}
+
+function wordsOf(cause: DialCause, error: unknown, isPrivate: boolean): string {
   switch (cause) {
     case "refused":
       return "connection refused";
     case "silent":
-      return `timed out after ${seconds} s`;
+      return `timed out after ${ADDRESS_DIAL_MS / 1000} s`;
     case "unreachable":
       return "no way there from this machine";
     case "unknown-name":
@@ -94,6 +114,8 @@ function wordsOf(cause: DialCause, error: unknown, isPrivate: boolean, seconds: 
     case "handshake":
       if (isPrivate) return "wrong key (private swarm)";
       return "no handshake (a private swarm?)";
+    case "closed":
+      return "connected, then closed by the peer";
     case "relay":
       return "the relay does not know the peer";
     case "other":

@@ -10,8 +10,18 @@ export interface Machine {
   sharesNetwork(ip: string): boolean;
 }
 
-/** As it is now; addresses come and go. */
+/** Addresses come and go, but not between two comparisons of a sort. */
+const FRESH_MS = 1_000;
+let latest: { machine: Machine; at: number } | undefined;
+
+/** As it is now, or was a second ago. */
 export function thisMachine(): Machine {
+  const now = performance.now();
+  if (latest === undefined || now - latest.at > FRESH_MS) latest = { machine: lookAtMachine(), at: now };
+  return latest.machine;
+}
+
+function lookAtMachine(): Machine {
   const names = new Map<string, string>();
   const networks = new BlockList();
   for (const [name, faces] of Object.entries(networkInterfaces()))

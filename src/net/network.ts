@@ -7,8 +7,6 @@
  * await libp2p.start(); // network dials the bootstraps
  */
 import type { Connection, Libp2p, ServiceMap } from "@libp2p/interface";
-import { peerIdFromString } from "@libp2p/peer-id";
-import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { messageOf, NetworkError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
@@ -17,31 +15,30 @@ import { peerOfAddress } from "./addresses.ts";
 import { createBlocking } from "./blocking.ts";
 import { dropStrangers, serveMembersOnly } from "./admission.ts";
 import { createBootstrapDialer } from "./bootstrap-dialer.ts";
-import { withDeadline } from "./deadline.ts";
 import type { DialFailure } from "./dial-failure.ts";
+import { createDialler } from "./dialler.ts";
 import { createGossip } from "./gossip.ts";
 import { thisMachine } from "./machine.ts";
 import type { Services } from "./options.ts";
 import { orderAddresses } from "./order-addresses.ts";
-import { relaysOf } from "./relays.ts";
+import { relaysOf } from "./relay-need.ts";
 import { createRequests } from "./requests.ts";
 import { createRouting } from "./routing.ts";
 import type { Network, NodeConfig } from "./types.ts";
 
-const DIAL_DEADLINE_MS = 30_000;
 /** libp2p gives each connection half a second to close, but not every part of it has a deadline. */
 const STOP_DEADLINE_MS = 5_000;
 
 /** A network that also tells how joining goes. */
 export interface SwarmNetwork extends Network {
-  /** Bootstrap addresses that are not connected, and why. */
-  bootstrapReport(): DialFailure[];
+  /** Addresses that were tried and whose peers are not connected, and why: of bootstraps, then of others. */
+  dialReport(): DialFailure[];
   /** The best addresses for an invite, of this peer and of its bootstraps; see `orderAddresses`. */
   inviteAddresses(most: number): string[];
   /** Addresses of this peer through the relays that it has a place at. */
   relayAddresses(): string[];
-  /** Calls the listener when they change. */
-  onRelays(listener: () => void): () => void;
+  /** Calls the listener when something changes of how others reach this peer. */
+  onReach(listener: () => void): () => void;
   /** From now on only these peers take part; connections of others are closed. Needs `admission` in the configuration. */
   restrict(members: Iterable<string>): void;
 }
@@ -118,6 +115,7 @@ export function createNetwork(
   relays.log = own;
   const targets = [...new Set([...config.bootstrap, ...relaysOf(config.listen).addresses])];
   const bootstrap = createBootstrapDialer(libp2p, targets, config.swarmKey !== undefined, own);
+  const dialler = createDialler(libp2p, config.swarmKey !== undefined);
   const { judge, ...blocking } = createBlocking(libp2p);
   libp2p.addEventListener("start", () => bootstrap.start());
   libp2p.addEventListener("stop", () => bootstrap.stop());
@@ -137,12 +135,7 @@ export function createNetwork(
         address: remoteAddr.toString(),
         direction,
       })),
-    dial: (target, signal) =>
-      withDeadline(`Dialling ${target}`, DIAL_DEADLINE_MS, signal, async (either) => {
-        await libp2p.dial(target.startsWith("/") ? multiaddr(target) : peerIdFromString(target), {
-          signal: either,
-        });
-      }),
+    dial: dialler.dial,
     onPeer(listener) {
       const connect = ({ detail }: CustomEvent): void => listener(String(detail), "connect");
       const disconnect = ({ detail }: CustomEvent): void => listener(String(detail), "disconnect");
@@ -153,7 +146,7 @@ export function createNetwork(
         libp2p.removeEventListener("peer:disconnect", disconnect);
       };
     },
-    bootstrapReport: () => bootstrap.report(),
+    dialReport: () => [...bootstrap.report(), ...dialler.report()],
     inviteAddresses(most) {
       const { interfaceOf } = thisMachine();
       const dialled = libp2p.getConnections().filter(({ direction }) => direction === "outbound");
@@ -169,9 +162,13 @@ export function createNetwork(
       return orderAddresses(known, most);
     },
     relayAddresses: () => relays.addresses(),
-    onRelays(listener) {
-      relays.addEventListener("change", listener);
-      return () => relays.removeEventListener("change", listener);
+    onReach(listener) {
+      for (const source of [reach, relays]) source.addEventListener("change", listener);
+      libp2p.addEventListener("self:peer:update", listener);
+      return () => {
+        for (const source of [reach, relays]) source.removeEventListener("change", listener);
+        libp2p.removeEventListener("self:peer:update", listener);
+      };
     },
     restrict(members) {
       if (admission === undefined) throw new Error("the configuration of this node has no admission");

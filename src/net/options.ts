@@ -12,13 +12,13 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Libp2pOptions } from "libp2p";
 import { connectionGater } from "./admission.ts";
 import { createBandwidthLimit } from "./bandwidth.ts";
-import { ADDRESS_DIAL_MS } from "./bootstrap-dialer.ts";
+import { ADDRESS_DIAL_MS } from "./dial-failure.ts";
 import { type GossipSub, gossipService } from "./gossip.ts";
 import { thisMachine } from "./machine.ts";
 import { Reach } from "./reach.ts";
 import { recordRules } from "./records.ts";
 import { Relays, relayTransport } from "./relays.ts";
-import { dialRank, isRelayed, isShareable } from "./scope.ts";
+import { dialRank, isRelayed, sharedAddresses } from "./scope.ts";
 import { swarmKeyProtector } from "./swarm-key.ts";
 import type { NodeConfig } from "./types.ts";
 
@@ -47,7 +47,7 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
       // What is said there of relays is for `Relays`.
       listen: config.listen.filter((address) => !isRelayed(address)),
       announce: config.announce,
-      announceFilter: (addresses) => addresses.filter(isShareable),
+      announceFilter: (addresses) => sharedAddresses(addresses, thisMachine()),
     },
     transports: [tcp(), webSockets(), relayTransport()],
     connectionEncrypters: [noise()],

@@ -19,7 +19,7 @@ export interface KnownAddresses {
   connected: ReadonlySet<string>;
 }
 
-/** Interfaces that lead to containers and virtual machines of this machine only. */
+/** Interfaces that mostly lead to containers and virtual machines of this machine only. */
 const BRIDGE = /^(docker|br-|br\d|virbr|veth|vmnet|vboxnet|lxcbr|lxdbr|podman|cni|flannel|cali|bridge\d)/;
 /** Places that bootstraps leave to this peer's own addresses. */
 const OWN_PLACES = 2;
@@ -80,8 +80,8 @@ function ownRank(
   if (scope === "loopback") return 9;
   if (announced) return 0;
   if (scope === "public" || seen.has(host)) return 1;
-  if (BRIDGE.test(interfaceOf(host) ?? "")) return 7;
-  return sources.has(host) ? 2 : 6;
+  if (sources.has(host)) return 2;
+  return BRIDGE.test(interfaceOf(host) ?? "") ? 7 : 6;
 }
 
 function bootstrapRank(address: string, { connected }: KnownAddresses): number {

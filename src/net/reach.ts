@@ -9,7 +9,7 @@ const MAX_SEEN = 64;
 
 /** The parts of libp2p that this takes. */
 export interface ReachComponents {
-  events: Pick<EventTarget, "dispatchEvent"> & Listenable;
+  events: Listenable;
   addressManager: {
     getAddressesWithMetadata(): { multiaddr: Multiaddr; verified: boolean; type: string }[];
     confirmObservedAddr(address: Multiaddr, options: { type: "transport" }): void;
@@ -23,8 +23,8 @@ export interface Listenable {
   ): void;
 }
 
-/** A libp2p service. */
-export class Reach implements Startable {
+/** A libp2p service. Fires `change` when others see this node come from one more address. */
+export class Reach extends EventTarget implements Startable {
   /** IP addresses from which others saw this node come. */
   readonly seen = new Set<string>();
   /** IP addresses from which this machine speaks to the world. */
@@ -34,6 +34,7 @@ export class Reach implements Startable {
   readonly #components: ReachComponents;
 
   constructor(components: ReachComponents) {
+    super();
     this.#components = components;
   }
 
@@ -54,7 +55,10 @@ export class Reach implements Startable {
 
   readonly #onIdentify = ({ detail }: CustomEvent<IdentifyResult>): void => {
     if (detail.observedAddr === undefined || isRelayed(detail.connection.remoteAddr)) return;
-    if (this.seen.size < MAX_SEEN) this.seen.add(hostOf(detail.observedAddr));
+    const host = hostOf(detail.observedAddr);
+    if (this.seen.has(host) || this.seen.size >= MAX_SEEN) return;
+    this.seen.add(host);
+    this.dispatchEvent(new Event("change"));
   };
 
   readonly #onConnection = ({ detail }: CustomEvent<Connection>): void => {

@@ -11,7 +11,8 @@ import { type Logger, silentLogger } from "../log.ts";
 import { peerOfAddress } from "./addresses.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Listenable, Reach } from "./reach.ts";
-import { hostOf, isRelayed, type Scope, scopeOf } from "./scope.ts";
+import { needsRelay, type RelayNeed, relaysOf } from "./relay-need.ts";
+import { hostOf, isRelayed, scopeOf } from "./scope.ts";
 import type { NodeConfig } from "./types.ts";
 
 /** So that one may restart without the peer being lost meanwhile. */
@@ -36,48 +37,6 @@ export interface RelayComponents {
   addressManager: { getAddressesWithMetadata(): { multiaddr: Multiaddr }[] };
 }
 
-/** What decides whether a peer takes a relay. */
-export interface RelayNeed {
-  /** Whether the user asked for it: `--listen /p2p-circuit`, or a relay's address before it. */
-  asked: boolean;
-  /** Whether the peer listens at all; who does not wants no visitors. */
-  listens: boolean;
-  /** Whether the user said at which addresses others reach this peer. */
-  announces: boolean;
-  /** Of the peer's own direct addresses. */
-  own: Scope[];
-  /** Of the address by which it is connected to the relay. */
-  relay: Scope;
-  dialledFromOutside: boolean;
-}
-
-/**
- * A reservation costs next to nothing, and direct addresses are dialled first. So every peer takes a relay but those
- * that the world can surely dial, and those that reach the relay without leaving their machine: who shares that one
- * needs none.
- */
-export function needsRelay({
-  asked,
-  listens,
-  announces,
-  own,
-  relay,
-  dialledFromOutside,
-}: RelayNeed): boolean {
-  if (asked) return true;
-  if (!listens || announces || relay === "loopback") return false;
-  return !(own.includes("public") && dialledFromOutside);
-}
-
-/** What `--listen` says of relays: addresses of relays to use, and whether to use any at all. */
-export function relaysOf(listen: readonly string[]): { asked: boolean; addresses: string[] } {
-  const relayed = listen.filter(isRelayed);
-  const addresses = relayed
-    .map((address) => address.replace(/\/p2p-circuit.*$/, ""))
-    .filter((address) => address !== "");
-  return { asked: relayed.length > 0, addresses };
-}
-
 /** libp2p's part, without its search: with `has` always true it never looks at a peer. */
 export function relayTransport(): ReturnType<typeof circuitRelayTransport> {
   return circuitRelayTransport({
@@ -86,7 +45,7 @@ export function relayTransport(): ReturnType<typeof circuitRelayTransport> {
   });
 }
 
-/** A libp2p service. Relays are the bootstraps that offer it. */
+/** A libp2p service. Relays are the bootstraps that offer it. Fires `change` when `addresses` changed. */
 export class Relays extends EventTarget implements Startable {
   readonly #components: RelayComponents;
   readonly #config: NodeConfig;

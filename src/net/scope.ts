@@ -54,6 +54,55 @@ export function isRelayed(address: Multiaddr | string): boolean {
   return address.toString().includes("/p2p-circuit");
 }
 
+/** How far an address leads, the farthest first. */
+const WIDTHS: Scope[] = ["public", "name", "private", "loopback", "link-local", "unspecified"];
+const widthOf = (address: string): number => WIDTHS.indexOf(scopeOf(hostOf(address)));
+/** Of addresses through one relay; a hostile one may name thousands. */
+const MOST_THROUGH_RELAY = 4;
+const relayIn = (address: string): string => /^.*\/p2p\/([^/]+)\/p2p-circuit/.exec(address)?.[1] ?? "";
+
+/** Interfaces that lead to containers and virtual machines of this machine, and never to other machines. */
+const INSIDE = /^(docker\d|br-[0-9a-f]{12}$|virbr|veth|vmnet|vboxnet|lxcbr|lxdbr|podman|cni|flannel|cali)/;
+
+/**
+ * What others are told: no address that only this machine understands or that leads to its containers, unless there is
+ * no other, and through each relay only those that lead farthest. Who is connected to the relay needs no other. Each
+ * address that leads nowhere costs everybody who dials this peer seconds.
+ */
+export function sharedAddresses(
+  addresses: Multiaddr[],
+  { interfaceOf }: Pick<Machine, "interfaceOf">,
+): Multiaddr[] {
+  const isInside = (text: string): boolean => INSIDE.test(interfaceOf(hostOf(text)) ?? "");
+  const isOutside = (text: string): boolean =>
+    !isRelayed(text) && scopeOf(hostOf(text)) !== "loopback" && !isInside(text);
+  const hasOutside = addresses.some((address) => isOutside(address.toString()));
+  const farthest = new Map<string, number>();
+  for (const text of addresses.map(String).filter(isRelayed)) {
+    const relay = relayIn(text);
+    farthest.set(relay, Math.min(widthOf(text), farthest.get(relay) ?? WIDTHS.length));
+  }
+  const told = new Map<string, number>();
+  return addresses.filter((address) => {
+    const text = address.toString();
+    if (!isShareable(address)) return false;
+    if (!isRelayed(text)) return !hasOutside || !isInside(text);
+    const relay = relayIn(text);
+    if (widthOf(text) !== farthest.get(relay)) return false;
+    told.set(relay, (told.get(relay) ?? 0) + 1);
+    return told.get(relay)! <= MOST_THROUGH_RELAY;
+  });
+}
+
+/** The relays that addresses lead through: of each the address that leads farthest, without its peer id. */
+export function relaysIn(addresses: readonly string[]): string[] {
+  const relays = Map.groupBy(addresses.filter(isRelayed), relayIn);
+  return [...relays.values()].map((ways) => {
+    const [best] = ways.toSorted((a, b) => widthOf(a) - widthOf(b));
+    return best!.replace(/\/p2p\/[^/]+\/p2p-circuit.*$/, "");
+  });
+}
+
 /**
  * Whether others can do anything with an address of this machine: port 0 and addresses that mean "all of mine" are
  * only to listen on, and a link-local IPv6 address cannot be dialled without a zone, which differs on every machine.

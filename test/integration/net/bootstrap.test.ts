@@ -116,6 +116,7 @@ test("mistakes end with one line that says what to do", async (t) => {
       {},
       /^pathweave-bootstrap: Unknown argument: listn; did you mean --listen \(see --help\)\.\n$/,
     ],
+    [["--announce", "/ip4/203.0.113.7/tcp/0"], {}, /^pathweave-bootstrap: .*nobody can dial port 0.*\n$/],
     [["--listen", "nonsense"], {}, /^pathweave-bootstrap: "nonsense" is not an address to listen on .*\n$/],
     [
       [],

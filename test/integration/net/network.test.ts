@@ -59,13 +59,13 @@ test("a bootstrap that comes up late is reached, and until then the report says 
   await libp2p.start();
 
   assert.match(await warned.promise, /connection refused/);
-  const [failure] = network.bootstrapReport();
+  const [failure] = network.dialReport();
   assert.equal(failure?.address, target);
   assert.match(failure.error, /connection refused/);
 
   await bootstrap.start();
   await until(libp2p, "peer:connect", () => network.connections().length > 0);
-  assert.deepEqual(network.bootstrapReport(), []);
+  assert.deepEqual(network.dialReport(), []);
 });
 
 test("a bootstrap that restarts is found again by those who lost it", async (t) => {
@@ -320,7 +320,7 @@ test("dialling nobody says whom and why", async (t) => {
   const { network } = await startPeer(t);
   await assert.rejects(network.dial("/ip4/127.0.0.1/tcp/1"), {
     name: "NetworkError",
-    message: /Dialling \/ip4\/127\.0\.0\.1\/tcp\/1 failed: .*ECONNREFUSED/,
+    message: "Dialling /ip4/127.0.0.1/tcp/1 failed: connection refused.",
   });
 });
 

@@ -19,7 +19,7 @@ async function placed(network: SwarmNetwork, holds = true): Promise<void> {
   const look = (): void => {
     if (network.relayAddresses().length > 0 === holds) resolve();
   };
-  const stop = network.onRelays(look);
+  const stop = network.onReach(look);
   look();
   await promise;
   stop();
@@ -85,7 +85,7 @@ test("a second relay is taken when the first is lost, and never more than two", 
     const look = (): void => {
       if (holds()) resolve();
     };
-    const stop = hidden.network.onRelays(look);
+    const stop = hidden.network.onReach(look);
     look();
     await promise;
     stop();

@@ -32,6 +32,8 @@ test("eleven bridges crowd out neither the routable address nor the connected bo
   const ways: Partial<KnownAddresses>[] = [
     { interfaceOf: (ip) => (BRIDGES.includes(ip) ? "br-0a1b2c" : "enp3s0"), sources: new Set(["10.0.0.7"]) },
     { sources: new Set(["10.0.0.7"]) },
+    // A machine whose only way out is a bridge.
+    { interfaceOf: (ip) => (ip === "10.0.0.7" ? "br0" : "docker0"), sources: new Set(["10.0.0.7"]) },
     { seen: new Set(["10.0.0.7"]) },
   ];
   for (const way of ways) {

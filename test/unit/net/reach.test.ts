@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { multiaddr } from "@multiformats/multiaddr";
-import { needsRelay, type RelayNeed, relaysOf } from "../../../src/net/relays.ts";
-import { dialRank, isShareable, scopeOf } from "../../../src/net/scope.ts";
+import { needsRelay, type RelayNeed, relaysOf } from "../../../src/net/relay-need.ts";
+import { dialRank, isShareable, relaysIn, scopeOf, sharedAddresses } from "../../../src/net/scope.ts";
 
+const OTHER = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
 const RELAY = "12D3KooWQJT3YeVLrpvLFDyxKGaJy2UXHpLD8ga4aCVKzrA8CQei";
 
 test("the scope of an address", () => {
@@ -31,6 +32,46 @@ test("what is only to listen on is not shared", () => {
     assert.ok(!isShareable(multiaddr(address)), address);
   for (const address of ["/ip4/10.0.0.1/tcp/1", "/dns4/a.org/tcp/1", "/ip6/fd00::1/tcp/1/ws"])
     assert.ok(isShareable(multiaddr(address)), address);
+});
+
+const HOST = { interfaceOf: (ip: string) => (ip.startsWith("172.") ? "docker0" : "br0") };
+
+test("addresses of containers are told only where there is no other", () => {
+  const told = (...addresses: string[]): string[] =>
+    sharedAddresses(
+      addresses.map((address) => multiaddr(address)),
+      HOST,
+    ).map(String);
+  const [loopback, inside, outside] = [
+    "/ip4/127.0.0.1/tcp/1",
+    "/ip4/172.17.0.1/tcp/1",
+    "/ip4/10.0.0.7/tcp/1",
+  ];
+  assert.deepEqual(told(loopback, inside, outside), [loopback, outside]);
+  assert.deepEqual(told(loopback, inside), [loopback, inside]);
+});
+
+test("through each relay only the addresses that lead farthest are told", () => {
+  const through = (ip: string, relay: string): string => `/ip4/${ip}/tcp/1/p2p/${relay}/p2p-circuit`;
+  const told = [
+    "/ip4/127.0.0.1/tcp/1",
+    through("7.7.7.7", RELAY),
+    through("10.0.0.1", OTHER),
+    through("10.1.0.1", OTHER),
+  ];
+  const kept = [
+    through("127.0.0.1", RELAY),
+    through("10.0.0.2", RELAY),
+    through("127.0.0.1", OTHER),
+    "/ip4/0.0.0.0/tcp/1",
+  ];
+  const all = [...kept, ...told].map((address) => multiaddr(address));
+  assert.deepEqual(sharedAddresses(all, HOST).map(String), told);
+  const many = Array.from({ length: 1000 }, (_, port) =>
+    multiaddr(`/ip4/7.7.7.7/tcp/${port + 1}/p2p/${RELAY}/p2p-circuit`),
+  );
+  assert.equal(sharedAddresses(many, HOST).length, 4);
+  assert.deepEqual(relaysIn(all.map(String)), ["/ip4/7.7.7.7/tcp/1", "/ip4/10.0.0.1/tcp/1"]);
 });
 
 test("dialled in this order: public, own networks, this machine, relays, other people's networks", () => {

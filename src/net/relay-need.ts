@@ -1,0 +1,44 @@
+/** Whether a peer takes places at relays, and at which. Pure. */
+import { isRelayed, type Scope } from "./scope.ts";
+
+/** What decides whether a peer takes a relay. */
+export interface RelayNeed {
+  /** Whether the user asked for it: `--listen /p2p-circuit`, or a relay's address before it. */
+  asked: boolean;
+  /** Whether the peer listens at all; who does not wants no visitors. */
+  listens: boolean;
+  /** Whether the user said at which addresses others reach this peer. */
+  announces: boolean;
+  /** Of the peer's own direct addresses. */
+  own: Scope[];
+  /** Of the address by which it is connected to the relay. */
+  relay: Scope;
+  dialledFromOutside: boolean;
+}
+
+/**
+ * A reservation costs next to nothing, and direct addresses are dialled first. So every peer takes a relay but those
+ * that the world can surely dial, and those that reach the relay without leaving their machine: who shares that one
+ * needs none.
+ */
+export function needsRelay({
+  asked,
+  listens,
+  announces,
+  own,
+  relay,
+  dialledFromOutside,
+}: RelayNeed): boolean {
+  if (asked) return true;
+  if (!listens || announces || relay === "loopback") return false;
+  return !(own.includes("public") && dialledFromOutside);
+}
+
+/** What `--listen` says of relays: addresses of relays to use, and whether to use any at all. */
+export function relaysOf(listen: readonly string[]): { asked: boolean; addresses: string[] } {
+  const relayed = listen.filter(isRelayed);
+  const addresses = relayed
+    .map((address) => address.replace(/\/p2p-circuit.*$/, ""))
+    .filter((address) => address !== "");
+  return { asked: relayed.length > 0, addresses };
+}
