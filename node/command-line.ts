@@ -1,6 +1,6 @@
 /** Runs one of several commands from a command line and an environment. */
 import yargs, { type Argv, type CommandModule } from "yargs";
-import { messageOf, PathweaveError, UsageError } from "../src/errors.ts";
+import { InterruptedError, INTERRUPTS, messageOf, PathweaveError, UsageError } from "../src/errors.ts";
 import { nearestName } from "../src/run/nearest.ts";
 import { type FlagKind, flagsFromEnvironment } from "./environment.ts";
 
@@ -36,7 +36,7 @@ export interface CommandLine {
 
 /**
  * Runs the command and resolves to the exit code: 0, 1 for an expected failure, 2 for a wrong command
- * line. A bug is shown with its stack and is 1, too.
+ * line, 128 and the signal's number for an interruption. A bug is shown with its stack and is 1, too.
  */
 export async function runCommandLine(line: CommandLine): Promise<number> {
   try {
@@ -46,6 +46,11 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
     if (error instanceof UsageError || (error instanceof Error && error.name === "YError")) {
       line.writeError(`${line.name}: ${messageOf(error)}`);
       return 2;
+    }
+    if (error instanceof InterruptedError) {
+      // Who closed the pipe wants no more lines.
+      if (error.signal !== "SIGPIPE") line.writeError(`${line.name}: ${error.message}`);
+      return 128 + INTERRUPTS[error.signal];
     }
     if (error instanceof PathweaveError) {
       // A run file can have several problems, each on its own line.

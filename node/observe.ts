@@ -1,4 +1,5 @@
 /** Opens a run as an observer: reads and asks, neither trains nor owns. For `status`, `eval`, `audit` and the demo. */
+import { rmSync } from "node:fs";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +32,9 @@ export async function observe<T>(
 ): Promise<T> {
   const invite = await inviteOf(flags);
   const directory = await mkdtemp(join(tmpdir(), "pathweave-observer-"));
+  const removeNow = (): void => rmSync(directory, { recursive: true, force: true });
+  // Of an end that waits for nothing.
+  process.once("exit", removeNow);
   try {
     await useObserverKey(flags.data, directory);
     const peer = await openPeer({
@@ -57,6 +61,7 @@ export async function observe<T>(
     }
   } finally {
     await rm(directory, { recursive: true, force: true });
+    process.off("exit", removeNow);
   }
 }
 

@@ -5,13 +5,14 @@
 import { createReadStream } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import type { CID } from "multiformats/cid";
+import { createBreath } from "./breath.ts";
 import { readDocuments } from "./data/documents.ts";
 import { createBatches } from "./data/sequences.ts";
 import { openShard, ShardWriter } from "./data/shard.ts";
 import { isHoldout, splitOf } from "./data/split.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
-import type { Skipped, TokenizedShard } from "./data/types.ts";
+import type { Skipped, TextDocument, TokenizedShard } from "./data/types.ts";
 import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { Engine, StepRecord, TrainState } from "./engine/types.ts";
 import { CorpusError } from "./errors.ts";
@@ -37,7 +38,11 @@ import type { Packs } from "./swarm/types.ts";
 
 /** What `create` is doing, for progress bars. */
 export type CreateProgress =
-  | { stage: "tokenizer" | "reading" | "routing" | "writing"; done: number; total?: number }
+  | {
+      stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
+      done: number;
+      total?: number;
+    }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
 export interface CreateOptions {
@@ -70,14 +75,20 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
   const init: CreateInit = { device: DEFAULT_DEVICE, onProgress: () => {}, signal: never, ...options };
   const { file, store, packs, onProgress, signal } = init;
   const skipped = new Map<string, Skipped>();
-  const documents = () =>
-    readDocuments(file.corpus, { onSkip: (document) => skipped.set(document.source, document) });
+  const breath = createBreath(signal);
+  async function* documents(): AsyncGenerator<TextDocument> {
+    const onSkip = (document: Skipped): void => void skipped.set(document.source, document);
+    for await (const document of readDocuments(file.corpus, { onSkip })) {
+      await breath();
+      yield document;
+    }
+  }
 
   // ------------------------------------------------------------ tokenizer
   onProgress({ stage: "tokenizer", done: 0 });
   const json =
     file.tokenizer === undefined
-      ? Buffer.from(JSON.stringify(await trainTokenizer(documents(), file.config.model)))
+      ? Buffer.from(JSON.stringify(await trainTokenizer(documents(), { ...file.config.model, signal })))
       : await buffer(createReadStream(file.tokenizer));
   const tokenizer = loadTokenizer(json);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
@@ -109,7 +120,6 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
   let done = 0;
   let longest = 0;
   for await (const document of documents()) {
-    signal.throwIfAborted();
     const tokens = encodeDocument(tokenizer, document.text);
     const split = splitOf(document.id, config.seed, config.data);
     await store.put(splits[split].add(tokens));
@@ -137,6 +147,7 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
   const validation = await writeShard(store, splits.validation);
 
   // ------------------------------------------------------------ warm start
+  onProgress({ stage: "compiling", done: 0 });
   const engine = await createEngine({ shape, batchSize: config.training.batchSize, ...init.device });
   let seedState: TrainState;
   try {
@@ -173,12 +184,15 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
       routerDocuments.documents >= 50 * topology.paths ? [routerDocuments] : [routerDocuments, corpus];
     for (const shard of samples)
       for await (const { features } of featuresOfShard(shard)) {
+        await breath();
         fitted.push(features);
         if (++featured % 64 === 0) onProgress({ stage: "routing", done: featured, total });
       }
-    routerBlock = encodeRouter(fitRouter(fitted, fitOptions).router);
+    onProgress({ stage: "fitting", done: fitted.length });
+    routerBlock = encodeRouter((await fitRouter(fitted, fitOptions, signal)).router);
     const router = createRouter(decodeRouter(routerBlock.bytes));
     for await (const { features } of featuresOfShard(corpus)) {
+      await breath();
       paths.push(pathOf(router, features));
       if (paths.length % 64 === 0)
         onProgress({ stage: "routing", done: paths.length, total: corpus.documents });
@@ -194,6 +208,7 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
     holdout: writer(`holdout ${path}`),
   }));
   for (const [index, path] of paths.entries()) {
+    await breath();
     const kind = isHoldout(ids[index]!, config.seed, config.data.holdoutFraction) ? "holdout" : "shard";
     await store.put(shardWriters[path]![kind].add(corpus.document(index)));
     if (index % 256 === 0) onProgress({ stage: "writing", done: index, total: paths.length });

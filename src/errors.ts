@@ -58,6 +58,22 @@ export class NetworkError extends PathweaveError {
   override name = "NetworkError";
 }
 
+/** The signals that end a command, and the number that a shell adds to 128 for its exit code. */
+export const INTERRUPTS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
+
+export type Interrupt = keyof typeof INTERRUPTS;
+
+/** The user ended a command with Ctrl-C, closed its terminal or stopped reading what it prints; the message says what is kept. */
+export class InterruptedError extends PathweaveError {
+  override name = "InterruptedError";
+  readonly signal: Interrupt;
+
+  constructor(signal: Interrupt, message = "Interrupted; nothing was changed.") {
+    super(message);
+    this.signal = signal;
+  }
+}
+
 /** The message of anything thrown, on one line. */
 export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);

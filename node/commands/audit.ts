@@ -7,7 +7,7 @@ import { isInvite } from "../../src/run/invite.ts";
 import type { ObserveFlags } from "../observe.ts";
 import { observeOptions } from "../options.ts";
 import { createProgress, formatJson, type Progress } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 
 interface AuditFlags extends ObserveFlags {
   where: string[];
@@ -100,9 +100,9 @@ async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress)
     throw new UsageError("An invite stands alone: folders, --from and --events are for an audit of folders.");
   // Folders are read without the network and the engine, which are slow to load.
   const { observe } = await import("../observe.ts");
-  const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+  const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
   progress.update("fetching the lineage");
-  const result = await observe({ ...flags, invite }, shutdown.signal, async ({ swarm, topology, run }) => {
+  const audited = observe({ ...flags, invite }, shutdown.signal, async ({ swarm, topology, run }) => {
     let versions = 0;
     for (const { name } of topology.modules) {
       const wrong = await swarm.audit(name, ({ generation }) => {
@@ -117,6 +117,7 @@ async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress)
     const heads = Object.fromEntries(swarm.heads().map(({ module, cid }) => [module, cid]));
     return { run, versions, verified: true, heads };
   });
+  const result = await untilInterrupted(shutdown.signal, audited);
   if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
   else process.stdout.write(`All ${result.versions} versions follow from their contributions.\n`);
 }

@@ -20,7 +20,7 @@ import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
 import { type ChaosSession, startChaos } from "../chaos/session.ts";
-import { type LocalSwarm, startLocalSwarm } from "../local-swarm.ts";
+import { type LocalSwarm, startLocalSwarm, STOP_MS } from "../local-swarm.ts";
 import { observe } from "../observe.ts";
 import { outputOptions } from "../options.ts";
 import {
@@ -33,7 +33,7 @@ import {
   formatTable,
   type Progress,
 } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 import { describeProgress } from "./create.ts";
 
 interface DemoFlags {
@@ -81,12 +81,17 @@ export const command: CommandModule<object, DemoFlags> = {
       .example("$0 demo", "a 2×2 DiPaCo on four kinds of text, in a few minutes")
       .example("$0 demo --seed 1 --json", "end with one line of JSON"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(flags.json ? process.stderr : process.stdout);
     const directory = flags.data ?? (await mkdtemp(path.join(tmpdir(), "pathweave-demo-")));
     await mkdir(directory, { recursive: true });
     try {
-      const result = await runDemo(flags, directory, progress, shutdown.signal);
+      // Its peers say goodbye, too.
+      const result = await untilInterrupted(
+        shutdown.signal,
+        runDemo(flags, directory, progress, shutdown.signal),
+        STOP_MS,
+      );
       progress[Symbol.dispose]();
       if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
     } finally {

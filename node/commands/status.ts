@@ -3,7 +3,7 @@ import type { Peer } from "../../src/peer.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
 import { createProgress, formatBytes, formatJson, formatNumber, formatTable } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 
 export const command: CommandModule<object, ObserveCommandFlags> = {
   describe: "Show a run's peers, leases, heads, losses and bytes",
@@ -14,14 +14,17 @@ export const command: CommandModule<object, ObserveCommandFlags> = {
       .example("$0 status", "the run in .pathweave, seen from outside")
       .example("$0 status pathweave1… --json", "any run, for programs"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
     progress.update("asking the swarm");
-    const status = await observe(flags, shutdown.signal, async (peer) => {
-      // Every live peer is heard within two of its heartbeats.
-      await peer.swarm.observed(2000 * peer.manifest.config.swarm.heartbeatSeconds, shutdown.signal);
-      return statusOf(peer);
-    });
+    const status = await untilInterrupted(
+      shutdown.signal,
+      observe(flags, shutdown.signal, async (peer) => {
+        // Every live peer is heard within two of its heartbeats.
+        await peer.swarm.observed(2000 * peer.manifest.config.swarm.heartbeatSeconds, shutdown.signal);
+        return statusOf(peer);
+      }),
+    );
     progress.update(`run ${status.run}`);
     progress[Symbol.dispose]();
     if (flags.json) process.stdout.write(`${formatJson(status)}\n`);

@@ -2,7 +2,7 @@
 import { CapacityError, ManifestError } from "../errors.ts";
 import { hiddenWidth, type RunConfig } from "../objects/config.ts";
 import type { Codec } from "../objects/tensor-pack.ts";
-import { formatBytes } from "./format.ts";
+import { formatBytes, formatCount } from "./format.ts";
 import type { Topology } from "./types.ts";
 
 /** Bytes of one number of a contribution. An int8 block is 256 numbers and one f32 scale. */
@@ -44,6 +44,8 @@ export interface RunSizes {
 export interface Capacity {
   memoryBytes: number;
   diskBytes: number;
+  /** What sets the limit to the disk, when it is not the disk itself. */
+  limit?: "--max-disk";
 }
 
 const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, n) => total + n, 0);
@@ -109,8 +111,16 @@ export function runSizes(
   };
 }
 
+/** Most parameters of a path: more do not fit into one array of JavaScript. */
+const MOST_PARAMETERS = 2 ** 32;
+
 /** Throws CapacityError, with the numbers, when the machine cannot train one path of the run. */
-export function checkCapacity(sizes: RunSizes, { memoryBytes, diskBytes }: Capacity): void {
+export function checkCapacity(sizes: RunSizes, { memoryBytes, diskBytes, limit }: Capacity): void {
+  if (sizes.parametersPerPath > MOST_PARAMETERS)
+    throw new CapacityError(
+      `A path has ${formatCount(sizes.parametersPerPath)} parameters, and no machine can hold more than ${formatCount(MOST_PARAMETERS)} as one vector; ` +
+        "use a smaller model.width, model.blocks or model.vocabulary.",
+    );
   if (sizes.memoryBytes > memoryBytes)
     throw new CapacityError(
       `Training one path takes about ${formatBytes(sizes.memoryBytes)} of memory and ${formatBytes(memoryBytes)} is free; ` +
@@ -118,7 +128,10 @@ export function checkCapacity(sizes: RunSizes, { memoryBytes, diskBytes }: Capac
     );
   if (sizes.diskBytes > diskBytes)
     throw new CapacityError(
-      `This run takes about ${formatBytes(sizes.diskBytes)} of disk and ${formatBytes(diskBytes)} is free; ` +
-        "free some, choose another folder with --data, or lower swarm.retainGenerations when creating the run.",
+      limit === "--max-disk"
+        ? `This run takes about ${formatBytes(sizes.diskBytes)} of disk and --max-disk leaves ${formatBytes(diskBytes)}; ` +
+            "raise --max-disk, or lower swarm.retainGenerations when creating the run."
+        : `This run takes about ${formatBytes(sizes.diskBytes)} of disk and ${formatBytes(diskBytes)} is free; ` +
+            "free some, choose another folder with --data, or lower swarm.retainGenerations when creating the run.",
     );
 }

@@ -8,13 +8,14 @@ import { onInterrupt } from "../../../node/shutdown.ts";
 /** A stand-in for `process` with a clock. */
 function interruptible() {
   const exits: number[] = [];
-  const source = Object.assign(new EventEmitter(), { exit: (code: number) => void exits.push(code) });
+  const source = new EventEmitter();
   const clock = { now: 0 };
   const said: string[] = [];
   const shutdown = onInterrupt(
-    (line) => said.push(line),
+    () => void said.push("stopping"),
     source,
     () => clock.now,
+    (code) => void exits.push(code),
   );
   return { exits, source, clock, said, shutdown };
 }
