@@ -1,7 +1,7 @@
 /** How the user runs Pathweave, so that every command that is suggested works where the user is. */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join, relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { root } from "./installation.ts";
 
 const IN_CHECKOUT = "npm run pathweave --";
 
@@ -33,7 +33,7 @@ export function invocationOf({ root, cwd, environment, isExecutable }: Surroundi
 
 const here = (): string =>
   invocationOf({
-    root: fileURLToPath(new URL("..", import.meta.url)).replace(/[/\\]$/, ""),
+    root,
     cwd: process.cwd(),
     environment: process.env,
     isExecutable: (file) => {
