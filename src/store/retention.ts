@@ -182,17 +182,17 @@ export async function openRetention(
     for (const [owner, cids] of changes) replace(owner, [...cids]);
     // After a loss of power it may be an older one, or empty: only a newer one tells anything.
     await writeAtomically(counter, Buffer.from(String(changeCount)), { flush: false });
-    await makeFiles(fresh);
   }
 
   /**
    * Of blocks whose owners are in the database, never before: a block that is a file and belongs to nobody is forgotten
-   * by a restart, and found by whoever reads the disk.
+   * by a restart, and found by whoever reads the disk. Not in turn: making room for them may take a sweep.
    */
   async function makeFiles(fresh: readonly Block[]): Promise<void> {
     if (fresh.length === 0) return;
     await blocks.write(fresh);
-    await commit(new Map(fresh.map(({ cid }) => [FRESH + cid.toString(), undefined])), { sync: false });
+    const entries = new Map(fresh.map(({ cid }) => [FRESH + cid.toString(), undefined]));
+    await inTurn(() => commit(entries, { sync: false }));
   }
 
   async function sweepNow(): Promise<number> {
@@ -234,12 +234,9 @@ export async function openRetention(
       const latest = new Map(list.map(([owner, cids]) => [owner, cids]));
       // At once, not in turn: a sweep that is running must not delete them.
       for (const cid of [...latest.values()].flat()) recent.add(keyOf(cid));
-      await inTurn(() =>
-        write(
-          latest,
-          list.flatMap(([, , fresh = []]) => fresh),
-        ),
-      );
+      const fresh = list.flatMap(([, , brought = []]) => brought);
+      await inTurn(() => write(latest, fresh));
+      await makeFiles(fresh);
     },
     retained: (owner) => [...(owned.get(owner) ?? [])],
     owners: () => [...owned.keys()],

@@ -43,21 +43,24 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
     const changes = (await first?.()) ?? [];
     const modules = [...dirty];
     dirty.clear();
+    // What waits for others is no part of the lineage until they come.
+    const waiting: Block[] = [];
+    for (const [module, fresh] of modules) {
+      const records = recordsOf(module);
+      const listed = new Set(records.map((cid) => cid.toString()));
+      const parts = [...fresh.values()].filter(({ cid }) => listed.has(cid.toString()));
+      for (const [key, block] of fresh) if (!listed.has(key)) waiting.push(block);
+      changes.push([owner(module), records, parts]);
+    }
     try {
-      for (const [module, fresh] of modules) {
-        const records = recordsOf(module);
-        const listed = new Set(records.map((cid) => cid.toString()));
-        const isPart = ({ cid }: Block): boolean => listed.has(cid.toString());
-        const blocks = [...fresh.values()];
-        // What waits for others is no part of the lineage until they come.
-        await store.put(blocks.filter((block) => !isPart(block)));
-        changes.push([owner(module), records, blocks.filter(isPart)]);
-      }
+      await store.put(waiting);
       if (changes.length > 0) await store.retainTogether(changes);
       if (!store.complete) await store.rebuilt();
     } catch (error) {
-      for (const [module, fresh] of modules)
-        for (const [key, block] of fresh) freshOf(module).set(key, block);
+      for (const [module, fresh] of modules) {
+        const later = freshOf(module);
+        for (const [key, block] of fresh) later.set(key, block);
+      }
       throw error;
     }
   }

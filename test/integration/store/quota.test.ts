@@ -93,3 +93,14 @@ test("a fetch that the quota does not allow ends with its reason", async (t) => 
   await node.libp2p.dial(multiaddr(holder.network.addresses()[0]));
   await assert.rejects(node.store.get(block(1).cid, { holders: [holder.network.peerId] }), /--max-disk/);
 });
+
+test("room for blocks that come with a change is made, too, while it is written", async (t) => {
+  const dir = await temporaryDirectory(t);
+  await withStore(dir, { maxBytes: 250 * KIB, reclaim: true }, async (store) => {
+    await store.put([block(1), block(2)]);
+    await store.sweep();
+    await store.retainTogether([["owner", [block(3).cid], [block(3)]]]);
+    assert.ok(await store.local(block(3).cid));
+    assert.equal(await store.local(block(1).cid), undefined);
+  });
+});
