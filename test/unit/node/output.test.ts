@@ -10,6 +10,7 @@ import {
   formatNumber,
   formatTable,
   plain,
+  printable,
 } from "../../../node/output.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 
@@ -129,4 +130,9 @@ test("JSON is one line that keeps CIDs, bytes, maps and bigints readable", () =>
     map: { a: cid.toString() },
     text: "a\nb",
   });
+});
+
+test("a text for a terminal keeps its lines and steers nothing", () => {
+  const text = "a\tb\nc 鯨 \u001b[31mred\u001b]0;title\u0007 \u009b2J\r\u0000";
+  assert.equal(printable(text), "a\tb\nc 鯨 [31mred]0;title 2J");
 });
