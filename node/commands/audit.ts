@@ -4,6 +4,7 @@ import { readEventLog } from "../../src/audit/events.ts";
 import type { AuditReport } from "../../src/audit/types.ts";
 import { InvalidObjectError, UsageError } from "../../src/errors.ts";
 import { holdsInvite } from "../../src/run/find-invite.ts";
+import { isInvite } from "../../src/run/invite.ts";
 import type { ObserveFlags } from "../observe.ts";
 import { observeOptions } from "../options.ts";
 import { counted, createProgress, formatJson, type Progress } from "../output.ts";
@@ -48,7 +49,8 @@ export const command: CommandModule<object, AuditFlags> = {
     const [first] = flags.where;
     const progress = createProgress(process.stderr);
     try {
-      if (first !== undefined && holdsInvite(first)) await auditSwarm(flags, first, progress);
+      if (first !== undefined && (isInvite(first) || holdsInvite(first)))
+        await auditSwarm(flags, first, progress);
       else await auditFolders(flags, progress);
     } finally {
       progress[Symbol.dispose]();
@@ -83,7 +85,7 @@ function describe(report: AuditReport): string {
   const { modules, generations, contributions, folded, rejected, waiting, diedWithDisk, lost } = report;
   const lines = [
     `run ${report.run}: ${counted(generations, "outer update")} of ${counted(modules.length, "module")}`,
-    `${counted(report.refolded, "version")} folded again, ${report.unverifiable} not: some of their tensors are on none of these disks`,
+    `${counted(report.refolded, "version")} folded again, ${report.unverifiable} not${report.unverifiable === 0 ? "" : ": some of their tensors are on none of these disks"}`,
     `${counted(contributions, "contribution")}: ${folded} folded, ${rejected} rejected, ${waiting} waiting, ${diedWithDisk} died with their disk, ${lost} lost`,
   ];
   if (report.firstBadVersion === undefined) lines.push("Every version that was folded again follows.");
@@ -93,7 +95,11 @@ function describe(report: AuditReport): string {
       announcedBy.length === 0 ? "nobody knows who announced it" : `announced by ${announcedBy.join(", ")}`;
     lines.push(`The first that does not follow is ${module} generation ${generation} (${cid}), ${who}.`);
   }
-  return `${lines.flatMap((line) => wrap(shortenIds([line])[0]!, terminalWidth())).join("\n")}\n`;
+  // A terminal breaks words, a file does not.
+  const fitting = process.stdout.isTTY
+    ? shortenIds(lines).flatMap((line) => wrap(line, terminalWidth()))
+    : lines;
+  return `${fitting.join("\n")}\n`;
 }
 
 async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress): Promise<void> {

@@ -128,15 +128,15 @@ const MOST_PARAMETERS = 2 ** 32;
 
 /** Throws CapacityError, with the numbers, when the machine cannot train one path of the run. */
 export function checkCapacity(sizes: RunSizes, { memoryBytes, diskBytes, limit }: Capacity): void {
-  if (sizes.parametersPerPath > MOST_PARAMETERS)
-    throw new CapacityError(
-      `A path has ${formatCount(sizes.parametersPerPath)} parameters, and no machine can hold more than ${formatCount(MOST_PARAMETERS)} as one vector; ` +
-        "use a smaller model.width, model.blocks or model.vocabulary.",
-    );
   if (sizes.memoryBytes > memoryBytes)
     throw new CapacityError(
       `Training one path takes about ${formatBytes(sizes.memoryBytes)} of memory and ${formatBytes(memoryBytes)} is free; ` +
         "free some, or ask for a run with a smaller model, batch or sequence length.",
+    );
+  if (sizes.parametersPerPath > MOST_PARAMETERS)
+    throw new CapacityError(
+      `A path has ${formatCount(sizes.parametersPerPath)} parameters, and no machine can hold more than ${formatCount(MOST_PARAMETERS)} as one vector; ` +
+        "use a smaller model.width, model.blocks or model.vocabulary.",
     );
   if (sizes.diskBytes > diskBytes)
     throw new CapacityError(

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { stringify } from "yaml";
-import { createTinyRun, PATHWEAVE, tinyRun } from "./tiny-run.ts";
+import { createTinyRun, PATHWEAVE, ROUNDS, tinyRun } from "./tiny-run.ts";
 
 const skip = process.platform === "win32";
 let directory: string;
@@ -119,13 +119,22 @@ test(
     const join = ["join", "--data", data, "--listen", "/ip4/127.0.0.1/tcp/0", "--no-mdns"];
     const first = start(...join);
     await first.said(/round 0 of path \d is done/);
+    // An observer is no peer, and that it hangs up is no reason to end.
+    const status = await start("status", "--data", data, "--no-mdns", "--json").ended;
+    assert.equal(status.code, 0, status.output);
+    const seen = JSON.parse(status.output.trim().split("\n").at(-1)!) as Record<string, unknown>;
+    assert.equal(seen["rounds"], 4 * ROUNDS);
+    assert.ok(Number(seen["roundsDone"]) >= 1);
+    assert.ok(seen["secondsLeft"] === null || Number(seen["secondsLeft"]) >= 0, String(seen["secondsLeft"]));
+    await first.said(/round 2 of path \d is done/);
     first.child.kill("SIGHUP");
     const hungUp = await first.ended;
+    assert.doesNotMatch(hungUp.output, /joined/);
     assert.equal(hungUp.code, 0, hungUp.output);
     assert.match(hungUp.output, /left after/);
 
     const second = start(...join, "--json");
-    await second.said(/"type":"started"/);
+    await second.said(/"type":"progress","rounds":\d+,"of":\d+,"secondsLeft":(null|\d+)/);
     second.child.stdout!.destroy();
     const piped = await second.ended;
     assert.equal(piped.code, 0, piped.output);
