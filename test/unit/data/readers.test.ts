@@ -1,8 +1,9 @@
 /** What each format gives: files as people have them, and the documents and reasons that must come of them. */
 import assert from "node:assert/strict";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
+import { FORMATS } from "../../../src/data/formats.ts";
 import type { RecordOptions } from "../../../src/data/records.ts";
 import { placeOf } from "../../../src/data/skipped.ts";
 import { readAll, temporaryFolder } from "./corpus.ts";
@@ -490,6 +491,27 @@ describe("reading formats", () => {
       ["#0", "user: Hi\n\nassistant: Hello"],
       ["#1", "user: Bye"],
     ]);
+  });
+
+  it("reads every format that the run file's documentation lists, and no other", () => {
+    const docs = readFileSync(path.join(import.meta.dirname, "../../../docs/run-file.md"), "utf8");
+    const rows = docs.split("<!-- formats -->")[1]!.split("<!-- /formats -->")[0]!;
+    const names = [...rows.matchAll(/^\| ([^|]*?) *\| *`\./gm)].map(([, name]) => name!.toLowerCase());
+    const read = FORMATS.filter(({ reader }) => reader !== undefined);
+    assert.deepEqual(
+      names,
+      read.map(({ name }) => name.replace(/^an? /, "").toLowerCase()),
+    );
+    for (const [at, [, endings]] of [...rows.matchAll(/^\| [^|]* \| *(`\.[^|]*)\|/gm)].entries())
+      for (const [, ending] of endings!.matchAll(/`\.([^`]+)`/g))
+        assert.ok(read[at]!.endings.includes(ending!), `${names[at]} has no .${ending}`);
+  });
+
+  it("tells what to do about every format that is refused", () => {
+    for (const { name, reader, advice } of FORMATS)
+      assert.ok((reader === undefined) === (advice !== undefined), name);
+    const endings = FORMATS.flatMap((format) => format.endings);
+    assert.equal(new Set(endings).size, endings.length, "no ending stands twice");
   });
 
   it("reads JSON of which a read ends anywhere", async (t) => {
