@@ -523,7 +523,8 @@ describe("reading formats", () => {
       const chunks = async function* (): AsyncGenerator<Buffer> {
         for (let at = 0; at < bytes.byteLength; at += size) yield bytes.subarray(at, at + size);
       };
-      const records = await Array.fromAsync(readJson(chunks(), { textFields: undefined }));
+      const records: unknown[] = [];
+      for await (const record of readJson(chunks(), { textFields: undefined })) records.push(record);
       assert.deepEqual(
         records,
         Array.from({ length: 5 }, (_, record) => ({ record: String(record), text })),
