@@ -42,8 +42,8 @@ export function notUtf8(sample: Buffer): string {
   const seeming = detect(sample.subarray(start, start + 4 * SAMPLE_BYTES));
   const label = seeming === null || /^(utf-8|ascii)$/i.test(seeming) ? undefined : encodingName(seeming);
   return label === undefined
-    ? `${NOT_UTF8}; name its encoding, such as encoding: windows-1252`
-    : `${NOT_UTF8} but seems to be ${label}; if it is, add encoding: ${label}`;
+    ? `${NOT_UTF8}; name its encoding in the run file, such as encoding: windows-1252`
+    : `${NOT_UTF8} but seems to be ${label}; if it is, add encoding: ${label} to the run file`;
 }
 /**
  * The same text as UTF-8. UTF-16 is decoded in any case; `named` is the encoding of what is not UTF-8. Bytes that

@@ -5,6 +5,7 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { fileURLToPath } from "node:url";
 import * as dagCbor from "@ipld/dag-cbor";
 import { base32 } from "multiformats/bases/base32";
@@ -427,6 +428,19 @@ const EVENT_LOG = `${JSON.stringify({ at: 1, peer: "peer-1", event: { type: "sta
 ${JSON.stringify({ at: 2, fault: { kind: "kill", peers: ["peer-2"] } })}
 `;
 const LINES = bytesOf(`{"text": "one"}\n"two"\n\n{"content": "three"}\n`);
+const CORPUS_FILES: [string, string | Uint8Array][] = [
+  ["a.txt", "Call me Ishmael.\n"],
+  ["a.md", "---\ntitle: a\n---\nText.\n"],
+  ["a.json", '[{"text": "one"}, "two", {"messages": [{"role": "user", "content": "three"}]}]'],
+  ["a.csv", 'id,text\n1,"a, b"\n2,c\n'],
+  ["a.html", "<html><body><p>one</p><script>no</script>two</body></html>"],
+  ["a.txt.gz", gzipSync("some text")],
+  ["a.txt.zst", zstdCompressSync("some text")],
+  [
+    "a.txt.bz2",
+    Buffer.from("QlpoOTFBWSZTWXAtJV0AAAhZgAAQUAAAEAJAFEogACIBoZCAaaaFfIbsEMUGCnxdyRThQkHAtJV0", "base64"),
+  ],
+];
 await loadIdentity(join(folder, "golden.key"));
 const IDENTITY = readFileSync(join(folder, "golden.key"));
 const ROUND = encodeRound({
@@ -627,6 +641,14 @@ export const TARGETS: readonly Target[] = [
     decode: (bytes) => loadIdentity(fileOf("identity.key", bytes)),
   },
   // Corpora: everything that is wrong in them is told in what is read.
+  ...CORPUS_FILES.map(([name, content]): Target => ({
+    name: `corpus, ${name}`,
+    corpus: [typeof content === "string" ? bytesOf(content) : new Uint8Array(content)],
+    mutate: mutateBytes,
+    throws: [],
+    weight: 0.05,
+    decode: (bytes) => readCorpus(name, bytes),
+  })),
   {
     name: "jsonl",
     corpus: [LINES],

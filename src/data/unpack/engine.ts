@@ -85,10 +85,14 @@ export async function* runEngine(
   engine.on("data", (chunk: Buffer) => output.push(chunk));
   engine.on("end", () => (state.ended = true));
   engine.on("error", (error) => (state.failure ??= error));
+  // A write that fails may never be answered: the stream closes instead.
+  const closed = new Promise<void>((resolve) => engine.once("close", resolve));
   const write = async (piece: Buffer): Promise<void> => {
-    await new Promise<void>((resolve) => engine.write(piece, () => resolve()));
+    await Promise.race([new Promise<void>((resolve) => engine.write(piece, () => resolve())), closed]);
     // The end is announced one turn after the write.
     await new Promise((resolve) => setImmediate(resolve));
+    if (state.failure === undefined && engine.destroyed && !state.ended)
+      throw new ContentProblem("it is damaged (its decompressor gave up)");
     if (state.failure !== undefined) throw new ContentProblem(`it is damaged (${messageOf(state.failure)})`);
   };
   try {
@@ -111,7 +115,8 @@ export async function* runEngine(
     }
     if (!state.ended) {
       engine.end();
-      await once(engine, "end");
+      await Promise.race([once(engine, "end").catch((error: unknown) => (state.failure ??= error)), closed]);
+      if (!state.ended) throw new ContentProblem("it is damaged (it does not come to an end)");
     }
     yield* output;
   } finally {

@@ -1,8 +1,10 @@
 /** What each format gives: files as people have them, and the documents and reasons that must come of them. */
 import assert from "node:assert/strict";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
+import { FORMATS } from "../../../src/data/formats.ts";
+import { readJson } from "../../../src/data/readers/json.ts";
 import type { RecordOptions } from "../../../src/data/records.ts";
 import { placeOf } from "../../../src/data/skipped.ts";
 import { readAll, temporaryFolder } from "./corpus.ts";
@@ -492,20 +494,41 @@ describe("reading formats", () => {
     ]);
   });
 
-  it("reads JSON of which a read ends anywhere", async (t) => {
-    // Every escape and bracket meets the end of a read (64 KiB of the head, then 1 MiB) in one of these.
-    const unit = JSON.stringify({ text: 'a\\"]}[{,\\\\ \n\u{1f40b}', x: [[], {}] });
-    for (let shift = 0; shift < unit.length; shift++) {
-      const count = Math.ceil((1 << 20) / unit.length) + 2;
-      const folder = temporaryFolder(t);
-      writeFileSync(
-        path.join(folder, "a.json"),
-        `${" ".repeat(shift)}[${Array(count).fill(unit).join(",")}]`,
+  it("reads every format that the run file's documentation lists, and no other", () => {
+    const docs = readFileSync(path.join(import.meta.dirname, "../../../docs/run-file.md"), "utf8");
+    const rows = docs.split("<!-- formats -->")[1]!.split("<!-- /formats -->")[0]!;
+    const names = [...rows.matchAll(/^\| ([^|]*?) *\| *`\./gm)].map(([, name]) => name!.toLowerCase());
+    const read = FORMATS.filter(({ reader }) => reader !== undefined);
+    assert.deepEqual(
+      names,
+      read.map(({ name }) => name.replace(/^an? /, "").toLowerCase()),
+    );
+    for (const [at, [, endings]] of [...rows.matchAll(/^\| [^|]* \| *(`\.[^|]*)\|/gm)].entries())
+      for (const [, ending] of endings!.matchAll(/`\.([^`]+)`/g))
+        assert.ok(read[at]!.endings.includes(ending!), `${names[at]} has no .${ending}`);
+  });
+
+  it("tells what to do about every format that is refused", () => {
+    for (const { name, reader, advice } of FORMATS)
+      assert.ok((reader === undefined) === (advice !== undefined), name);
+    const endings = FORMATS.flatMap((format) => format.endings);
+    assert.equal(new Set(endings).size, endings.length, "no ending stands twice");
+  });
+
+  it("reads JSON of which a read ends anywhere", async () => {
+    const text = 'a\\"]}[{,\\\\ \n\u{1f40b}';
+    const unit = JSON.stringify({ text, x: [[], {}] });
+    const bytes = Buffer.from(`[${Array(5).fill(unit).join(",")}]`);
+    for (let size = 1; size <= unit.length; size++) {
+      const chunks = async function* (): AsyncGenerator<Buffer> {
+        for (let at = 0; at < bytes.byteLength; at += size) yield bytes.subarray(at, at + size);
+      };
+      const records: unknown[] = [];
+      for await (const record of readJson(chunks(), { textFields: undefined })) records.push(record);
+      assert.deepEqual(
+        records,
+        Array.from({ length: 5 }, (_, record) => ({ record: String(record), text })),
       );
-      const { documents, skipped } = await readAll([folder]);
-      assert.deepEqual(skipped, []);
-      assert.equal(documents.length, count);
-      assert.ok(documents.every(({ text }) => text === 'a\\"]}[{,\\\\ \n\u{1f40b}'));
     }
   });
 });

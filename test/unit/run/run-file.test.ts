@@ -54,6 +54,16 @@ test("corpus and tokenizer are resolved against the file's folder", () => {
   assert.equal(tokenizer, "/runs/tokenizer.json");
 });
 
+test("how the corpus is read stands beside it, and not in the configuration that peers share", () => {
+  const parse = (keys: string) => parseRunFile(`name: t\ngrid: [1]\ncorpus: a.txt\n${keys}`, "run.yaml");
+  const plain = parse("");
+  assert.deepEqual([plain.textFields, plain.encoding], [undefined, undefined]);
+  const { config, textFields, encoding } = parse("textField: data.text\nencoding: latin1\n");
+  assert.deepEqual([textFields, encoding], [["data.text"], "windows-1252"]);
+  assert.deepEqual(config, plain.config);
+  assert.deepEqual(parse("textField: [text, body]\n").textFields, ["text", "body"]);
+});
+
 test("a file is read from disk, and a missing one is one clear line", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "pathweave-"));
   t.after(() => rm(folder, { recursive: true }));
@@ -170,6 +180,11 @@ const single: [string, string, string][] = [
     "a vocabulary too small to train a tokenizer for",
     `${MINIMAL}model: {vocabulary: 256}`,
     "4:9: model.vocabulary is 256; expected at least 257 (every byte and end-of-text), or a tokenizer.",
+  ],
+  [
+    "an encoding that does not exist",
+    `${MINIMAL}encoding: latin-99`,
+    '4:1: encoding is "latin-99"; expected an encoding such as windows-1252, iso-8859-2, shift_jis, gb18030, koi8-r or utf-16le.',
   ],
   [
     "an axis without a level",
