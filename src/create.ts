@@ -12,6 +12,7 @@ import { createBatches, maskedTokens } from "./data/sequences.ts";
 import { openShard, ShardWriter } from "./data/shard.ts";
 import { splitCorpus, splitHoldout } from "./data/split.ts";
 import { countTargets, noTargets, requirePathTargets, requireTargets } from "./data/targets.ts";
+import { requireSome, SkippedLog } from "./data/skipped.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
 import type { Skipped, TokenizedShard } from "./data/types.ts";
@@ -48,13 +49,17 @@ export interface CreateInit {
   packs: Packs;
   device: DeviceOptions;
   onProgress(progress: CreateProgress): void;
+  /** Where to note what cannot be read. */
+  skipped?: SkippedLog;
+  /** Called once all of the corpus was read, before anything is trained on it. What it throws ends the work. */
+  onRead?(): void;
   signal: AbortSignal;
 }
 
 export interface CreatedRun {
   run: CID;
   manifest: Manifest;
-  skipped: Skipped[];
+  skipped: SkippedLog;
   duplicates: DuplicateCounts;
   /** Characters without a token. */
   losses: TokenizerLosses;
@@ -70,17 +75,23 @@ export interface CreatedRun {
 
 export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const { file, store, packs, onProgress, signal } = init;
-  const skipped = new Map<string, Skipped>();
-  const documents = () =>
-    readDocuments(file.corpus, { onSkip: (document) => skipped.set(document.source, document) });
+  const skipped = init.skipped ?? new SkippedLog();
+  const documents = (onSkip: (skipped: Skipped) => void) =>
+    readDocuments(file.corpus, { textFields: file.textFields, encoding: file.encoding, onSkip });
 
   // ------------------------------------------------------------ tokenizer
   onProgress({ stage: "tokenizer", done: 0 });
   const survey = new CorpusSurvey();
-  const texts = survey.distinct(documents(), (seen) => {
-    signal.throwIfAborted();
-    if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
-  });
+  const texts = survey.distinct(
+    requireSome(
+      documents((each) => skipped.add(each)),
+      skipped,
+    ),
+    (seen) => {
+      signal.throwIfAborted();
+      if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
+    },
+  );
   let json: Buffer;
   if (file.tokenizer === undefined)
     json = Buffer.from(JSON.stringify(await trainTokenizer(texts, file.config.model)));
@@ -91,6 +102,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     for await (const _ of texts);
   }
   const tokenizer = loadTokenizer(json);
+  init.onRead?.();
   const surveyed = survey.finish();
   const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
@@ -126,7 +138,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   /** Which of the surveyed documents the training documents are. */
   const trained: number[] = [];
   let done = 0;
-  for await (const { index, document } of surveyed.pick(documents())) {
+  for await (const { index, document } of surveyed.pick(documents(() => {}))) {
     signal.throwIfAborted();
     lost.nextDocument();
     const tokens = encodeDocument(tokenizer, document.text, lost.add);
@@ -253,7 +265,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   return {
     run: block.cid,
     manifest,
-    skipped: [...skipped.values()],
+    skipped,
     duplicates: surveyed.counts,
     cut,
     losses: { ...lost.losses, hasUnknown: tokenizer.hasUnknown },

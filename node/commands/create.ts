@@ -14,6 +14,7 @@ import { openDirectory } from "../../src/peer.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeLosses } from "../../src/data/losses.ts";
 import { describeRun } from "../../src/run/describe.ts";
+import { describeSkipped, requireAll, SkippedLog } from "../../src/data/skipped.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { runSizes } from "../../src/run/sizes.ts";
@@ -22,11 +23,13 @@ import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
 import { createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
 import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
+import { openSkippedFile } from "../skipped.ts";
 import { onInterrupt } from "../shutdown.ts";
 
 interface CreateFlags extends PeerFlags {
   file: string;
   start: boolean;
+  strict: boolean;
   private: boolean;
   "swarm-key-file": string | undefined;
 }
@@ -41,6 +44,11 @@ export const command: CommandModule<object, CreateFlags> = {
         type: "boolean",
         default: true,
         describe: "Start the first peer; --no-start only makes the run",
+      })
+      .option("strict", {
+        type: "boolean",
+        default: false,
+        describe: "End when any file or record of the corpus cannot be read, instead of skipping it",
       })
       .option("private", {
         type: "boolean",
@@ -80,8 +88,17 @@ export const command: CommandModule<object, CreateFlags> = {
       maxBytes === undefined ? {} : { quota: { maxBytes, reclaim: false } },
     );
     try {
+      using list = openSkippedFile(flags.data);
+      const left = new SkippedLog((each) => list.add(each));
       const created = await createRun({
         file,
+        skipped: left,
+        onRead: () => {
+          if (flags.strict) requireAll(left);
+          list[Symbol.dispose]();
+          for (const line of describeSkipped(left)) progress.line(line);
+          if (left.total > 0) progress.line(`each of them is named in ${list.path}`);
+        },
         store: node.store,
         packs: node.packs,
         device: {
@@ -98,8 +115,6 @@ export const command: CommandModule<object, CreateFlags> = {
           `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
       );
       for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
-      for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
-      if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
       const invite = { run: created.run, bootstrap: flags.bootstrap };
       await writeInvite(
         flags.data,
@@ -109,7 +124,9 @@ export const command: CommandModule<object, CreateFlags> = {
       const result = {
         run: created.run,
         shards: manifest.shards,
-        skipped: skipped.length,
+        skipped: skipped.entries,
+        skippedCount: skipped.total,
+        ...(skipped.total > 0 ? { skippedFile: list.path } : {}),
         duplicates,
         losses,
         data: flags.data,
