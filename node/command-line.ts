@@ -1,7 +1,10 @@
 /** Runs one of several commands from a command line and an environment. */
 import yargs, { type Argv, type CommandModule } from "yargs";
-import { messageOf, PathweaveError, UsageError } from "../src/errors.ts";
+import { InterruptedError, INTERRUPTS, messageOf, PathweaveError, UsageError } from "../src/errors.ts";
+import { pathweaveCommand } from "../src/invocation.ts";
+import { gatherInvite } from "../src/run/find-invite.ts";
 import { nearestName } from "../src/run/nearest.ts";
+import { terminalWidth } from "./table.ts";
 import { type FlagKind, flagsFromEnvironment } from "./environment.ts";
 
 declare module "yargs" {
@@ -36,7 +39,7 @@ export interface CommandLine {
 
 /**
  * Runs the command and resolves to the exit code: 0, 1 for an expected failure, 2 for a wrong command
- * line. A bug is shown with its stack and is 1, too.
+ * line, 128 and the signal's number for an interruption. A bug is shown with its stack and is 1, too.
  */
 export async function runCommandLine(line: CommandLine): Promise<number> {
   try {
@@ -46,6 +49,11 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
     if (error instanceof UsageError || (error instanceof Error && error.name === "YError")) {
       line.writeError(`${line.name}: ${messageOf(error)}`);
       return 2;
+    }
+    if (error instanceof InterruptedError) {
+      // Who closed the pipe wants no more lines.
+      if (error.signal !== "SIGPIPE") line.writeError(`${line.name}: ${error.message}`);
+      return 128 + INTERRUPTS[error.signal];
     }
     if (error instanceof PathweaveError) {
       // A run file can have several problems, each on its own line.
@@ -59,7 +67,8 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
 }
 
 function parser(line: CommandLine): Argv {
-  const { name, args, commands } = line;
+  const { name, commands } = line;
+  const args = gatherInvite(line.args);
   // Set once a command is recognised.
   let active: { command: LazyCommand; flags: Map<string, FlagKind> } | undefined;
 
@@ -71,12 +80,18 @@ function parser(line: CommandLine): Argv {
     .strict()
     .demandCommand(1, "Give a command.")
     .alias({ h: "help" })
-    .epilogue("Every flag has a mirror in the environment: --log-level is PATHWEAVE_LOG_LEVEL.")
+    .epilogue(
+      `Every flag has a mirror in the environment: --log-level is PATHWEAVE_LOG_LEVEL.${
+        pathweaveCommand("") === `${name} `
+          ? ""
+          : `\n${name} is run here as: ${pathweaveCommand("<command>")}`
+      }`,
+    )
     .fail((message, error) => {
       // A thrown failure comes with its error, a wrong command line with a message only.
       throw (error as Error | undefined) ?? new UsageError(explain(line, message, active));
     });
-  y = y.wrap(Math.min(100, y.terminalWidth()));
+  y = y.wrap(Math.min(100, terminalWidth()));
   for (const [usage, description] of line.examples) y = y.example(usage, description);
   for (const command of commands)
     y = y.command(
@@ -147,7 +162,7 @@ function explain(
   message: string,
   active: { command: LazyCommand; flags: ReadonlyMap<string, FlagKind> } | undefined,
 ): string {
-  const help = `See "${name} ${active === undefined ? "" : `${wordOf(active.command.usage)} `}--help".`;
+  const help = `See "${pathweaveCommand(active === undefined ? "--help" : `${wordOf(active.command.usage)} --help`)}".`;
   const unknown = /^Unknown (?:argument|command)s?: ([^,\s]+)/.exec(message)?.[1];
   if (unknown !== undefined) {
     const isFlag = args.some(

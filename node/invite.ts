@@ -1,7 +1,9 @@
 /** The invite that a command was given. */
 import { readFile } from "node:fs/promises";
-import { text } from "node:stream/consumers";
-import { messageOf, UsageError } from "../src/errors.ts";
+import { buffer } from "node:stream/consumers";
+import { InviteError, messageOf, UsageError } from "../src/errors.ts";
+import { pathweaveCommand } from "../src/invocation.ts";
+import { findInvite } from "../src/run/find-invite.ts";
 import { decodeInvite, type Invite } from "../src/run/invite.ts";
 import { readInvite } from "../src/store/invite-file.ts";
 
@@ -12,16 +14,34 @@ export interface InviteFlags {
 
 /** Undefined when there is none. Throws UsageError and InviteError. */
 export async function givenInvite({ invite, "invite-file": file }: InviteFlags): Promise<Invite | undefined> {
-  if (file === undefined) return invite === undefined ? undefined : decodeInvite(invite);
+  if (file === undefined) return invite === undefined ? undefined : decodeInvite(findInvite(invite));
   if (invite !== undefined)
     throw new UsageError("Give the invite as an argument or with --invite-file, not both.");
+  const name = file === "-" ? "standard input" : file;
+  let bytes: Uint8Array;
   try {
-    return decodeInvite(await (file === "-" ? text(process.stdin) : readFile(file, "utf8")));
+    bytes = await (file === "-" ? buffer(process.stdin) : readFile(file));
   } catch (error) {
-    if (error instanceof Error && "code" in error)
-      throw new UsageError(`The invite file cannot be read: ${messageOf(error)}.`);
-    throw error;
+    throw new UsageError(`The invite file cannot be read: ${messageOf(error)}.`);
   }
+  const text = textOf(bytes);
+  if (text.trim() === "")
+    throw new InviteError(
+      `There is nothing in ${name}, which should hold an invite. Write it again on a peer of the run: ${pathweaveCommand("invite")} > lab.invite`,
+    );
+  try {
+    return decodeInvite(findInvite(text));
+  } catch (error) {
+    throw error instanceof InviteError ? new InviteError(`${name}: ${error.message}`) : error;
+  }
+}
+
+/** PowerShell writes UTF-16 into the files that it redirects to. */
+function textOf(bytes: Uint8Array): string {
+  const [first, second] = bytes;
+  if (first === 0xff && second === 0xfe) return new TextDecoder("utf-16le").decode(bytes);
+  if (first === 0xfe && second === 0xff) return new TextDecoder("utf-16be").decode(bytes);
+  return new TextDecoder().decode(bytes);
 }
 
 /** The given invite, or else the one of the run in a folder. Throws UsageError when there is neither. */

@@ -17,7 +17,8 @@ import { readEvent } from "./session-events.ts";
 const PEER = fileURLToPath(new URL("./pathweave.ts", import.meta.url));
 const BOOTSTRAP = fileURLToPath(new URL("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
 const START_MS = 60_000;
-const STOP_MS = 20_000;
+/** For a peer to end in order. */
+export const STOP_MS = 20_000;
 
 /** How a process of a local swarm is started. */
 export interface Launch {
@@ -282,11 +283,17 @@ function until(
 }
 
 function spawnNode({ command, environment }: Launch, args: string[]): ChildProcess {
-  return spawn(command[0]!, [...command.slice(1), ...args], {
+  // Of its own process group, so that Ctrl-C reaches this process only, which asks the others to end in order.
+  const child = spawn(command[0]!, [...command.slice(1), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,
     env: { ...process.env, ...environment },
   });
+  // It must not outlive this process, should that be forced to end.
+  const kill = (): void => void child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
+  return child;
 }
 
 /** Addresses in the first line that the bootstrap prints. */

@@ -1,4 +1,5 @@
 /** Opens a run as an observer: reads and asks, neither trains nor owns. For `status`, `eval`, `audit` and the demo. */
+import { rmSync } from "node:fs";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,16 +24,22 @@ export interface ObserveCommandFlags extends ObserveFlags {
 
 /**
  * Observes a run from a temporary folder, so that a running peer's folder is left alone, for as long as `use` takes.
+ * `show` receives what it is doing before.
  */
 export async function observe<T>(
   flags: ObserveFlags,
   signal: AbortSignal,
   use: (peer: Peer) => Promise<T>,
+  show: (doing: string) => void = () => {},
 ): Promise<T> {
   const invite = await inviteOf(flags);
   const directory = await mkdtemp(join(tmpdir(), "pathweave-observer-"));
+  const removeNow = (): void => rmSync(directory, { recursive: true, force: true });
+  // Of an end that waits for nothing.
+  process.once("exit", removeNow);
   try {
     await useObserverKey(flags.data, directory);
+    show("looking for peers of the run");
     const peer = await openPeer({
       directory,
       invite,
@@ -49,6 +56,7 @@ export async function observe<T>(
       signal,
     });
     try {
+      show("asking a peer what it knows of the run");
       await peer.swarm.start();
       await peer.swarm.synchronised(signal);
       return await use(peer);
@@ -57,6 +65,7 @@ export async function observe<T>(
     }
   } finally {
     await rm(directory, { recursive: true, force: true });
+    process.off("exit", removeNow);
   }
 }
 

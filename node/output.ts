@@ -1,13 +1,9 @@
 /** What commands print: tables, durations, a progress line, and JSON for programs. */
-import { stripVTControlCharacters } from "node:util";
 import { createLogUpdate } from "log-update";
+import { plain } from "./table.ts";
 
-export { formatBytes, formatCount } from "../src/run/format.ts";
-
-/** One line without control characters: names that peers choose must not steer the terminal. */
-export function plain(text: string): string {
-  return stripVTControlCharacters(text).replaceAll(/\p{Cc}+/gu, " ");
-}
+export { formatTable, plain, wrapRows } from "./table.ts";
+export { counted, formatBytes, formatCount } from "../src/run/format.ts";
 
 function two(n: number): string {
   return String(n).padStart(2, "0");
@@ -30,26 +26,6 @@ export function formatNumber(value: number | undefined, digits = 3): string {
   return value === undefined || !Number.isFinite(value) ? "-" : value.toFixed(digits);
 }
 
-/**
- * Rows as lines of aligned columns under a header. A column whose cells are all numbers, with or without
- * a unit, is aligned right.
- */
-export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const cells = [header, ...rows].map((row) => header.map((_, column) => plain(row[column] ?? "")));
-  const widths = header.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  const numeric = header.map(
-    (_, column) => rows.length > 0 && cells.slice(1).every((row) => /^(-|[-+]?\d.*)?$/.test(row[column]!)),
-  );
-  return cells.map((row) =>
-    row
-      .map((cell, column) =>
-        numeric[column] ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
-      )
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
 /** `[######----]  60 %` */
 export function formatBar(done: number, total: number, width = 20): string {
   const share = total > 0 ? Math.min(1, Math.max(0, done / total)) : 0;
@@ -58,8 +34,8 @@ export function formatBar(done: number, total: number, width = 20): string {
 }
 
 export interface Progress extends Disposable {
-  /** What is going on now; replaces what was shown. */
-  update(text: string): void;
+  /** What is going on now; replaces what was shown. Undefined when nothing is, so that nothing outdated is repeated. */
+  update(text: string | undefined): void;
   /** A line that stays. */
   line(text: string): void;
 }
@@ -67,51 +43,95 @@ export interface Progress extends Disposable {
 /** A stream that lines are written to, such as `process.stderr`. */
 export type LineStream = NodeJS.WritableStream & { isTTY?: boolean };
 
-/** Silence on a stream that is no terminal lasts at most this long. */
-const PLAIN_MILLISECONDS = 5000;
+/** Silence lasts at most this long. */
+const PULSE_MILLISECONDS = 5000;
+/** Steps that follow faster are not all shown where nothing can be replaced. */
+const STEP_MILLISECONDS = 500;
 
 /**
- * Shows progress: on a terminal in place, elsewhere as one plain line at once and then the latest every
- * 5 seconds, with no control character. Dispose of it when done: the last text stays.
+ * Shows progress: on a terminal in place, elsewhere as one plain line at once and then the latest every 5 seconds, with
+ * no control character. What stays the same for 5 seconds says since when. Dispose of it when done: the last text stays.
  */
 export function createProgress(stream: LineStream): Progress {
   return stream.isTTY === true ? terminalProgress(stream) : plainProgress(stream);
 }
 
+/** The first word of a text names the step: "reading: 64 documents" goes on with "reading: 128 documents". */
+function stepOf(text: string | undefined): string | undefined {
+  return text?.split(" ", 1)[0];
+}
+
+/** The latest text, with its age once that is worth a word. */
+class Latest {
+  text: string | undefined;
+  #since = 0;
+
+  update(text: string | undefined): void {
+    if (text !== this.text) this.#since = Date.now();
+    this.text = text;
+  }
+
+  get age(): number {
+    return Date.now() - this.#since;
+  }
+
+  withAge(): string {
+    return `${this.text} (for ${formatDuration(this.age)})`;
+  }
+}
+
 function terminalProgress(stream: LineStream): Progress {
   const log = createLogUpdate(stream);
+  const latest = new Latest();
+  const show = (): void => {
+    const text = latest.age < PULSE_MILLISECONDS ? latest.text : latest.withAge();
+    if (latest.text === undefined) log.clear();
+    else log(text!.split("\n").map(plain).join("\n"));
+  };
+  const timer = setInterval(() => latest.text === undefined || show(), 1000);
+  timer.unref();
+  let disposed = false;
   return {
-    update: (text) => log(text.split("\n").map(plain).join("\n")),
+    update(text) {
+      latest.update(text);
+      show();
+    },
     line: (text) => log.persist(plain(text)),
-    [Symbol.dispose]: () => log.done(),
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      if (!disposed) log.done();
+      disposed = true;
+    },
   };
 }
 
 function plainProgress(stream: LineStream): Progress {
-  const started = Date.now();
-  let latest: string | undefined;
+  const latest = new Latest();
   let written: string | undefined;
+  let wroteAt = Number.NEGATIVE_INFINITY;
   const write = (text: string): void => {
+    wroteAt = Date.now();
     stream.write(`${plain(text)}\n`);
     timer.refresh();
   };
   const show = (): void => {
-    if (latest === undefined) return;
-    write(latest === written ? `${latest} (${formatDuration(Date.now() - started)})` : latest);
-    written = latest;
+    if (latest.text === undefined) return;
+    write(latest.text === written ? latest.withAge() : latest.text);
+    written = latest.text;
   };
-  const timer = setInterval(show, PLAIN_MILLISECONDS);
+  const timer = setInterval(show, PULSE_MILLISECONDS);
   timer.unref();
   return {
     update(text) {
-      const first = latest === undefined;
-      latest = text;
-      if (first) show();
+      const first = latest.text === undefined && text !== written;
+      latest.update(text);
+      // Another step says so at once, unless steps follow fast.
+      if (first || (stepOf(text) !== stepOf(written) && Date.now() - wroteAt >= STEP_MILLISECONDS)) show();
     },
     line: write,
     [Symbol.dispose]() {
       clearInterval(timer);
-      if (latest !== written) show();
+      if (latest.text !== written) show();
     },
   };
 }

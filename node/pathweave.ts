@@ -2,6 +2,10 @@
 /** The `pathweave` command. */
 import { readFileSync } from "node:fs";
 import { type LazyCommand, runCommandLine } from "./command-line.ts";
+import { leave } from "./leave.ts";
+import { hearClosedPipes } from "./shutdown.ts";
+
+hearClosedPipes();
 
 const commands: LazyCommand[] = [
   {
@@ -60,7 +64,7 @@ const { version }: { version: string } = JSON.parse(
   readFileSync(new URL("../package.json", import.meta.url), "utf8"),
 );
 
-process.exitCode = await runCommandLine({
+const code = await runCommandLine({
   name: "pathweave",
   version,
   commands,
@@ -74,5 +78,7 @@ process.exitCode = await runCommandLine({
   writeError: (line) => process.stderr.write(`${line}\n`),
 });
 
-// What a failed stop leaves open must not keep the process; whoever is in order has ended by then.
-setTimeout(() => process.exit(), 3000).unref();
+process.exitCode = code;
+// What a failed stop leaves open must not keep the process; whoever is in order has ended by then. An interrupted
+// command has had its time.
+setTimeout(() => leave(code), code > 128 ? 0 : 3000).unref();

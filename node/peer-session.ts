@@ -1,20 +1,33 @@
 /** Runs a peer until it is told to stop, and tells people or programs what happens. */
-import { UsageError } from "../src/errors.ts";
+import { InterruptedError, UsageError } from "../src/errors.ts";
+import { pathweaveCommand, pathweaveCommandElsewhere } from "../src/invocation.ts";
 import { createLogger, type Level } from "../src/log.ts";
 import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
 import { describeRun } from "../src/run/describe.ts";
 import { parseBytes } from "../src/run/format.ts";
 import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
+import { openNewFolder } from "./new-folder.ts";
+import { nextSteps } from "./next-steps.ts";
 import {
+  counted,
   createProgress,
   formatBar,
   formatBytes,
   formatDuration,
   formatJson,
   formatNumber,
+  wrapRows,
 } from "./output.ts";
-import type { Shutdown } from "./shutdown.ts";
+import {
+  describeProgress,
+  type OwnWork,
+  Pace,
+  type RunProgress,
+  runProgressOf,
+  secondsLeft,
+} from "./run-progress.ts";
+import { type Shutdown, untilInterrupted } from "./shutdown.ts";
 
 /** Flags of every command that runs a peer, as yargs gives them. */
 export interface PeerFlags {
@@ -34,9 +47,11 @@ export interface PeerFlags {
   json: boolean;
 }
 
-/** What `join --json` prints, one object a line; the swarm's own events and these two. */
+/** What `join --json` prints, one object a line; the swarm's own events and these. */
 export type SessionEvent =
   | SwarmEvent
+  /** Every ten seconds: rounds of all paths together, and an estimate for the whole run; null while there is none. */
+  | { type: "progress"; rounds: number; of: number; secondsLeft: number | null }
   | { type: "started"; peer: string; run: string; addresses: string[]; invite: string | undefined }
   | { type: "stopped"; bytesUp: number; bytesDown: number; seconds: number };
 
@@ -90,20 +105,25 @@ export async function runPeer(
   const began = performance.now();
   const view = flags.json ? jsonView() : textView(flags.data);
   const { signal } = shutdown;
-  const peer = await openPeer(peerOptions(flags, invite, view.event, signal)).catch((error: unknown) => {
-    if (signal.aborted && error === signal.reason) return undefined;
-    throw error;
-  });
+  const pulse = createRunPulse(view);
+  const emit = (event: SwarmEvent): void => {
+    pulse.heard(event);
+    view.event(event);
+  };
+  const peer = await joinRun(peerOptions(flags, invite, emit, signal), view, signal);
   // Told to stop while it was still joining.
   if (peer === undefined) return;
   let failure: unknown;
   try {
     view.started(peer);
     await peer.swarm.start();
+    pulse.start(peer);
     await Promise.race([aborted(signal), peer.swarm.failure]);
   } catch (error) {
     failure = error;
   }
+  pulse.stop();
+  view.leaving();
   try {
     await peer.stop();
   } catch (error) {
@@ -116,17 +136,74 @@ export async function runPeer(
   if (failure !== undefined) throw failure;
 }
 
+/** Undefined when it was interrupted. A folder that was made for a run that is not joined is gone again. */
+async function joinRun(options: PeerOptions, view: View, signal: AbortSignal): Promise<Peer | undefined> {
+  const folder = await openNewFolder(options.directory);
+  view.joining();
+  try {
+    return await untilInterrupted(signal, openPeer(options));
+  } catch (error) {
+    view.failed();
+    if (folder.isNew) await folder.undo().catch(() => {});
+    if (error instanceof InterruptedError) return undefined;
+    throw error;
+  }
+}
+
 interface View {
+  joining(): void;
+  failed(): void;
   event(event: SwarmEvent): void;
   started(peer: Peer): void;
+  progress(progress: RunProgress): void;
+  leaving(): void;
   stopped(event: SessionEvent & { type: "stopped" }): void;
+}
+
+const PROGRESS_MS = 10_000;
+
+/** Tells now and then how far the whole run is. */
+function createRunPulse(view: View) {
+  const pace = new Pace();
+  let own: OwnWork | undefined;
+  let isTraining = false;
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    heard(event: SwarmEvent): void {
+      if (event.type === "step") {
+        const { path, replica, step, steps, tokensPerSecond } = event;
+        own = { path, replica, progress: step / steps, tokensPerSecond };
+        // Before, rounds come in that ended long ago.
+        isTraining = true;
+      }
+      if (event.type === "lease" && (event.state === "completed" || event.state === "abandoned") && own)
+        own = { ...own, progress: 0 };
+    },
+    start(peer: Peer): void {
+      const show = (): void => {
+        const now = performance.now();
+        // Counts this peer among the workers also before its first step.
+        const self = own ?? { path: -1, replica: 0, progress: 0, tokensPerSecond: 0 };
+        const { done } = runProgressOf(peer, now, self).rounds;
+        view.progress(runProgressOf(peer, now, self, isTraining ? pace.note(done, now) : undefined));
+      };
+      timer = setInterval(show, PROGRESS_MS);
+      show();
+    },
+    stop: () => clearInterval(timer),
+  };
 }
 
 function jsonView(): View {
   const print = (event: SessionEvent): void => void process.stdout.write(`${formatJson(event)}\n`);
   return {
+    joining() {},
+    failed() {},
+    leaving() {},
     event: print,
     stopped: print,
+    progress: ({ rounds, left }) =>
+      print({ type: "progress", rounds: rounds.done, of: rounds.total, secondsLeft: secondsLeft(left) }),
     started: (peer) =>
       print({
         type: "started",
@@ -142,32 +219,49 @@ function textView(data: string): View {
   const progress = createProgress(process.stdout);
   const short = (peer: string): string => `…${peer.slice(-6)}`;
   let live = 0;
+  let run: RunProgress | undefined;
+  const peers = (): string => `${counted(live + 1, "peer")} in the swarm`;
   return {
+    joining: () => progress.update("joining the run"),
+    failed() {
+      progress.update(undefined);
+      progress[Symbol.dispose]();
+    },
+    leaving: () => progress.update("leaving"),
+    progress(now) {
+      run = now;
+    },
     started(peer) {
       const lines = describeRun(peer.manifest.config, peer.topology, peer.sizes);
-      for (const line of lines) progress.line(line);
+      for (const line of wrapRows(lines)) progress.line(line);
       progress.line(`peer ${peer.network.peerId}`);
       for (const address of peer.network.addresses()) progress.line(`  listening on ${address}`);
       const invite = peer.invite();
       progress.line("To add another machine, run there:");
-      progress.line(`  pathweave join ${invite ?? "--invite-file lab.invite"}`);
+      progress.line(
+        `  ${pathweaveCommandElsewhere("join", ...(invite === undefined ? ["--invite-file", "lab.invite"] : [invite]))}`,
+      );
       if (invite === undefined)
-        progress.line(`with the file that this makes: pathweave invite --data ${data} > lab.invite`);
+        progress.line(
+          `with the file that this makes: ${pathweaveCommand("invite --data", data)} > lab.invite`,
+        );
       progress.update("looking for peers of the run");
     },
     event(event) {
       switch (event.type) {
         case "member":
           live = event.live;
-          progress.line(
-            `${event.state === "joined" ? "+" : "-"} peer ${short(event.peer)} ${event.state}; ${live + 1} peers in the swarm`,
-          );
+          if (event.role === "worker")
+            progress.line(
+              `${event.state === "joined" ? "+" : "-"} peer ${short(event.peer)} ${event.state}; ${peers()}`,
+            );
           break;
         case "step":
           progress.update(
             `round ${event.round} path ${event.path} ${formatBar(event.step, event.steps)} loss ${formatNumber(event.loss)} ` +
               `lr ${event.learningRate.toExponential(1)} ${Math.round(event.tokensPerSecond)} tokens/s, ` +
-              `outer update in about ${formatDuration(event.millisecondsLeft)}, ${live + 1} peers`,
+              `round done in about ${formatDuration(event.millisecondsLeft)}` +
+              `${run === undefined ? "" : `; run: ${describeProgress(run)}`}; ${counted(live + 1, "peer")}`,
           );
           break;
         case "lease":
@@ -175,10 +269,14 @@ function textView(data: string): View {
             progress.line(`gave up round ${event.round} of path ${event.path}: ${event.reason ?? ""}`);
           if (event.state === "completed")
             progress.line(`round ${event.round} of path ${event.path} is done and announced`);
+          if (event.state === "abandoned" || event.state === "completed")
+            progress.update(
+              `looking for the next round${run === undefined ? "" : `; run: ${describeProgress(run)}`}`,
+            );
           break;
         case "version":
           progress.line(
-            `${event.module} generation ${event.generation}: ${event.how} from ${event.contributions} contributions in ${formatDuration(event.milliseconds)}`,
+            `${event.module} generation ${event.generation}: ${event.how} ${madeOf(event)} in ${formatDuration(event.milliseconds)}`,
           );
           break;
         case "rejected":
@@ -196,24 +294,32 @@ function textView(data: string): View {
           break;
         case "split":
           progress.line(
-            `found another half of the run: ${event.peers.map(short).join(", ")} with other heads of ${event.heads} modules; merging`,
+            `found another half of the run: ${event.peers.map(short).join(", ")} with other heads of ${counted(event.heads, "module")}; merging`,
           );
           break;
         case "waiting":
           progress.update(event.reason);
           break;
         case "done":
-          progress.line("The run is complete: every round of every path is folded. Serving it until Ctrl-C.");
+          progress.line("The run is complete: every round of every path is folded.");
+          for (const line of nextSteps(data)) progress.line(line);
+          progress.update("serving the complete run until Ctrl-C");
           break;
       }
     },
     stopped(event) {
+      progress.update(undefined);
       progress[Symbol.dispose]();
       process.stdout.write(
         `left after ${formatDuration(1000 * event.seconds)}: ${formatBytes(event.bytesUp)} sent, ${formatBytes(event.bytesDown)} received\n`,
       );
     },
   };
+}
+
+/** What a version is made of. */
+function madeOf({ generation, contributions }: { generation: number; contributions: number }): string {
+  return generation === 0 ? "(the warm start)" : `from ${counted(contributions, "contribution")}`;
 }
 
 export function aborted(signal: AbortSignal): Promise<void> {

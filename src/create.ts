@@ -5,6 +5,7 @@
 import { createReadStream } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import type { CID } from "multiformats/cid";
+import { createBreath } from "./breath.ts";
 import { readDocuments } from "./data/documents.ts";
 import { CorpusSurvey, type DuplicateCounts } from "./data/duplicates.ts";
 import { LossCounter, type TokenizerLosses } from "./data/losses.ts";
@@ -15,7 +16,7 @@ import { countTargets, noTargets, requirePathTargets, requireTargets } from "./d
 import { requireSome, SkippedLog } from "./data/skipped.ts";
 import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
 import { trainTokenizer } from "./data/train-tokenizer.ts";
-import type { Skipped, TokenizedShard } from "./data/types.ts";
+import type { Skipped, TextDocument, TokenizedShard } from "./data/types.ts";
 import { createEngine } from "./engine/engine.ts";
 import type { Engine, StepRecord, TrainState } from "./engine/types.ts";
 import { elementsOfParts, initialParameters, modelShape, parameterSpecs } from "./model/parameters.ts";
@@ -40,7 +41,11 @@ import type { Packs } from "./swarm/types.ts";
 
 /** What `create` is doing, for progress bars. */
 export type CreateProgress =
-  | { stage: "tokenizer" | "reading" | "routing" | "writing"; done: number; total?: number }
+  | {
+      stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
+      done: number;
+      total?: number;
+    }
   | { stage: "seed"; done: number; total: number; step: StepRecord };
 
 export interface CreateInit {
@@ -76,25 +81,28 @@ export interface CreatedRun {
 export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const { file, store, packs, onProgress, signal } = init;
   const skipped = init.skipped ?? new SkippedLog();
-  const documents = (onSkip: (skipped: Skipped) => void) =>
-    readDocuments(file.corpus, { textFields: file.textFields, encoding: file.encoding, onSkip });
+  const breath = createBreath(signal);
+  async function* documents(onSkip: (skipped: Skipped) => void): AsyncGenerator<TextDocument> {
+    const { textFields, encoding } = file;
+    for await (const document of readDocuments(file.corpus, { textFields, encoding, onSkip })) {
+      await breath();
+      yield document;
+    }
+  }
 
   // ------------------------------------------------------------ tokenizer
   onProgress({ stage: "tokenizer", done: 0 });
   const survey = new CorpusSurvey();
-  const texts = survey.distinct(
-    requireSome(
-      documents((each) => skipped.add(each)),
-      skipped,
-    ),
-    (seen) => {
-      signal.throwIfAborted();
-      if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
-    },
+  const readable = requireSome(
+    documents((each) => skipped.add(each)),
+    skipped,
   );
+  const texts = survey.distinct(readable, (seen) => {
+    if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
+  });
   let json: Buffer;
   if (file.tokenizer === undefined)
-    json = Buffer.from(JSON.stringify(await trainTokenizer(texts, file.config.model)));
+    json = Buffer.from(JSON.stringify(await trainTokenizer(texts, { ...file.config.model, signal })));
   else {
     json = await buffer(createReadStream(file.tokenizer));
     // Refused before the corpus is read.
@@ -139,7 +147,6 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const trained: number[] = [];
   let done = 0;
   for await (const { index, document } of surveyed.pick(documents(() => {}))) {
-    signal.throwIfAborted();
     lost.nextDocument();
     const tokens = encodeDocument(tokenizer, document.text, lost.add);
     const split = splitOf(index);
@@ -160,6 +167,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
   const validation = await writeShard(store, splits.validation);
 
   // ------------------------------------------------------------ warm start
+  onProgress({ stage: "compiling", done: 0 });
   const engine = await createEngine({ shape, batchSize: config.training.batchSize, ...init.device });
   let seedState: TrainState;
   try {
@@ -199,12 +207,15 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     // Documents without a target have no say: a path of such documents alone would have nothing to train on.
     for (const shard of samples)
       for await (const { features } of featuresOfShard(shard, longerThan(shard, masked))) {
+        await breath();
         fitted.push(features);
         if (++featured % 64 === 0) onProgress({ stage: "routing", done: featured, total });
       }
-    routerBlock = encodeRouter(fitRouter(fitted, fitOptions).router);
+    onProgress({ stage: "fitting", done: fitted.length });
+    routerBlock = encodeRouter((await fitRouter(fitted, fitOptions, signal)).router);
     const router = createRouter(decodeRouter(routerBlock.bytes));
     for await (const { features } of featuresOfShard(corpus)) {
+      await breath();
       paths.push(pathOf(router, features));
       if (paths.length % 64 === 0)
         onProgress({ stage: "routing", done: paths.length, total: corpus.documents });
@@ -232,6 +243,7 @@ export async function createRun(init: CreateInit): Promise<CreatedRun> {
     requirePathTargets(path, lengths, targets);
   }
   for (const [index, path] of paths.entries()) {
+    await breath();
     const kind = heldOut.has(index) ? "holdout" : "shard";
     await store.put(shardWriters[path]![kind].add(corpus.document(index)));
     if (index % 256 === 0) onProgress({ stage: "writing", done: index, total: paths.length });

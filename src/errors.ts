@@ -36,6 +36,11 @@ export class InvalidObjectError extends PathweaveError {
   override name = "InvalidObjectError";
 }
 
+/** A record that is well-formed, but a newer one is known: whoever meant to put it came second, which is no fault. */
+export class OutdatedError extends InvalidObjectError {
+  override name = "OutdatedError";
+}
+
 /** A block, record or peer could not be had in time; the message names what was tried and why each try failed. */
 export class UnavailableError extends PathweaveError {
   override name = "UnavailableError";
@@ -56,6 +61,22 @@ export class StorageError extends PathweaveError {
 /** No listening address, no bootstrap, or a peer that refuses to talk. */
 export class NetworkError extends PathweaveError {
   override name = "NetworkError";
+}
+
+/** The signals that end a command, and the number that a shell adds to 128 for its exit code. */
+export const INTERRUPTS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
+
+export type Interrupt = keyof typeof INTERRUPTS;
+
+/** The user ended a command with Ctrl-C, closed its terminal or stopped reading what it prints; the message says what is kept. */
+export class InterruptedError extends PathweaveError {
+  override name = "InterruptedError";
+  readonly signal: Interrupt;
+
+  constructor(signal: Interrupt, message = "Interrupted; nothing was changed.") {
+    super(message);
+    this.signal = signal;
+  }
 }
 
 /** The message of anything thrown, on one line. */

@@ -20,6 +20,7 @@ import { createHoldoutScorer } from "./holdout.ts";
 import { createEngine } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
 import { messageOf, NetworkError, UsageError } from "./errors.ts";
+import { pathweaveCommand } from "./invocation.ts";
 import type { Logger } from "./log.ts";
 import { elementsOfParts, modelShape, parameterSpecs } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
@@ -39,7 +40,7 @@ import type { KnownVersion } from "./outer/types.ts";
 import { createRouter } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
-import { checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
+import { type Capacity, checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
 import { keepObject, objectOwner } from "./run-objects.ts";
 import type { Topology } from "./run/types.ts";
@@ -179,6 +180,18 @@ function restrict(network: SwarmNetwork, config: RunConfig): void {
   network.restrict(peers);
 }
 
+/** What this machine has to give to a run in a directory, of which `quotaLeft` bytes may be used at most. */
+export async function capacityOf(directory: string, quotaLeft?: number): Promise<Capacity> {
+  const { bavail, bsize } = await statfs(directory);
+  const diskBytes = bavail * bsize;
+  return {
+    memoryBytes: process.availableMemory(),
+    ...(quotaLeft === undefined || quotaLeft > diskBytes
+      ? { diskBytes }
+      : { diskBytes: quotaLeft, limit: "--max-disk" }),
+  };
+}
+
 async function makeDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true });
@@ -195,11 +208,11 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
   const invite = options.invite ?? known;
   if (invite === undefined)
     throw new UsageError(
-      `There is no run in ${directory}. Give an invite, or make a run with pathweave create.`,
+      `There is no run in ${directory}. Give an invite, or make a run: ${pathweaveCommand("create run.yaml")}`,
     );
   if (known !== undefined && !known.run.equals(invite.run))
     throw new UsageError(
-      `${directory} belongs to another run, ${known.run}. Choose another --dir for this invite.`,
+      `${directory} belongs to another run, ${known.run}. Choose another --data for this invite.`,
     );
   const bootstrap = [...new Set([...options.bootstrap, ...invite.bootstrap, ...(known?.bootstrap ?? [])])];
   const swarmKey = invite.swarmKey ?? known?.swarmKey;
@@ -245,11 +258,11 @@ async function composePeer(options: PeerOptions, invite: Invite, node: OpenNode)
   const specs = parameterSpecs(shape);
   const sizes = runSizes(config, topology, elementsOfParts(shape));
   if (options.role === "worker") {
-    const disk = await statfs(directory);
-    checkCapacity(sizes, {
-      memoryBytes: process.availableMemory(),
-      diskBytes: Math.min(disk.bavail * disk.bsize, node.quotaLeft()),
-    });
+    const { maxDiskBytes } = options;
+    checkCapacity(
+      sizes,
+      await capacityOf(directory, maxDiskBytes === undefined ? undefined : node.quotaLeft()),
+    );
   }
 
   const holders = (): string[] => [

@@ -1,30 +1,42 @@
-import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
 import { createRun, type CreateProgress } from "../../src/create.ts";
-import { UsageError } from "../../src/errors.ts";
+import { InterruptedError, UsageError } from "../../src/errors.ts";
+import { pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";
 import { IDENTITY_FILE, loadIdentity } from "../../src/net/identity.ts";
 import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
 import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
-import { openDirectory } from "../../src/peer.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeLosses } from "../../src/data/losses.ts";
+import { capacityOf, openDirectory, type OpenNode } from "../../src/peer.ts";
 import { describeRun } from "../../src/run/describe.ts";
 import { describeSkipped, requireAll, SkippedLog } from "../../src/data/skipped.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
-import { runSizes } from "../../src/run/sizes.ts";
+import { checkCapacity, runSizes } from "../../src/run/sizes.ts";
 import { createTopology } from "../../src/run/topology.ts";
 import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
+import { endsWithin } from "../../src/within.ts";
+import { openNewFolder } from "../new-folder.ts";
 import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
-import { createProgress, formatBar, formatCount, formatJson, formatNumber } from "../output.ts";
+import {
+  counted,
+  createProgress,
+  formatBar,
+  formatCount,
+  formatJson,
+  formatNumber,
+  wrapRows,
+} from "../output.ts";
 import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
 import { openSkippedFile } from "../skipped.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
+
+/** Of an interruption: for what is under way to end, and for the store to close. */
+const GRACE_MS = 800;
 
 interface CreateFlags extends PeerFlags {
   file: string;
@@ -67,30 +79,45 @@ export const command: CommandModule<object, CreateFlags> = {
       )
       .example("$0 create run.yaml --private", "for a lab: only who has the invite can connect"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => flags.json || process.stderr.write(`${line}\n`));
-    const file = await readRunFile(flags.file);
-    if ((await readInvite(flags.data)) !== undefined)
-      throw new UsageError(
-        `${flags.data} holds a run already. Choose another --data, or go on with it: pathweave join --data ${flags.data}`,
-      );
-    if (file.config.admission?.peers !== undefined) await requireListed(flags, file.config);
-    const swarmKey = await swarmKeyOf(flags);
-    const maxBytes = maxDiskBytes(flags);
-    const isNew = !existsSync(flags.data);
-    const topology = createTopology(file.config);
-    const sizes = runSizes(file.config, topology, elementsOfParts(modelShape(file.config.model)));
-    const progress = createProgress(flags.json ? process.stderr : process.stdout);
-    for (const line of describeRun(file.config, topology, sizes)) progress.line(line);
-    const node = await openDirectory(
+    let says = COMMAND_STOPS;
+    const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${says}\n`));
+    await makeRun(flags, shutdown.signal);
+    says = PEER_STOPS;
+    if (flags.start) await runPeer(flags, undefined, shutdown);
+    else if (!flags.json)
+      process.stdout.write(`Start its first peer: ${pathweaveCommand("join --data", flags.data)}\n`);
+  },
+};
+
+/** Makes the run in `flags.data`. If that fails or is interrupted, the folder is as it was before. */
+async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
+  const file = await readRunFile(flags.file);
+  if ((await readInvite(flags.data)) !== undefined)
+    throw new UsageError(
+      `${flags.data} holds a run already. Choose another --data, or go on with it: ${pathweaveCommand("join --data", flags.data)}`,
+    );
+  const topology = createTopology(file.config);
+  const sizes = runSizes(file.config, topology, elementsOfParts(modelShape(file.config.model)));
+  const maxBytes = maxDiskBytes(flags);
+  const swarmKey = await swarmKeyOf(flags);
+  if (file.config.admission?.peers !== undefined) await requireListed(flags, file.config);
+  const progress = createProgress(flags.json ? process.stderr : process.stdout);
+  for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
+  const folder = await openNewFolder(flags.data);
+  const list = openSkippedFile(flags.data);
+  let node: OpenNode | undefined;
+  try {
+    checkCapacity(sizes, await capacityOf(flags.data, maxBytes));
+    node = await openDirectory(
       flags.data,
       { listen: [], announce: [], bootstrap: [], mdns: false },
       createLogger(flags["log-level"]),
       maxBytes === undefined ? {} : { quota: { maxBytes, reclaim: false } },
     );
-    try {
-      using list = openSkippedFile(flags.data);
-      const left = new SkippedLog((each) => list.add(each));
-      const created = await createRun({
+    const left = new SkippedLog((each) => list.add(each));
+    const created = await untilInterrupted(
+      signal,
+      createRun({
         file,
         skipped: left,
         onRead: () => {
@@ -107,44 +134,51 @@ export const command: CommandModule<object, CreateFlags> = {
           ...(flags.threads === undefined ? {} : { threads: flags.threads }),
         },
         onProgress: (step) => progress.update(describeProgress(step)),
-        signal: shutdown.signal,
-      });
-      const { counts, skipped, manifest, duplicates, cut, losses } = created;
-      progress.line(
-        `corpus: ${formatCount(counts.train.tokens)} tokens in ${counts.train.documents} documents to train on, ` +
-          `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
+        signal,
+      }),
+      GRACE_MS,
+    );
+    const { counts, skipped, manifest, duplicates, cut, losses } = created;
+    progress.line(
+      `corpus: ${formatCount(counts.train.tokens)} tokens in ${counted(counts.train.documents, "document")} to train on, ` +
+        `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
+    );
+    for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
+    const invite = { run: created.run, bootstrap: flags.bootstrap };
+    await writeInvite(
+      flags.data,
+      encodeInvite({ ...invite, ...(swarmKey === undefined ? {} : { swarmKey }) }),
+    );
+    progress[Symbol.dispose]();
+    const result = {
+      run: created.run,
+      shards: manifest.shards,
+      skipped: skipped.entries,
+      skippedCount: skipped.total,
+      ...(skipped.total > 0 ? { skippedFile: list.path } : {}),
+      duplicates,
+      losses,
+      data: flags.data,
+    };
+    if (flags.json)
+      process.stdout.write(`${formatJson(flags.start ? { type: "created", ...result } : result)}\n`);
+    else progress.line(`run ${created.run} is in ${flags.data}`);
+  } catch (error) {
+    progress[Symbol.dispose]();
+    if (node !== undefined) await endsWithin(GRACE_MS, node.stop()).catch(() => false);
+    // What was written belongs to no run yet; but what was there before is not ours to delete.
+    if (folder.isNew || node !== undefined) await folder.undo().catch(() => {});
+    if (error instanceof InterruptedError)
+      throw new InterruptedError(
+        error.signal,
+        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file)}`,
       );
-      for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
-      const invite = { run: created.run, bootstrap: flags.bootstrap };
-      await writeInvite(
-        flags.data,
-        encodeInvite({ ...invite, ...(swarmKey === undefined ? {} : { swarmKey }) }),
-      );
-      progress[Symbol.dispose]();
-      const result = {
-        run: created.run,
-        shards: manifest.shards,
-        skipped: skipped.entries,
-        skippedCount: skipped.total,
-        ...(skipped.total > 0 ? { skippedFile: list.path } : {}),
-        duplicates,
-        losses,
-        data: flags.data,
-      };
-      if (flags.json)
-        process.stdout.write(`${formatJson(flags.start ? { type: "created", ...result } : result)}\n`);
-      else progress.line(`run ${created.run} is in ${flags.data}`);
-    } catch (error) {
-      await node.stop();
-      // What was written belongs to no run yet; but a folder that was there before is not ours to delete.
-      if (isNew) await rm(flags.data, { recursive: true, force: true });
-      throw error;
-    }
-    await node.stop();
-    if (flags.start) await runPeer(flags, undefined, shutdown);
-    else if (!flags.json) process.stdout.write(`Start its first peer: pathweave join --data ${flags.data}\n`);
-  },
-};
+    throw error;
+  } finally {
+    list[Symbol.dispose]();
+  }
+  await node.stop();
+}
 
 /** A run whose first peer is refused by all others could never start. */
 async function requireListed(flags: CreateFlags, config: RunConfig): Promise<void> {
@@ -166,8 +200,12 @@ export function describeProgress(progress: CreateProgress): string {
   switch (progress.stage) {
     case "tokenizer":
       return "training the tokenizer";
+    case "compiling":
+      return "compiling the training step";
+    case "fitting":
+      return `fitting the router to ${counted(progress.done, "document")}`;
     case "reading":
-      return `reading and tokenizing: ${formatCount(progress.done)} documents`;
+      return `reading and tokenizing: ${counted(progress.done, "document", formatCount)}`;
     case "seed":
       return `warm start ${formatBar(progress.done, progress.total)} step ${progress.done}/${progress.total} loss ${formatNumber(progress.step.loss)}`;
     case "routing":

@@ -20,10 +20,11 @@ import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
 import { type ChaosSession, startChaos } from "../chaos/session.ts";
-import { type LocalSwarm, startLocalSwarm } from "../local-swarm.ts";
+import { type LocalSwarm, startLocalSwarm, STOP_MS } from "../local-swarm.ts";
 import { observe } from "../observe.ts";
 import { outputOptions } from "../options.ts";
 import {
+  counted,
   createProgress,
   formatBar,
   formatBytes,
@@ -33,7 +34,7 @@ import {
   formatTable,
   type Progress,
 } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 import { describeProgress } from "./create.ts";
 
 interface DemoFlags {
@@ -82,12 +83,17 @@ export const command: CommandModule<object, DemoFlags> = {
       .example("$0 demo", "a 2×2 DiPaCo on four kinds of text, in a few minutes")
       .example("$0 demo --seed 1 --json", "end with one line of JSON"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(flags.json ? process.stderr : process.stdout);
     const directory = flags.data ?? (await mkdtemp(path.join(tmpdir(), "pathweave-demo-")));
     await mkdir(directory, { recursive: true });
     try {
-      const result = await runDemo(flags, directory, progress, shutdown.signal);
+      // Its peers say goodbye, too.
+      const result = await untilInterrupted(
+        shutdown.signal,
+        runDemo(flags, directory, progress, shutdown.signal),
+        STOP_MS,
+      );
       progress[Symbol.dispose]();
       if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
     } finally {
@@ -185,9 +191,12 @@ async function runDemo(
     const seconds = Math.round((performance.now() - began) / 100) / 10;
     for (const line of report(created, evaluation, scores, samples)) progress.line(line);
     progress.line(
-      `${heads.reduce((sum, head) => sum + head.generation, 0)} outer updates; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
+      `${counted(
+        heads.reduce((sum, head) => sum + head.generation, 0),
+        "outer update",
+      )}; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
         `lineage folds again to the same CIDs: ${lineageVerified ? "yes" : "NO"}; ` +
-        `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${flags.peers} peers`,
+        `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${counted(flags.peers, "peer")}`,
     );
     progress.update(`done in ${formatDuration(1000 * seconds)}`);
     return {
@@ -307,7 +316,7 @@ function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): 
     const elapsed = performance.now() - began;
     const eta = done > 0 ? `, about ${formatDuration((elapsed / done) * (total - done))} left` : "";
     const generations = swarm.generations();
-    progress.update(`${rows.join(" | ")} | ${generations} outer updates${eta}`);
+    progress.update(`${rows.join(" | ")} | ${counted(generations, "outer update")}${eta}`);
   };
   swarm.onEvent(show);
   show();
@@ -409,7 +418,7 @@ function report(
       ["warm start", String(seedSteps), million(seedSteps), scores.seed.toFixed(2)],
       ["dense, one path's size", String(steps), million(steps), scores.dense.toFixed(2)],
       [
-        `DiPaCo, ${paths} paths`,
+        `DiPaCo, ${counted(paths, "path")}`,
         String(steps),
         million(seedSteps + paths * rounds * innerSteps),
         scores.dipaco.toFixed(2),

@@ -3,7 +3,7 @@ import { evaluateRun, perplexity } from "../../src/evaluate.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { engineOptions, inviteArgument, observeOptions } from "../options.ts";
 import { createProgress, formatBar, formatJson, formatTable } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 
 interface EvalFlags extends ObserveCommandFlags {
   engine: "compiled" | "eager";
@@ -20,20 +20,28 @@ export const command: CommandModule<object, EvalFlags> = {
       .example("$0 eval", "the heads of the run in .pathweave, fetched from its peers")
       .example("$0 eval pathweave1… --json", "any run, for programs"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
-    progress.update("fetching the heads");
     const device = {
       kind: flags.engine,
       device: flags.device,
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     };
-    const { run, heads, evaluation } = await observe(flags, shutdown.signal, async (peer) => {
-      const show = (done: number, total: number): void =>
-        progress.update(`evaluating ${formatBar(done, total)}`);
-      const scores = await evaluateRun(peer, device, {}, show, shutdown.signal);
-      return { run: peer.run, heads: peer.swarm.heads(), evaluation: scores };
-    });
+    const { run, heads, evaluation } = await untilInterrupted(
+      shutdown.signal,
+      observe(
+        flags,
+        shutdown.signal,
+        async (peer) => {
+          progress.update("fetching the heads");
+          const show = (done: number, total: number): void =>
+            progress.update(`evaluating ${formatBar(done, total)}`);
+          const scores = await evaluateRun(peer, device, {}, show, shutdown.signal);
+          return { run: peer.run, heads: peer.swarm.heads(), evaluation: scores };
+        },
+        (doing) => progress.update(doing),
+      ),
+    );
     progress[Symbol.dispose]();
     const rows = [
       { name: "warm start", score: evaluation.seed },

@@ -9,7 +9,7 @@ import {
   workOptions,
 } from "../options.ts";
 import { type PeerFlags, runPeer } from "../peer-session.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { onInterrupt, PEER_STOPS } from "../shutdown.ts";
 
 type JoinFlags = PeerFlags & InviteFlags;
 
@@ -39,7 +39,7 @@ export const command: CommandModule<object, JoinFlags> = {
       .example("$0 join pathweave1… --max-disk 20GB --max-mbps 50", "be a guest on this machine")
       .example("$0 join pathweave1… --json", "print events as NDJSON for programs"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => flags.json || process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${PEER_STOPS}\n`));
     await runPeer(flags, await givenInvite(flags), shutdown);
   },
 };

@@ -33,6 +33,7 @@ interface SimFlags {
 /** Above this many peers, several share what they hear. */
 const SEPARATE_PEERS = 64;
 const SHARED_SITES = 16;
+const SIM_STOPS = "Stopping: reporting what was simulated so far. Ctrl-C again stops at once.";
 const HOUR_MS = 3_600_000;
 const SLICE_MS = 10_000;
 
@@ -91,7 +92,7 @@ export const command: CommandModule<object, SimFlags> = {
       ),
   async handler(flags) {
     check(flags);
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${SIM_STOPS}\n`));
     const progress = createProgress(process.stderr);
     const report = await simulate(flags, shutdown.signal, (text) => progress.update(text));
     progress[Symbol.dispose]();

@@ -2,8 +2,10 @@ import type { CommandModule } from "yargs";
 import type { Peer } from "../../src/peer.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
-import { createProgress, formatBytes, formatJson, formatNumber, formatTable } from "../output.ts";
-import { onInterrupt } from "../shutdown.ts";
+import { nextSteps } from "../next-steps.ts";
+import { createProgress, formatBytes, formatJson, formatNumber, formatTable, wrapRows } from "../output.ts";
+import { describeProgress, runProgressOf, secondsLeft } from "../run-progress.ts";
+import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 
 export const command: CommandModule<object, ObserveCommandFlags> = {
   describe: "Show a run's peers, leases, heads, losses and bytes",
@@ -14,28 +16,47 @@ export const command: CommandModule<object, ObserveCommandFlags> = {
       .example("$0 status", "the run in .pathweave, seen from outside")
       .example("$0 status pathweave1… --json", "any run, for programs"),
   async handler(flags) {
-    const shutdown = onInterrupt((line) => process.stderr.write(`${line}\n`));
+    const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
-    progress.update("asking the swarm");
-    const status = await observe(flags, shutdown.signal, async (peer) => {
-      // Every live peer is heard within two of its heartbeats.
-      await peer.swarm.observed(2000 * peer.manifest.config.swarm.heartbeatSeconds, shutdown.signal);
-      return statusOf(peer);
-    });
-    progress.update(`run ${status.run}`);
+    const show = (doing: string): void => progress.update(doing);
+    const status = await untilInterrupted(
+      shutdown.signal,
+      observe(
+        flags,
+        shutdown.signal,
+        async (peer) => {
+          show("listening to the peers of the run");
+          // Every live peer is heard within two of its heartbeats.
+          await peer.swarm.observed(2000 * peer.manifest.config.swarm.heartbeatSeconds, shutdown.signal);
+          return statusOf(peer);
+        },
+        show,
+      ),
+    );
+    progress.update(undefined);
     progress[Symbol.dispose]();
-    if (flags.json) process.stdout.write(`${formatJson(status)}\n`);
-    else for (const line of describe(status)) process.stdout.write(`${line}\n`);
+    if (flags.json) {
+      const { left: _, ...facts } = status;
+      process.stdout.write(`${formatJson(facts)}\n`);
+    } else for (const line of describe(status, flags.data)) process.stdout.write(`${line}\n`);
   },
 };
+
+type Status = ReturnType<typeof statusOf>;
 
 function statusOf(peer: Peer) {
   const now = performance.now();
   const { coordinator } = peer.swarm;
   const { rounds } = peer.manifest.config.training;
+  const progress = runProgressOf(peer, now);
   return {
     run: peer.run.toString(),
     name: peer.manifest.config.name,
+    roundsDone: progress.rounds.done,
+    rounds: progress.rounds.total,
+    /** An estimate for the whole run: 0 when it is done, null when it cannot be told. */
+    secondsLeft: secondsLeft(progress.left),
+    left: progress.left,
     peers: coordinator.membership.live(now).map(({ peer: id, heartbeat, lastSeen }) => ({
       peer: id,
       role: heartbeat.role,
@@ -67,20 +88,21 @@ function statusOf(peer: Peer) {
   };
 }
 
-function describe(status: ReturnType<typeof statusOf>): string[] {
-  const short = (id: string | undefined): string => (id === undefined ? "-" : `…${id.slice(-8)}`);
-  const leases = (peer: (typeof status.peers)[number]): string =>
+function describe({ left, ...status }: Status, data: string): string[] {
+  const leases = (peer: Status["peers"][number]): string =>
     peer.leases
       .map(({ round, path, progress }) => `round ${round} path ${path} (${Math.round(100 * progress)} %)`)
       .join(", ") || "-";
+  const rounds = { done: status.roundsDone, total: status.rounds };
   return [
-    `run ${status.name} ${status.run}${status.done ? ": complete" : ""}`,
-    ...(status.waiting === undefined ? [] : [status.waiting]),
+    `run ${status.name}: ${status.done ? "complete, " : ""}${describeProgress({ rounds, left })}`,
+    status.run,
+    ...(status.waiting === undefined ? [] : wrapRows([status.waiting])),
     "",
     ...formatTable(
       ["peer", "role", "device", "tokens/s", "lease", "sent", "received"],
       status.peers.map((peer) => [
-        short(peer.peer),
+        peer.peer,
         peer.role,
         peer.device,
         Math.round(peer.tokensPerSecond).toString(),
@@ -96,20 +118,21 @@ function describe(status: ReturnType<typeof statusOf>): string[] {
         head.module,
         String(head.generation),
         String(head.tokens),
-        head.owners.map(short).join(" "),
+        head.owners.join(" "),
         head.cid,
       ]),
     ),
     "",
     ...formatTable(
       ["path", "rounds done", "of", "last loss", "by"],
-      status.paths.map(({ path, roundsDone, rounds, loss, by }) => [
+      status.paths.map(({ path, roundsDone, rounds: all, loss, by }) => [
         String(path),
         String(roundsDone),
-        String(rounds),
+        String(all),
         formatNumber(loss),
-        short(by),
+        by ?? "-",
       ]),
     ),
+    ...(status.done ? ["", ...nextSteps(data)] : []),
   ];
 }

@@ -1,4 +1,5 @@
 /** Byte-pair encoding: which pairs of symbols to merge (Sennrich et al. 2016), with incremental counts. */
+import { createBreath } from "../breath.ts";
 import { PairHeap } from "./pair-heap.ts";
 
 /** A pair as one number: first × PAIR_BASE + second. Symbols are below 2^20, so it is exact. */
@@ -12,9 +13,16 @@ interface Word {
 
 /**
  * Finds the merges, most frequent pair first. `words` holds symbols below `firstSymbol`; merge i creates symbol
- * `firstSymbol + i`. Ends early when no pair occurs twice. The words are consumed.
+ * `firstSymbol + i`. Ends early when no pair occurs twice. The words are consumed. Throws the signal's reason once it
+ * is aborted.
  */
-export function findMerges(words: Word[], firstSymbol: number, merges: number): [number, number][] {
+export async function findMerges(
+  words: Word[],
+  firstSymbol: number,
+  merges: number,
+  signal?: AbortSignal,
+): Promise<[number, number][]> {
+  const breath = createBreath(signal);
   const counts = new Map<number, number>();
   // Words in which a pair has occurred; some no longer hold it, which applying a merge finds out.
   const places = new Map<number, Set<number>>();
@@ -25,14 +33,17 @@ export function findMerges(words: Word[], firstSymbol: number, merges: number): 
     if (known === undefined) places.set(pair, new Set([word]));
     else known.add(word);
   };
-  for (const [index, { symbols, count }] of words.entries())
+  for (const [index, { symbols, count }] of words.entries()) {
+    await breath();
     for (let i = 1; i < symbols.length; i++) add(symbols[i - 1]! * PAIR_BASE + symbols[i]!, count, index);
+  }
 
   const heap = new PairHeap();
   for (const [pair, count] of counts) heap.push(pair, count);
 
   const found: [number, number][] = [];
   while (found.length < merges) {
+    await breath();
     const top = heap.pop();
     if (top === undefined) break;
     const count = counts.get(top.pair) ?? 0;

@@ -1,3 +1,4 @@
+import { createBreath } from "../breath.ts";
 import { CorpusError, ManifestError } from "../errors.ts";
 import { BYTE_CHARACTERS, PRE_TOKEN } from "./byte-level.ts";
 import { findMerges } from "./merges.ts";
@@ -15,6 +16,7 @@ export interface TrainTokenizerOptions {
   vocabulary: number;
   /** Bytes of text to learn from; a fixed sample of a larger corpus. @default 8 MiB */
   maxBytes?: number;
+  signal?: AbortSignal;
 }
 
 /** A Hugging Face `tokenizer.json`, as far as Pathweave writes it. */
@@ -38,7 +40,7 @@ export interface TokenizerJson {
  */
 export async function trainTokenizer(
   documents: AsyncIterable<TextDocument> | Iterable<TextDocument>,
-  { vocabulary, maxBytes = 8 << 20 }: TrainTokenizerOptions,
+  { vocabulary, maxBytes = 8 << 20, signal }: TrainTokenizerOptions,
 ): Promise<TokenizerJson> {
   if (vocabulary < SMALLEST_VOCABULARY)
     throw new ManifestError(
@@ -53,14 +55,16 @@ export async function trainTokenizer(
   // Ids as Hugging Face's trainer gives them: specials, then the alphabet by code point, then merges in order.
   const tokens = [END_OF_TEXT, ...BYTE_CHARACTERS.toSorted()];
   const symbolOf = BYTE_CHARACTERS.map((character) => tokens.indexOf(character));
-  const merges = findMerges(
-    [...countPreTokens(texts)].map(([preToken, count]) => ({
+  const found = await findMerges(
+    [...(await countPreTokens(texts, signal))].map(([preToken, count]) => ({
       symbols: Array.from(Buffer.from(preToken), (byte) => symbolOf[byte]!),
       count,
     })),
     tokens.length,
     vocabulary - tokens.length,
-  ).map(([left, right]): [string, string] => {
+    signal,
+  );
+  const merges = found.map(([left, right]): [string, string] => {
     tokens.push(tokens[left]! + tokens[right]!);
     return [tokens[left]!, tokens[right]!];
   });
@@ -99,10 +103,13 @@ export async function trainTokenizer(
   };
 }
 
-function countPreTokens(texts: Buffer[]): Map<string, number> {
+async function countPreTokens(texts: Buffer[], signal?: AbortSignal): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
-  for (const text of texts)
+  const breath = createBreath(signal);
+  for (const text of texts) {
+    await breath();
     for (const preToken of text.toString().match(PRE_TOKEN) ?? [])
       counts.set(preToken, (counts.get(preToken) ?? 0) + 1);
+  }
   return counts;
 }

@@ -6,6 +6,9 @@ import { encodeModel } from "./onnx.ts";
 
 export type DeviceTensor = onnxRuntime.Tensor;
 
+// What it logs goes to standard error, past our own log; what matters of it is in the errors that it throws.
+onnxRuntime.env.logLevel = "fatal";
+
 const DEVICES = ["cpu", "webgpu", "cuda"];
 
 /** A compiled graph, ready to run. */
@@ -31,8 +34,8 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
     interOpNumThreads: 1,
     executionMode: "sequential",
     graphOptimizationLevel: "all",
-    // 3: errors only; with a GPU, ONNX Runtime warns of every node that stays on the CPU.
-    logSeverityLevel: 3,
+    // 4: as above; with a GPU, ONNX Runtime warns of every node that stays on the CPU.
+    logSeverityLevel: 4,
     // Idle threads sleep instead of spinning: peers share their cores with other processes.
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   };
@@ -42,13 +45,18 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
   } catch (error) {
     if (device === "cpu") throw error;
     throw new CapacityError(
-      `The device ${device} cannot be used here; choose cpu or check its driver. ONNX Runtime says: ${messageOf(error)}`,
+      `The device ${device} cannot be used here; choose cpu or check its driver. ONNX Runtime says: ${reasonOf(error)}`,
     );
   }
   return {
     run: (inputs, outputs) => session.run(inputs, outputs),
     release: () => session.release(),
   };
+}
+
+/** Without the place in ONNX Runtime's source and the condition that failed there. */
+function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/^\S*onnxruntime\S*:\d+ .* was false\. /, "");
 }
 
 /** Throws CapacityError unless a small graph can be loaded onto the device. */

@@ -1,6 +1,7 @@
 /** Calls into a worker thread: a request, its reply, and failures of the thread itself. */
 import { Worker } from "node:worker_threads";
 import * as errors from "../errors.ts";
+import { nativeWork } from "../native-work.ts";
 import type { ArgumentsOf, Method, Reply, ResultOf, WorkerData } from "./protocol.ts";
 
 interface Pending {
@@ -48,15 +49,17 @@ export function startThread(workerData: WorkerData): Thread {
   });
 
   const call: Thread["call"] = (method, request, transfer = []) =>
-    new Promise((resolve, reject) => {
-      if (ended !== undefined) {
-        reject(ended);
-        return;
-      }
-      const id = calls++;
-      pending.set(id, { resolve: resolve, reject });
-      worker.postMessage({ id, method, ...request }, transfer);
-    });
+    nativeWork(
+      new Promise((resolve, reject) => {
+        if (ended !== undefined) {
+          reject(ended);
+          return;
+        }
+        const id = calls++;
+        pending.set(id, { resolve: resolve, reject });
+        worker.postMessage({ id, method, ...request }, transfer);
+      }),
+    );
   return {
     call,
     async close() {

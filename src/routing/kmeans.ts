@@ -1,7 +1,9 @@
 /** Fits the router: k-means over standardised features of a sample of documents (paper section 2.4.1). */
-import { kmeans } from "ml-kmeans";
+import { kmeansGenerator } from "ml-kmeans";
+import { type Breath, createBreath } from "../breath.ts";
 import { CorpusError } from "../errors.ts";
 import { createRandom, hash64 } from "../random.ts";
+import { counted } from "../run/format.ts";
 import { pathOf } from "./features.ts";
 import { createRouter, decodeRouter, encodeRouter, type KMeansRouter } from "./router.ts";
 
@@ -34,13 +36,18 @@ export interface RouterFit {
  * Fits P centroids to the features of N documents, (width) each. k-means likes to spend centroids on a few outliers,
  * whose paths would then have nothing to train on; so documents in starving clusters are left out and the rest is
  * fitted again. Should a path still starve (too many documents are alike), its size says so. Deterministic.
- * Throws CorpusError for fewer than two documents a path.
+ * Throws CorpusError for fewer than two documents a path, and the signal's reason once it is aborted.
  */
-export function fitRouter(features: Float32Array[], options: FitOptions): RouterFit {
+export async function fitRouter(
+  features: Float32Array[],
+  options: FitOptions,
+  signal?: AbortSignal,
+): Promise<RouterFit> {
+  const breath = createBreath(signal);
   const { paths, prefixTokens, seed } = options;
   if (features.length < 2 * paths)
     throw new CorpusError(
-      `The router has ${features.length} documents for ${paths} paths and needs ${2 * paths}; ` +
+      `The router has ${counted(features.length, "document")} for ${counted(paths, "path")} and needs ${2 * paths}; ` +
         "use a larger corpus, more data.routerFraction or fewer paths.",
     );
   const most = Math.max(MAX_SAMPLES.least, MAX_SAMPLES.perPath * paths);
@@ -51,7 +58,7 @@ export function fitRouter(features: Float32Array[], options: FitOptions): Router
           .slice(0, most)
       : features;
   let { mean, scale } = moments(sample);
-  let clusters = bestClusters(standardise(sample, mean, scale), paths, seed);
+  let clusters = await bestClusters(standardise(sample, mean, scale), paths, seed, breath);
   for (let refit = 0; refit < MAX_REFITS; refit++) {
     const { sizes, assignments } = clusters;
     const fewest = (STARVING_SHARE * sample.length) / paths;
@@ -59,7 +66,7 @@ export function fitRouter(features: Float32Array[], options: FitOptions): Router
     if (fed.length === sample.length || fed.length < 2 * paths) break;
     sample = fed;
     ({ mean, scale } = moments(sample));
-    clusters = bestClusters(standardise(sample, mean, scale), paths, seed);
+    clusters = await bestClusters(standardise(sample, mean, scale), paths, seed, breath);
   }
 
   const router = { prefixTokens, mean, scale, centroids: Float32Array.from(clusters.centroids.flat()) };
@@ -75,14 +82,22 @@ interface Clusters {
 }
 
 /** The tightest of several fits. */
-function bestClusters(rows: number[][], paths: number, seed: number): Clusters {
+async function bestClusters(
+  rows: number[][],
+  paths: number,
+  seed: number,
+  breath: Breath,
+): Promise<Clusters> {
   let best: Clusters | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (let restart = 0; restart < RESTARTS; restart++) {
-    const { centroids, clusters } = kmeans(rows, paths, {
+    let fit: { centroids: number[][]; clusters: number[] } | undefined;
+    for (fit of kmeansGenerator(rows, paths, {
       seed: Number(BigInt.asUintN(31, hash64("router", seed, restart))),
       maxIterations: MAX_ITERATIONS,
-    });
+    }))
+      await breath();
+    const { centroids, clusters } = fit!;
     const inertia = rows.reduce((sum, row, i) => sum + squaredDistance(row, centroids[clusters[i]!]!), 0);
     if (best !== undefined && inertia >= least) continue;
     best = { centroids, assignments: clusters, sizes: sizesOf(clusters, paths) };

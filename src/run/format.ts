@@ -23,8 +23,18 @@ export function formatCount(count: number): string {
   return scaled(count, 1000, ["", "k", "M", "G", "T"], " ");
 }
 
+/** `1 document`, `2 documents`, `1.20 k documents`; `plural` where an s is not enough. */
+export function counted(
+  count: number,
+  singular: string,
+  format: (count: number) => string = String,
+  plural = `${singular}s`,
+): string {
+  return `${format(count)} ${count === 1 ? singular : plural}`;
+}
+
 const SIZE_UNITS: Record<string, number> = {
-  "": 1,
+  b: 1,
   ...Object.fromEntries(
     ["k", "m", "g", "t"].flatMap((letter, index) => [
       [letter, 1000 ** (index + 1)],
@@ -33,10 +43,17 @@ const SIZE_UNITS: Record<string, number> = {
   ),
 };
 
-/** Bytes of a size that people write: `20GB` and `500 MB` count in thousands, `20GiB` in 1024. Throws UsageError. */
+/**
+ * Bytes of a size that people write: `20GB` and `500 MB` count in thousands, `20GiB` in 1024, and `20G` is 20GB. A number
+ * alone is refused, since nobody means 20 bytes by 20. Throws UsageError.
+ */
 export function parseBytes(text: string, flag: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]i?|)b?$/i.exec(text.trim()) ?? [];
-  const factor = SIZE_UNITS[unit?.toLowerCase() ?? "none"];
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(b|[kmgt]i?b?|)$/i.exec(text.trim()) ?? [];
+  if (unit === "" && Number(number) > 0)
+    throw new UsageError(
+      `--${flag} is "${text.slice(0, 20)}", which has no unit; expected a size such as 20GB or 500MiB.`,
+    );
+  const factor = SIZE_UNITS[unit?.toLowerCase().replace(/(?<=.)b$/, "") ?? "none"];
   const bytes = Math.floor(Number(number) * (factor ?? Number.NaN));
   if (!(bytes > 0))
     throw new UsageError(`--${flag} is "${text.slice(0, 20)}"; expected a size such as 20GB or 500MiB.`);

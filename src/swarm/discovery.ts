@@ -3,7 +3,7 @@
  * peer to ask.
  */
 import type { CID } from "multiformats/cid";
-import { messageOf } from "../errors.ts";
+import { messageOf, OutdatedError } from "../errors.ts";
 import type { Network } from "../net/types.ts";
 import type { KnownVersion } from "../outer/types.ts";
 import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
@@ -114,7 +114,12 @@ export async function publishHead(
 ): Promise<void> {
   const record = { run, module, head: cid, generation, tokens };
   const { bytes } = await HeadRecord.seal(record, network.privateKey);
-  await network.putRecord(headKey(run, module), bytes, signal);
+  try {
+    await network.putRecord(headKey(run, module), bytes, signal);
+  } catch (error) {
+    // Another owner was faster.
+    if (!(error instanceof OutdatedError)) throw error;
+  }
 }
 
 /** Peers that put better heads into the DHT than the given ones, one per module. */

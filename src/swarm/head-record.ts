@@ -6,7 +6,7 @@
  */
 import { CID } from "multiformats/cid";
 import { z } from "zod";
-import { InvalidObjectError } from "../errors.ts";
+import { InvalidObjectError, OutdatedError } from "../errors.ts";
 import { cidSchema, countSchema } from "../objects/object.ts";
 import { defineSigned } from "../objects/signed.ts";
 import type { RecordHandler } from "../net/types.ts";
@@ -48,7 +48,7 @@ export function headRecords(): RecordHandler {
         throw new InvalidObjectError("A head record is stored under another key.");
       const known = newest.get(key);
       if (known !== undefined && compareHeads(record, known) < 0)
-        throw new InvalidObjectError(`A head record rolls ${record.module} back.`);
+        throw new OutdatedError(`A newer head of ${record.module} is known already.`);
       newest.delete(key);
       newest.set(key, record);
       if (newest.size > MAX_KEYS) newest.delete(newest.keys().next().value!);

@@ -115,7 +115,8 @@ export class Swarm {
   /** Absent for an observer. */
   readonly #rounds: RoundDriver | undefined;
   readonly #lastHead = new Map<string, string>();
-  readonly #live = new Set<string>();
+  /** Roles of the peers that are heard. */
+  readonly #live = new Map<string, Heartbeat["role"]>();
   readonly #synchronised = Promise.withResolvers<void>();
   readonly #reportWait;
   #done = false;
@@ -189,7 +190,7 @@ export class Swarm {
       archive: init.archive,
       lineage: (module) => this.lineage(module),
       owners: (module) => this.coordinator.owners(module, performance.now()),
-      live: () => this.#live,
+      live: () => this.#live.keys(),
       sources: () => init.sources(),
       flush: () => this.#records.flush(),
       signal: (milliseconds) => this.#tasks.within(milliseconds),
@@ -391,9 +392,9 @@ export class Swarm {
     const known = this.#live.has(from);
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
-      this.#live.add(from);
+      this.#live.set(from, heartbeat.role);
       this.#splits.joined(from, now);
-      this.#init.emit({ type: "member", peer: from, state: "joined", live: this.#live.size });
+      this.#emitMember(from, heartbeat.role, "joined", now);
       // The newcomer learns of us and our leases at once, and we of its lineage; one of many need not.
       const greets = this.coordinator.greets(from, now);
       if (greets) this.#beat();
@@ -501,12 +502,18 @@ export class Swarm {
 
   #noteDepartures(now: number): void {
     const live = new Set(this.coordinator.membership.live(now).map((member) => member.peer));
-    for (const peer of this.#live)
+    for (const [peer, role] of this.#live)
       if (!live.has(peer)) {
         this.#live.delete(peer);
         this.#splits.left(peer, now);
-        this.#init.emit({ type: "member", peer, state: "left", live: this.#live.size });
+        this.#emitMember(peer, role, "left", now);
       }
+  }
+
+  #emitMember(peer: string, role: Heartbeat["role"], state: "joined" | "left", now: number): void {
+    const { peerId } = this.#init.network;
+    const live = this.coordinator.workers(now).filter((worker) => worker !== peerId).length;
+    this.#init.emit({ type: "member", peer, role, state, live });
   }
 
   /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
@@ -693,7 +700,7 @@ export class Swarm {
     try {
       const module = topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name;
       await Promise.all([
-        this.#outside.run(this.#live, now, this.#tasks.stopping),
+        this.#outside.run(new Set(this.#live.keys()), now, this.#tasks.stopping),
         this.#askForNewer([module]),
       ]);
     } finally {
@@ -736,7 +743,7 @@ export class Swarm {
   // ---------------------------------------------------------------- anti-entropy
 
   #reconcile(): void {
-    const peers = [...this.#live];
+    const peers = [...this.#live.keys()];
     const peer = peers[Math.floor(Math.random() * peers.length)];
     if (peer !== undefined) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }

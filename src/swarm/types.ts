@@ -88,7 +88,8 @@ export interface HoldoutScorer {
 
 /** Facts that people and programs follow; printed as NDJSON by `join --json`. */
 export type SwarmEvent =
-  | { type: "member"; peer: string; state: "joined" | "left"; live: number }
+  /** `live` counts the other workers; an observer, such as `status`, is none. */
+  | { type: "member"; peer: string; role: "worker" | "observer"; state: "joined" | "left"; live: number }
   | ({ type: "lease"; state: "claimed" | "started" | "abandoned" | "completed"; reason?: string } & Slot)
   | ({ type: "step" } & SlotStep)
   | ({ type: "contribution"; module: string; from: string; cid: string } & Slot)

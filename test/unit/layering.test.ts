@@ -22,7 +22,7 @@ interface Layer {
 
 /** From the bottom up. */
 const LAYERS: Record<string, Layer> = {
-  base: { files: /^src\/(errors|log|random|within)\.ts$/, values: [] },
+  base: { files: /^src\/(breath|errors|invocation|log|native-work|random|within)\.ts$/, values: [] },
   objects: { files: /^src\/objects\//, values: ["base"] },
   run: { files: /^src\/run\//, values: ["base", "objects"] },
   data: { files: /^src\/data\//, values: BASE },
@@ -43,7 +43,10 @@ const LAYERS: Record<string, Layer> = {
     values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
-  terminal: { files: /^node\/(command-line|environment|options|output|shutdown)\.ts$/, values: BASE },
+  terminal: {
+    files: /^node\/(command-line|environment|leave|options|output|shutdown|table)\.ts$/,
+    values: BASE,
+  },
   node: {
     files: /^node\//,
     values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "audit", "peer", "terminal"],

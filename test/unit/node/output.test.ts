@@ -93,7 +93,7 @@ test("progress that is no terminal is plain lines, and never silent for over 5 s
     mock.timers.tick(1);
     assert.equal(text(), "step 1\nstep 3\n");
     mock.timers.tick(5000);
-    assert.equal(text(), "step 1\nstep 3\nstep 3 (10.0 s)\n");
+    assert.equal(text(), "step 1\nstep 3\nstep 3 (for 10.0 s)\n");
     progress.line("round 1 done");
     progress.update("step 9");
     progress[Symbol.dispose]();

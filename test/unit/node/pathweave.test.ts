@@ -43,7 +43,10 @@ test("a misspelt command is one line and exit code 2", async () => {
   const { code, stdout, stderr } = await pathweave(["jion"]);
   assert.equal(code, 2);
   assert.equal(stdout, "");
-  assert.equal(stderr, 'pathweave: "jion" is not a command; did you mean "join"? See "pathweave --help".\n');
+  assert.equal(
+    stderr,
+    'pathweave: "jion" is not a command; did you mean "join"? See "npm run pathweave -- --help".\n',
+  );
 });
 
 test("an old Node.js is told what to do in one line", async () => {

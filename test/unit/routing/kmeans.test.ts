@@ -18,7 +18,7 @@ function blobs(centres: number[][], each: number[], deviation: number, seed: num
 }
 
 describe("fitting the router", () => {
-  it("finds clusters, whatever the features' units, and routes as it assigned", () => {
+  it("finds clusters, whatever the features' units, and routes as it assigned", async () => {
     for (let seed = 0; seed < 5; seed++) {
       const corners = [
         [0, 0, 0],
@@ -30,7 +30,7 @@ describe("fitting the router", () => {
         // One feature in thousands, one in thousandths and one that never changes.
         Float32Array.of(point[0]! * 1000 + 5e4, point[1]! / 1000, 3),
       );
-      const fit = fitRouter(points, { paths: 4, prefixTokens: 32, seed });
+      const fit = await fitRouter(points, { paths: 4, prefixTokens: 32, seed });
       assert.deepEqual(
         fit.sizes.toSorted((a, b) => a - b),
         [30, 40, 50, 60],
@@ -48,7 +48,7 @@ describe("fitting the router", () => {
     }
   });
 
-  it("is deterministic", () => {
+  it("is deterministic", async () => {
     const points = blobs(
       [
         [0, 0],
@@ -59,10 +59,10 @@ describe("fitting the router", () => {
       1,
     );
     const options = { paths: 5, prefixTokens: 32, seed: 9 };
-    assert.deepEqual(fitRouter(points, options), fitRouter(points, options));
+    assert.deepEqual(await fitRouter(points, options), await fitRouter(points, options));
   });
 
-  it("starves no path, even when almost all documents are alike and a few are far away", () => {
+  it("starves no path, even when almost all documents are alike and a few are far away", async () => {
     const points = blobs(
       [
         [0, 0],
@@ -74,22 +74,22 @@ describe("fitting the router", () => {
       1,
       3,
     );
-    const { sizes } = fitRouter(points, { paths: 4, prefixTokens: 32, seed: 0 });
+    const { sizes } = await fitRouter(points, { paths: 4, prefixTokens: 32, seed: 0 });
     assert.equal(sizes.length, 4);
     assert.ok(Math.min(...sizes) >= 10, sizes.join());
   });
 
-  it("always gives every path of the grid a finite centroid and sizes that add up", () => {
-    fc.assert(
-      fc.property(
+  it("always gives every path of the grid a finite centroid and sizes that add up", async () => {
+    await fc.assert(
+      fc.asyncProperty(
         fc.integer({ min: 1, max: 6 }),
         fc.array(fc.tuple(fc.integer({ min: -3, max: 3 }), fc.integer({ min: -3, max: 3 })), {
           minLength: 12,
           maxLength: 60,
         }),
-        (paths, rows) => {
+        async (paths, rows) => {
           const points = rows.map((row) => Float32Array.from(row));
-          const fit = fitRouter(points, { paths, prefixTokens: 32, seed: 4 });
+          const fit = await fitRouter(points, { paths, prefixTokens: 32, seed: 4 });
           assert.equal(
             fit.sizes.reduce((sum, size) => sum + size, 0),
             points.length,
@@ -102,10 +102,18 @@ describe("fitting the router", () => {
     );
   });
 
-  it("asks for more documents when there are fewer than two a path", () => {
+  it("hears an interruption in the middle of a fit", async () => {
+    const points = blobs([[0, 0]], [4000], 1, 1);
+    const stop = new AbortController();
+    const fitting = fitRouter(points, { paths: 64, prefixTokens: 32, seed: 0 }, stop.signal);
+    setImmediate(() => stop.abort(new Error("stop")));
+    await assert.rejects(fitting, /stop/);
+  });
+
+  it("asks for more documents when there are fewer than two a path", async () => {
     const points = blobs([[0, 0]], [7], 1, 1);
-    assert.throws(
-      () => fitRouter(points, { paths: 4, prefixTokens: 32, seed: 0 }),
+    await assert.rejects(
+      fitRouter(points, { paths: 4, prefixTokens: 32, seed: 0 }),
       (error: Error) =>
         error instanceof CorpusError && error.message.includes("7 documents for 4 paths and needs 8"),
     );

@@ -29,7 +29,10 @@ test("a newer head replaces an older one, and never the other way", async () => 
   const handler = headRecords();
   await handler.validate(key, await record(10));
   await handler.validate(key, await record(20));
-  await assert.rejects(handler.validate(key, await record(10)), /rolls lower\/1 back/);
+  await assert.rejects(handler.validate(key, await record(10)), {
+    name: "OutdatedError",
+    message: /newer head of lower\/1/,
+  });
   await handler.validate(key, await record(20));
 });
 
