@@ -176,6 +176,8 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file)}`,
       );
     throw error;
+  } finally {
+    list[Symbol.dispose]();
   }
   await node.stop();
 }

@@ -101,7 +101,7 @@ export const FORMATS: readonly Format[] = [
   {
     name: "a Word, Excel, PowerPoint, OpenDocument or EPUB file",
     endings: words("docx docm xlsx xlsm pptx odt ods odp epub"),
-    advice: "convert it to text, for example with pandoc or soffice --convert-to txt",
+    advice: "convert it to text, for example with pandoc or LibreOffice",
   },
   { name: "zip", endings: ["zip"], magic: ["PK\x03\x04", "PK\x05\x06"], reader: "zip" },
 
@@ -119,7 +119,7 @@ export const FORMATS: readonly Format[] = [
     name: "an old Office file",
     endings: words("doc xls ppt msg"),
     magic: ["\xd0\xcf\x11\xe0"],
-    advice: "convert it to text, for example with soffice --convert-to txt",
+    advice: "convert it to text, for example with LibreOffice",
   },
   {
     name: "XML",

@@ -1,5 +1,6 @@
 /** Refuses to make a run whose text cannot be trained or scored on. What counts are targets, not tokens. */
 import { CorpusError } from "../errors.ts";
+import { counted } from "../run/format.ts";
 import { maskedTokens, type SequenceOptions, usefulWindows } from "./sequences.ts";
 
 export interface TargetOptions extends Omit<SequenceOptions, "endOfText"> {
@@ -38,8 +39,9 @@ export function requireTargets(train: SplitTargets, validation: SplitTargets, op
   const least = paths * replicas * sequenceLength;
   if (train.useful < paths || train.targets < least)
     throw new CorpusError(
-      `${describe(train, "training documents", options)}; ${paths} paths${replicas > 1 ? ` of ${replicas} replicas` : ""} ` +
-        `need at least ${paths} such documents and ${least} such tokens. ${advice(options)}`,
+      `${describe("The corpus", train, "training document", options)}; ` +
+        `${counted(paths, "path")}${replicas > 1 ? ` of ${replicas} replicas` : ""} ${paths === 1 ? "needs" : "need"} ` +
+        `at least ${counted(least, "such token")} in ${counted(paths, "document")}. ${advice(options)}`,
     );
   if (validation.documents === 0)
     throw new CorpusError(
@@ -47,8 +49,8 @@ export function requireTargets(train: SplitTargets, validation: SplitTargets, op
     );
   if (validation.targets === 0)
     throw new CorpusError(
-      `None of the ${validation.documents} held-out documents has more than the ${prefixTokens} tokens that route it, so nothing ` +
-        "could be scored. Give longer texts, raise data.validationFraction, or lower routing.prefixTokens.",
+      `Of ${counted(validation.documents, "held-out document")} none has more than the ${counted(prefixTokens, "token")} that route it, ` +
+        "so nothing could be scored. Give longer texts, raise data.validationFraction, or lower routing.prefixTokens.",
     );
 }
 
@@ -67,15 +69,17 @@ export function requirePathTargets(path: number, lengths: number[], options: Tar
   const got = noTargets();
   for (const length of lengths) countTargets(got, length, maskedTokens(options));
   throw new CorpusError(
-    `${describe({ ...got, targets }, "documents", options, `Path ${path}`)}; ` +
-      `${replicas > 1 ? `its ${replicas} replicas need` : "it needs"} at least ${replicas * sequenceLength} such tokens. ${advice(options)}`,
+    `${describe(`Path ${path}`, { ...got, targets }, "document", options)}; ` +
+      `${replicas > 1 ? `its ${replicas} replicas need` : "it needs"} at least ${counted(replicas * sequenceLength, "such token")}. ` +
+      advice(options),
   );
 }
 
-function describe(split: SplitTargets, noun: string, options: TargetOptions, who = "The corpus"): string {
+function describe(who: string, split: SplitTargets, noun: string, options: TargetOptions): string {
   return (
-    `${who} has ${split.documents} ${noun} with ${split.tokens} tokens, but only ${split.useful} of them are longer than the ` +
-    `${maskedTokens(options)} tokens that are never trained on, and only ${split.targets} tokens behind those`
+    `${who} has ${counted(split.documents, noun)} with ${counted(split.tokens, "token")}, of which ` +
+    `${counted(split.targets, "token")} in ${counted(split.useful, "document")} can be trained on, ` +
+    `since the first ${counted(maskedTokens(options), "token")} of each document are not`
   );
 }
 

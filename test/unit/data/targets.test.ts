@@ -60,12 +60,19 @@ describe("targets", () => {
     requireTargets(long, long, OPTIONS);
     assert.throws(
       () => requireTargets(short, long, OPTIONS),
-      refused("900 training documents with 5400", "only 0 of them", "join short records"),
+      refused(
+        "900 training documents with 5400",
+        "0 tokens in 0 documents can be trained on",
+        "join short records",
+      ),
     );
-    assert.throws(() => requireTargets(splitOf([2000]), long, OPTIONS), refused("at least 2 such documents"));
+    assert.throws(
+      () => requireTargets(splitOf([2000]), long, OPTIONS),
+      refused("at least 128 such tokens in 2 documents"),
+    );
     assert.throws(
       () => requireTargets(long, short, OPTIONS),
-      refused("None of the 900 held-out", "32 tokens", "data.validationFraction"),
+      refused("Of 900 held-out documents none", "32 tokens", "data.validationFraction"),
     );
     assert.throws(() => requireTargets(long, noTargets(), OPTIONS), refused("held out for validation"));
     assert.throws(
@@ -83,7 +90,7 @@ describe("targets", () => {
         ),
       refused(
         "Path 1 has 900 documents with 5400 tokens",
-        "only 0 tokens behind",
+        "0 tokens in 0 documents",
         "smaller grid",
         "routing.prefixTokens",
       ),
