@@ -5,6 +5,7 @@ import { closest } from "fastest-levenshtein";
 import yargs from "yargs";
 import { UsageError } from "../src/errors.ts";
 import { parseAddresses } from "../src/net/addresses.ts";
+import { terminalWidth } from "../node/table.ts";
 
 const ENV_PREFIX = "PATHWEAVE_BOOTSTRAP_";
 const DEFAULT_DATA = join(homedir(), ".pathweave", "bootstrap");
@@ -54,7 +55,7 @@ export async function parseFlags(arguments_: string[], environment: NodeJS.Proce
     .config(mirrored)
     .strict()
     .version(false)
-    .wrap(100)
+    .wrap(Math.min(100, terminalWidth()))
     .example("$0", "Listen on port 4001 (TCP) and 4002 (WebSocket)")
     .example("$0 --announce /dns4/boot.example.org/tcp/4001", "Behind a name or a forwarded port")
     .example(

@@ -9,6 +9,7 @@ import { createLogger } from "../src/log.ts";
 import { loadIdentity } from "../src/net/identity.ts";
 import { readSwarmKey } from "../src/net/swarm-key.ts";
 import { HEAD_NAMESPACE, headRecords } from "../src/swarm/head-record.ts";
+import { hearClosedPipes, onInterrupt } from "../node/shutdown.ts";
 import { startBootstrapNode } from "./bootstrap-node.ts";
 import { parseFlags } from "./options.ts";
 
@@ -29,18 +30,13 @@ async function main(): Promise<void> {
     records: { [HEAD_NAMESPACE]: headRecords() },
     ...(swarmKey === undefined ? {} : { swarmKey }),
   });
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) process.exit(130);
-    stopping = true;
-    log.info("stopping; Ctrl-C again to force");
+  const shutdown = onInterrupt(() => log.info("stopping; Ctrl-C again to force"));
+  shutdown.signal.addEventListener("abort", () => {
     node.stop().then(() => {
       say("stopped", {}, "stopped");
       process.exit(0);
     }, fail);
-  };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  });
 
   const { libp2p } = node;
   const addresses = node.addresses();
@@ -64,4 +60,5 @@ function fail(error: unknown): void {
   process.exit(1);
 }
 
+hearClosedPipes();
 main().catch(fail);

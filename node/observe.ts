@@ -24,11 +24,13 @@ export interface ObserveCommandFlags extends ObserveFlags {
 
 /**
  * Observes a run from a temporary folder, so that a running peer's folder is left alone, for as long as `use` takes.
+ * `show` receives what it is doing before.
  */
 export async function observe<T>(
   flags: ObserveFlags,
   signal: AbortSignal,
   use: (peer: Peer) => Promise<T>,
+  show: (doing: string) => void = () => {},
 ): Promise<T> {
   const invite = await inviteOf(flags);
   const directory = await mkdtemp(join(tmpdir(), "pathweave-observer-"));
@@ -37,6 +39,7 @@ export async function observe<T>(
   process.once("exit", removeNow);
   try {
     await useObserverKey(flags.data, directory);
+    show("looking for peers of the run");
     const peer = await openPeer({
       directory,
       invite,
@@ -53,6 +56,7 @@ export async function observe<T>(
       signal,
     });
     try {
+      show("asking a peer what it knows of the run");
       await peer.swarm.start();
       await peer.swarm.synchronised(signal);
       return await use(peer);

@@ -16,6 +16,12 @@ const SAME_KEY_MILLISECONDS = 300;
 /** Whoever sends one of these a second time wants no farewell. */
 const FORCING: Interrupt[] = ["SIGINT", "SIGTERM"];
 
+/**
+ * The event by which a closed pipe is told. Not SIGPIPE itself: a listener for that would hear it of every socket whose
+ * other end is gone, too.
+ */
+export const CLOSED_PIPE = "closed pipe";
+
 /** What a peer says when it is told to stop. */
 export const PEER_STOPS = "Stopping: releasing leases and saving. Ctrl-C again stops at once.";
 /** What any other command says. */
@@ -47,13 +53,14 @@ export function onInterrupt(
       } else if (FORCING.includes(signal) && now() - since > SAME_KEY_MILLISECONDS)
         force(128 + INTERRUPTS[signal]);
     };
-    source.on(signal, interrupt);
-    return { signal, interrupt };
+    const event = signal === "SIGPIPE" ? CLOSED_PIPE : signal;
+    source.on(event, interrupt);
+    return { event, interrupt };
   });
   return {
     signal: controller.signal,
     [Symbol.dispose]() {
-      for (const { signal, interrupt } of listeners) source.off(signal, interrupt);
+      for (const { event, interrupt } of listeners) source.off(event, interrupt);
     },
   };
 }
@@ -90,18 +97,18 @@ export async function untilInterrupted<T>(
 type Stream = Pick<EventEmitter, "on">;
 
 /**
- * Node.js hides SIGPIPE and lets writing fail instead. This turns the failure into the signal: who listens for it ends
+ * Node.js hides SIGPIPE and lets writing fail instead. This turns the failure into an event: who listens for it ends
  * in order, any other command at once, as `head` expects of both.
  */
 export function hearClosedPipes(
   streams: readonly Stream[] = [process.stdout, process.stderr],
-  source: Pick<EventEmitter, "emit"> = process,
+  source: Pick<EventEmitter, "emit"> = process as EventEmitter,
   end: (code: number) => void = leave,
 ): void {
   for (const stream of streams)
     stream.on("error", (error: NodeJS.ErrnoException) => {
       // EIO is what a closed terminal gives.
       if (!["EPIPE", "EIO", "ERR_STREAM_DESTROYED"].includes(error.code ?? "")) throw error;
-      if (!source.emit("SIGPIPE", "SIGPIPE")) end(128 + INTERRUPTS.SIGPIPE);
+      if (!source.emit(CLOSED_PIPE)) end(128 + INTERRUPTS.SIGPIPE);
     });
 }

@@ -6,6 +6,8 @@ const GAP = "  ";
 const DEFAULT_WIDTH = 80;
 /** A word of letters and digits that is longer than any word of a language: a peer id, a CID, a hash. */
 const ID = /[0-9A-Za-z]{24,}/g;
+/** `-`, `12`, `3.5 MiB`, `4 min 05 s`; not an id that begins with digits. */
+const NUMBER = /^(-|[-+]?\d[\d.,]*( .*|%)?)?$/;
 /** Characters that are left of a shortened id, if they tell it from the others. */
 const SHORT_ID = 6;
 
@@ -54,7 +56,7 @@ export function wrapRows(lines: readonly string[], width = terminalWidth()): str
 
 /**
  * Rows as lines of aligned columns under a header, at most `width` wide where the words allow it: first ids are
- * shortened, then the widest columns are wrapped, at last a word is cut. A column whose cells are all numbers, with or
+ * shortened, then the widest columns are wrapped, but not at no-break spaces, at last a word is cut. A column whose cells are all numbers, with or
  * without a unit, is aligned right.
  */
 export function formatTable(
@@ -64,7 +66,7 @@ export function formatTable(
 ): string[] {
   let cells = [header, ...rows].map((row) => header.map((_, column) => plain(row[column] ?? "")));
   const numeric = header.map(
-    (_, column) => rows.length > 0 && cells.slice(1).every((row) => /^(-|[-+]?\d.*)?$/.test(row[column]!)),
+    (_, column) => rows.length > 0 && cells.slice(1).every((row) => NUMBER.test(row[column]!)),
   );
   const natural = (): number[] =>
     header.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
@@ -87,7 +89,8 @@ export function formatTable(
           return numeric[column] ? text.padStart(widths[column]!) : text.padEnd(widths[column]!);
         })
         .join(GAP)
-        .trimEnd(),
+        .trimEnd()
+        .replaceAll("\u00A0", " "),
     );
   });
 }

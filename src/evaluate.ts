@@ -61,6 +61,7 @@ export async function evaluateRun(
   const count = (scored: number): void => onProgress((done += scored), total);
 
   const seed = await pathParameters(peer, 0, signal, "genesis");
+  onProgress(0, total);
   const routes = await routeDocuments(peer, device, seed, documents, options);
   const engine = await createEngine({ shape, batchSize, ...device });
   try {

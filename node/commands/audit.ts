@@ -6,7 +6,8 @@ import { InvalidObjectError, UsageError } from "../../src/errors.ts";
 import { holdsInvite } from "../../src/run/find-invite.ts";
 import type { ObserveFlags } from "../observe.ts";
 import { observeOptions } from "../options.ts";
-import { createProgress, formatJson, type Progress } from "../output.ts";
+import { counted, createProgress, formatJson, type Progress } from "../output.ts";
+import { shortenIds, terminalWidth, wrap } from "../table.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 
 interface AuditFlags extends ObserveFlags {
@@ -73,7 +74,7 @@ async function auditFolders(flags: AuditFlags, progress: Progress): Promise<void
     ...(flags.events === undefined ? {} : { events: readEventLog(flags.events) }),
     onVersion: ({ module, generation }) => progress.update(`folded ${module} generation ${generation} again`),
   });
-  progress.update(`folded ${report.refolded} versions again`);
+  progress.update(`folded ${counted(report.refolded, "version")} again`);
   process.stdout.write(flags.json ? `${formatJson(report)}\n` : describe(report));
   if (report.problems.length > 0) throw new InvalidObjectError(report.problems.join("\n"));
 }
@@ -81,9 +82,9 @@ async function auditFolders(flags: AuditFlags, progress: Progress): Promise<void
 function describe(report: AuditReport): string {
   const { modules, generations, contributions, folded, rejected, waiting, diedWithDisk, lost } = report;
   const lines = [
-    `run ${report.run}: ${generations} outer updates of ${modules.length} modules`,
-    `${report.refolded} versions folded again, ${report.unverifiable} not: some of their tensors are on none of these disks`,
-    `${contributions} contributions: ${folded} folded, ${rejected} rejected, ${waiting} waiting, ${diedWithDisk} died with their disk, ${lost} lost`,
+    `run ${report.run}: ${counted(generations, "outer update")} of ${counted(modules.length, "module")}`,
+    `${counted(report.refolded, "version")} folded again, ${report.unverifiable} not: some of their tensors are on none of these disks`,
+    `${counted(contributions, "contribution")}: ${folded} folded, ${rejected} rejected, ${waiting} waiting, ${diedWithDisk} died with their disk, ${lost} lost`,
   ];
   if (report.firstBadVersion === undefined) lines.push("Every version that was folded again follows.");
   else {
@@ -92,7 +93,7 @@ function describe(report: AuditReport): string {
       announcedBy.length === 0 ? "nobody knows who announced it" : `announced by ${announcedBy.join(", ")}`;
     lines.push(`The first that does not follow is ${module} generation ${generation} (${cid}), ${who}.`);
   }
-  return `${lines.join("\n")}\n`;
+  return `${lines.flatMap((line) => wrap(shortenIds([line])[0]!, terminalWidth())).join("\n")}\n`;
 }
 
 async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress): Promise<void> {
@@ -101,23 +102,31 @@ async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress)
   // Folders are read without the network and the engine, which are slow to load.
   const { observe } = await import("../observe.ts");
   const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
-  progress.update("fetching the lineage");
-  const audited = observe({ ...flags, invite }, shutdown.signal, async ({ swarm, topology, run }) => {
-    let versions = 0;
-    for (const { name } of topology.modules) {
-      const wrong = await swarm.audit(name, ({ generation }) => {
-        versions++;
-        progress.update(`${name} generation ${generation} follows`);
-      });
-      if (wrong !== undefined)
-        throw new InvalidObjectError(
-          `${name} generation ${wrong.generation} (${wrong.cid}) does not follow from its contributions.`,
-        );
-    }
-    const heads = Object.fromEntries(swarm.heads().map(({ module, cid }) => [module, cid]));
-    return { run, versions, verified: true, heads };
-  });
+  const audited = observe(
+    { ...flags, invite },
+    shutdown.signal,
+    async ({ swarm, topology, run }) => {
+      progress.update("fetching the lineage");
+      let versions = 0;
+      for (const { name } of topology.modules) {
+        const wrong = await swarm.audit(name, ({ generation }) => {
+          versions++;
+          progress.update(`${name} generation ${generation} follows`);
+        });
+        if (wrong !== undefined)
+          throw new InvalidObjectError(
+            `${name} generation ${wrong.generation} (${wrong.cid}) does not follow from its contributions.`,
+          );
+      }
+      const heads = Object.fromEntries(swarm.heads().map(({ module, cid }) => [module, cid]));
+      return { run, versions, verified: true, heads };
+    },
+    (doing) => progress.update(doing),
+  );
   const result = await untilInterrupted(shutdown.signal, audited);
   if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
-  else process.stdout.write(`All ${result.versions} versions follow from their contributions.\n`);
+  else
+    process.stdout.write(
+      `${result.versions === 1 ? "The one version follows" : `All ${result.versions} versions follow`} from their contributions.\n`,
+    );
 }

@@ -128,7 +128,10 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     );
     for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
     for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
-    if (skipped.length > 5) progress.line(`skipped ${skipped.length} files or records in all`);
+    if (skipped.length > 5)
+      progress.line(
+        `skipped ${counted(skipped.length, "file or record", String, "files or records")} in all`,
+      );
     const invite = { run: created.run, bootstrap: flags.bootstrap };
     await writeInvite(
       flags.data,

@@ -23,6 +23,7 @@ import { type LocalSwarm, startLocalSwarm, STOP_MS } from "../local-swarm.ts";
 import { observe } from "../observe.ts";
 import { outputOptions } from "../options.ts";
 import {
+  counted,
   createProgress,
   formatBar,
   formatBytes,
@@ -214,9 +215,12 @@ async function runDemo(
     const seconds = Math.round((performance.now() - began) / 100) / 10;
     for (const line of report(created, baselines, evaluation, scores, samples)) progress.line(line);
     progress.line(
-      `${heads.reduce((sum, head) => sum + head.generation, 0)} outer updates; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
+      `${counted(
+        heads.reduce((sum, head) => sum + head.generation, 0),
+        "outer update",
+      )}; heads agree: ${headsAgree ? "yes" : "NO"}; ` +
         `lineage folds again to the same CIDs: ${lineageVerified ? "yes" : "NO"}; ` +
-        `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${flags.peers} peers`,
+        `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${counted(flags.peers, "peer")}`,
     );
     progress.update(`done in ${formatDuration(1000 * seconds)}`);
     return {
@@ -301,7 +305,7 @@ function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): 
     const elapsed = performance.now() - began;
     const eta = done > 0 ? `, about ${formatDuration((elapsed / done) * (total - done))} left` : "";
     const generations = swarm.generations();
-    progress.update(`${rows.join(" | ")} | ${generations} outer updates${eta}`);
+    progress.update(`${rows.join(" | ")} | ${counted(generations, "outer update")}${eta}`);
   };
   swarm.onEvent(show);
   show();
@@ -412,7 +416,7 @@ function report(
         row(name, steps, steps, rate, perplexity(evaluation.others[key]!)),
       ),
       row("warm start of DiPaCo", seedSteps, seedSteps, learningRate, scores.seed),
-      row(`DiPaCo, ${paths} paths`, seedSteps + inRounds, all, learningRate, scores.dipaco),
+      row(`DiPaCo, ${counted(paths, "path")}`, seedSteps + inRounds, all, learningRate, scores.dipaco),
     ],
   );
   lines.push("", "Each model has the learning rate that is best for it (docs/log.md).");

@@ -22,7 +22,6 @@ export const command: CommandModule<object, EvalFlags> = {
   async handler(flags) {
     const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
-    progress.update("fetching the heads");
     const device = {
       kind: flags.engine,
       device: flags.device,
@@ -30,12 +29,18 @@ export const command: CommandModule<object, EvalFlags> = {
     };
     const { run, heads, evaluation } = await untilInterrupted(
       shutdown.signal,
-      observe(flags, shutdown.signal, async (peer) => {
-        const show = (done: number, total: number): void =>
-          progress.update(`evaluating ${formatBar(done, total)}`);
-        const scores = await evaluateRun(peer, device, {}, show, shutdown.signal);
-        return { run: peer.run, heads: peer.swarm.heads(), evaluation: scores };
-      }),
+      observe(
+        flags,
+        shutdown.signal,
+        async (peer) => {
+          progress.update("fetching the heads");
+          const show = (done: number, total: number): void =>
+            progress.update(`evaluating ${formatBar(done, total)}`);
+          const scores = await evaluateRun(peer, device, {}, show, shutdown.signal);
+          return { run: peer.run, heads: peer.swarm.heads(), evaluation: scores };
+        },
+        (doing) => progress.update(doing),
+      ),
     );
     progress[Symbol.dispose]();
     const rows = [

@@ -18,14 +18,20 @@ export const command: CommandModule<object, ObserveCommandFlags> = {
   async handler(flags) {
     const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
-    progress.update("asking the swarm");
+    const show = (doing: string): void => progress.update(doing);
     const status = await untilInterrupted(
       shutdown.signal,
-      observe(flags, shutdown.signal, async (peer) => {
-        // Every live peer is heard within two of its heartbeats.
-        await peer.swarm.observed(2000 * peer.manifest.config.swarm.heartbeatSeconds, shutdown.signal);
-        return statusOf(peer);
-      }),
+      observe(
+        flags,
+        shutdown.signal,
+        async (peer) => {
+          show("listening to the peers of the run");
+          // Every live peer is heard within two of its heartbeats.
+          await peer.swarm.observed(2000 * peer.manifest.config.swarm.heartbeatSeconds, shutdown.signal);
+          return statusOf(peer);
+        },
+        show,
+      ),
     );
     progress.update(undefined);
     progress[Symbol.dispose]();
@@ -85,7 +91,9 @@ function statusOf(peer: Peer) {
 function describe({ left, ...status }: Status, data: string): string[] {
   const leases = (peer: Status["peers"][number]): string =>
     peer.leases
-      .map(({ round, path, progress }) => `round ${round} path ${path} (${Math.round(100 * progress)} %)`)
+      .map(
+        ({ round, path, progress }) => `round ${round} path ${path} (${Math.round(100 * progress)}\u00A0%)`,
+      )
       .join(", ") || "-";
   const rounds = { done: status.roundsDone, total: status.rounds };
   return [

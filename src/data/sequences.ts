@@ -1,5 +1,6 @@
 /** How documents become the fixed-length sequences that a path trains on. */
 import { CorpusError } from "../errors.ts";
+import { counted } from "../run/format.ts";
 import { createRandom } from "../random.ts";
 import type { TokenBatch, TokenizedShard } from "./types.ts";
 
@@ -71,7 +72,7 @@ export function sequences(shard: TokenizedShard, options: SequenceOptions): Sequ
   const { windows: useful } = usefulWindows(shard, options);
   if (useful.length === 0)
     throw new CorpusError(
-      `A shard of ${shard.documents} documents and ${shard.tokens} tokens has nothing to train on after the first ` +
+      `A shard of ${counted(shard.documents, "document")} and ${counted(shard.tokens, "token")} has nothing to train on after the first ` +
         `${masked} tokens of each document; use a larger corpus, fewer paths or a smaller routing.prefixTokens.`,
     );
 

@@ -3,6 +3,7 @@ import { kmeansGenerator } from "ml-kmeans";
 import { type Breath, createBreath } from "../breath.ts";
 import { CorpusError } from "../errors.ts";
 import { createRandom, hash64 } from "../random.ts";
+import { counted } from "../run/format.ts";
 import { pathOf } from "./features.ts";
 import { createRouter, decodeRouter, encodeRouter, type KMeansRouter } from "./router.ts";
 
@@ -46,7 +47,7 @@ export async function fitRouter(
   const { paths, prefixTokens, seed } = options;
   if (features.length < 2 * paths)
     throw new CorpusError(
-      `The router has ${features.length} documents for ${paths} paths and needs ${2 * paths}; ` +
+      `The router has ${counted(features.length, "document")} for ${counted(paths, "path")} and needs ${2 * paths}; ` +
         "use a larger corpus, more data.routerFraction or fewer paths.",
     );
   const most = Math.max(MAX_SAMPLES.least, MAX_SAMPLES.perPath * paths);

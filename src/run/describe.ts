@@ -1,11 +1,13 @@
 import type { RunConfig } from "../objects/config.ts";
-import { formatBytes, formatCount } from "./format.ts";
+import { counted, formatBytes, formatCount } from "./format.ts";
 import type { RunSizes } from "./sizes.ts";
 import type { Topology, TopologyLevel } from "./types.ts";
 
 function chooses({ choose, size }: TopologyLevel): string {
   if (choose === "shared") return "shared by all paths";
-  return choose === "path" ? `${size} modules, one per path` : `${size} modules, chosen by axis ${choose}`;
+  return choose === "path"
+    ? `${counted(size, "module")}, one per path`
+    : `${counted(size, "module")}, chosen by axis ${choose}`;
 }
 
 function partsName(parts: readonly string[]): string {
@@ -26,11 +28,11 @@ export function describeRun(config: RunConfig, topology: Topology, sizes: RunSiz
   const rows: [string, string][] = [
     [
       "run",
-      `${config.name}: ${topology.paths} ${topology.paths === 1 ? "path" : "paths"} (grid ${config.grid.join(" × ")})${replicas}`,
+      `${config.name}: ${counted(topology.paths, "path")} (grid ${config.grid.join(" × ")})${replicas}`,
     ],
     [
       "model",
-      `${model.blocks} blocks, width ${model.width}, ${model.heads} heads, ${model.sequenceLength} tokens, vocabulary ${model.vocabulary}`,
+      `${counted(model.blocks, "block")}, width ${model.width}, ${counted(model.heads, "head")}, ${counted(model.sequenceLength, "token")}, vocabulary ${model.vocabulary}`,
     ],
     ...topology.levels.map((level): [string, string] => {
       const parameters = sizes.parametersOfModule.get(`${level.name}/0`) ?? 0;
@@ -45,7 +47,7 @@ export function describeRun(config: RunConfig, topology: Topology, sizes: RunSiz
     ],
     [
       "training",
-      `${training.rounds} rounds of ${training.innerSteps} steps × ${training.batchSize} sequences, ${formatCount(sizes.tokensPerRound)} tokens a round, ${formatCount(sizes.tokens)} in all`,
+      `${counted(training.rounds, "round")} of ${counted(training.innerSteps, "step")} × ${counted(training.batchSize, "sequence")}, ${formatCount(sizes.tokensPerRound)} tokens a round, ${formatCount(sizes.tokens)} in all`,
     ],
     ["traffic", `${bytes}, per path and round`],
     [

@@ -4,6 +4,7 @@
  */
 import type { LevelConfig } from "../objects/config.ts";
 import { MAX_BLOCK_BYTES } from "../objects/object.ts";
+import { counted } from "./format.ts";
 import { countPaths } from "./grid.ts";
 import { keyName, type Problem } from "./problem.ts";
 
@@ -63,7 +64,7 @@ export function gridProblems(grid: readonly number[], levels: readonly LevelConf
     0,
   );
   if (paths * PATH_BYTES + modules * MODULE_BYTES <= MAX_BLOCK_BYTES - (MAX_BLOCK_BYTES >> 3)) return [];
-  const message = `grid has ${paths} paths and ${modules} modules, more than a manifest holds; use a smaller grid.`;
+  const message = `grid has ${counted(paths, "path")} and ${counted(modules, "module")}, more than a manifest holds; use a smaller grid.`;
   return [{ path: ["grid"], message }];
 }
 

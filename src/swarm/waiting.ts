@@ -1,5 +1,5 @@
 /** The watchdog's line: what a round waits for, with names, ages and what happens next. Pure. */
-import { formatBytes } from "../run/format.ts";
+import { counted, formatBytes } from "../run/format.ts";
 import type { FetchProgress } from "../store/types.ts";
 
 /** A peer that something is expected of. */
@@ -70,7 +70,7 @@ export function describeWait(wait: Wait, now: number): string {
       const { blocks, arrived, bytes, from, holders } = wait.fetch;
       const source =
         from.length > 0 ? `from ${listed(from.map(shortPeer))}` : `asking ${listed(holders.map(shortPeer))}`;
-      return `round ${wait.round} waits for ${wait.what} (${arrived} of ${blocks} blocks, ${formatBytes(bytes)} so far, ${source})`;
+      return `round ${wait.round} waits for ${wait.what} (${arrived} of ${counted(blocks, "block")}, ${formatBytes(bytes)} so far, ${source})`;
     }
     case "contributions":
       return `round ${wait.round} waits for ${wait.module} (generation ${wait.generation}, ${listed(wait.missing.map(work), "; ")})`;

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import yargs, { type CommandModule } from "yargs";
-import type {} from "../../../node/command-line.ts";
 import { join } from "node:path";
 import { invocationOf, pathweaveCommand, quoted } from "../../../src/invocation.ts";
 
