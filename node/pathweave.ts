@@ -14,6 +14,11 @@ const commands: LazyCommand[] = [
     load: () => import("./commands/demo.ts"),
   },
   {
+    usage: "corpus <files..>",
+    describe: "Show what create would read of a corpus",
+    load: () => import("./commands/corpus.ts"),
+  },
+  {
     usage: "create <file>",
     describe: "Create a run from a YAML file and a corpus, and start its first peer",
     load: () => import("./commands/create.ts"),

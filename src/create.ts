@@ -12,6 +12,7 @@ import { LossCounter, type TokenizerLosses } from "./data/losses.ts";
 import { createBatches, maskedTokens } from "./data/sequences.ts";
 import { openShard, ShardWriter } from "./data/shard.ts";
 import { splitCorpus, splitHoldout } from "./data/split.ts";
+import { requireSome, SkippedLog } from "./data/skipped.ts";
 import {
   countTargets,
   noTargets,
@@ -58,6 +59,10 @@ export interface PrepareInit {
   file: RunFile;
   store: Store;
   onProgress(progress: CreateProgress): void;
+  /** Where to note what cannot be read. */
+  skipped?: SkippedLog;
+  /** Called once all of the corpus was read, before anything is trained on it. What it throws ends the work. */
+  onRead?(): void;
   signal: AbortSignal;
 }
 
@@ -68,7 +73,7 @@ export interface CreateInit extends PrepareInit {
 
 /** What became of the corpus. */
 export interface CorpusReport {
-  skipped: Skipped[];
+  skipped: SkippedLog;
   duplicates: DuplicateCounts;
   /** Characters without a token. */
   losses: TokenizerLosses;
@@ -107,11 +112,11 @@ export interface PreparedRun {
 /** Reads, splits and tokenizes a run's corpus. Throws CorpusError when it is too small. */
 export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
   const { file, store, onProgress, signal } = init;
-  const skipped = new Map<string, Skipped>();
+  const skipped = init.skipped ?? new SkippedLog();
   const breath = createBreath(signal);
-  async function* documents(): AsyncGenerator<TextDocument> {
-    const onSkip = (document: Skipped): void => void skipped.set(document.source, document);
-    for await (const document of readDocuments(file.corpus, { onSkip })) {
+  async function* documents(onSkip: (skipped: Skipped) => void): AsyncGenerator<TextDocument> {
+    const { textFields, encoding } = file;
+    for await (const document of readDocuments(file.corpus, { textFields, encoding, onSkip })) {
       await breath();
       yield document;
     }
@@ -120,9 +125,15 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
   // ------------------------------------------------------------ tokenizer
   onProgress({ stage: "tokenizer", done: 0 });
   const survey = new CorpusSurvey();
-  const texts = survey.distinct(documents(), (seen) => {
-    if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
-  });
+  const texts = survey.distinct(
+    requireSome(
+      documents((each) => skipped.add(each)),
+      skipped,
+    ),
+    (seen) => {
+      if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
+    },
+  );
   let json: Buffer;
   if (file.tokenizer === undefined)
     json = Buffer.from(JSON.stringify(await trainTokenizer(texts, { ...file.config.model, signal })));
@@ -133,6 +144,7 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
     for await (const _ of texts);
   }
   const tokenizer = loadTokenizer(json);
+  init.onRead?.();
   const surveyed = survey.finish();
   const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
@@ -165,7 +177,7 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
   const lost = new LossCounter();
   const trained: number[] = [];
   let done = 0;
-  for await (const { index, document } of surveyed.pick(documents())) {
+  for await (const { index, document } of surveyed.pick(documents(() => {}))) {
     lost.nextDocument();
     const tokens = encodeDocument(tokenizer, document.text, lost.add);
     const split = splitOf(index);
@@ -194,7 +206,7 @@ export async function prepareRun(init: PrepareInit): Promise<PreparedRun> {
     surveyed,
     trained,
     report: {
-      skipped: [...skipped.values()],
+      skipped,
       duplicates: surveyed.counts,
       losses: { ...lost.losses, hasUnknown: tokenizer.hasUnknown },
       cut,

@@ -13,6 +13,7 @@ import { capacityOf, openDirectory, type OpenNode } from "../../src/peer.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeLosses } from "../../src/data/losses.ts";
 import { describeRun } from "../../src/run/describe.ts";
+import { describeSkipped, requireAll, SkippedLog } from "../../src/data/skipped.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { checkCapacity, runSizes } from "../../src/run/sizes.ts";
@@ -31,6 +32,7 @@ import {
   wrapRows,
 } from "../output.ts";
 import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
+import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
 
 /** Of an interruption: for what is under way to end, and for the store to close. */
@@ -39,6 +41,7 @@ const GRACE_MS = 800;
 interface CreateFlags extends PeerFlags {
   file: string;
   start: boolean;
+  strict: boolean;
   private: boolean;
   "swarm-key-file": string | undefined;
 }
@@ -53,6 +56,11 @@ export const command: CommandModule<object, CreateFlags> = {
         type: "boolean",
         default: true,
         describe: "Start the first peer; --no-start only makes the run",
+      })
+      .option("strict", {
+        type: "boolean",
+        default: false,
+        describe: "End when any file or record of the corpus cannot be read, instead of skipping it",
       })
       .option("private", {
         type: "boolean",
@@ -96,6 +104,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   const progress = createProgress(flags.json ? process.stderr : process.stdout);
   for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
   const folder = await openNewFolder(flags.data);
+  const list = openSkippedFile(flags.data);
   let node: OpenNode | undefined;
   try {
     checkCapacity(sizes, await capacityOf(flags.data, maxBytes));
@@ -105,10 +114,18 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       createLogger(flags["log-level"]),
       maxBytes === undefined ? {} : { quota: { maxBytes, reclaim: false } },
     );
+    const left = new SkippedLog((each) => list.add(each));
     const created = await untilInterrupted(
       signal,
       createRun({
         file,
+        skipped: left,
+        onRead: () => {
+          if (flags.strict) requireAll(left);
+          list[Symbol.dispose]();
+          for (const line of describeSkipped(left)) progress.line(line);
+          if (left.total > 0) progress.line(`each of them is named in ${list.path}`);
+        },
         store: node.store,
         packs: node.packs,
         device: {
@@ -127,11 +144,6 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
     );
     for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
-    for (const { source, reason } of skipped.slice(0, 5)) progress.line(`skipped ${source}: ${reason}`);
-    if (skipped.length > 5)
-      progress.line(
-        `skipped ${counted(skipped.length, "file or record", String, "files or records")} in all`,
-      );
     const invite = { run: created.run, bootstrap: flags.bootstrap };
     await writeInvite(
       flags.data,
@@ -141,7 +153,9 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     const result = {
       run: created.run,
       shards: manifest.shards,
-      skipped: skipped.length,
+      skipped: skipped.entries,
+      skippedCount: skipped.total,
+      ...(skipped.total > 0 ? { skippedFile: list.path } : {}),
       duplicates,
       losses,
       data: flags.data,
@@ -151,6 +165,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     else progress.line(`run ${created.run} is in ${flags.data}`);
   } catch (error) {
     progress[Symbol.dispose]();
+    list[Symbol.dispose]();
     if (node !== undefined) await endsWithin(GRACE_MS, node.stop()).catch(() => false);
     // What was written belongs to no run yet; but what was there before is not ours to delete.
     if (folder.isNew || node !== undefined) await folder.undo().catch(() => {});

@@ -18,7 +18,7 @@ export function describeSplit({ copies, nearCopies }: DuplicateCounts, cut: numb
   if (cut > 0)
     lines.push(
       "the corpus has too few texts to hold some out whole: " +
-        `the end of ${cut === 1 ? "the longest one" : `each of ${number(cut)} texts`} is held out instead`,
+        `the end of ${cut === 1 ? "one" : `each of ${number(cut)}`} is held out instead`,
     );
   return lines;
 }

@@ -1,51 +1,62 @@
 import { hash } from "node:crypto";
-import { messageOf } from "../errors.ts";
 import { listFiles } from "./files.ts";
-import { readRecords } from "./records.ts";
+import { reasonOf } from "./problem.ts";
+import type { TextRecord } from "./readers/types.ts";
+import { readRecords, type RecordOptions } from "./records.ts";
+import { cutText } from "./split-text.ts";
 import type { Skipped, TextDocument } from "./types.ts";
 
-/** Names under which data sets usually keep their text, in order of preference. */
-export const TEXT_FIELDS = ["text", "content", "raw_content", "document", "body", "article", "code"];
-
-export interface ReadOptions {
-  /** Called for every file or record that cannot be used. */
+export interface ReadOptions extends RecordOptions {
+  /** Called for every file or record that cannot be used, or not in full. */
   onSkip(skipped: Skipped): void;
-  /** Fields or columns of records that hold text; the first present is used. @default TEXT_FIELDS */
-  textFields?: string[];
 }
+
+/** Something to see. Zero-width characters, fillers, marks of byte order and blank Braille are not. */
+const VISIBLE = /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\u2800]/u;
 
 /**
  * Reads a corpus as a stream of documents in a fixed order, holding about one file chunk at a time.
- * `patterns` are files, folders and globs. Formats: see `readRecords`. Plain texts longer than 8 Ki characters are
- * cut into documents near 4 Ki at headings, blank lines, lines or sentences.
+ * `patterns` are files, folders and globs. Formats: see `formats.ts`. Texts longer than 8 Ki characters are cut into
+ * documents near 4 Ki: see `split-text.ts`.
  *
- * Binary, empty and unreadable files and records are reported and skipped. Throws CorpusError for a
- * path that does not exist and a pattern that names no file.
+ * Files and records that cannot be read are reported and left out. Throws CorpusError for a path that does not exist
+ * and a pattern that names no file.
  */
 export async function* readDocuments(patterns: string[], options: ReadOptions): AsyncGenerator<TextDocument> {
-  const textFields = options.textFields ?? TEXT_FIELDS;
   for (const file of await listFiles(patterns, (skipped) => options.onSkip(skipped))) {
     let empty = true;
     try {
-      for await (const record of readRecords(file, textFields)) {
+      for await (const record of readRecords(file, options)) {
         empty = false;
-        const place = (position: string): string =>
-          position === "" ? file.source : `${file.source}#${position}`;
-        const source = place(record.position);
-        if ("problem" in record) options.onSkip({ source, reason: record.problem });
-        else if (record.text.trim() === "") options.onSkip({ source, reason: "it is empty" });
-        // JSON can smuggle in lone surrogates, which no UTF-8 and hence no tokenizer can express.
-        else {
-          const origin = place(record.whole ?? record.position);
-          const text = record.text.toWellFormed();
-          yield { id: documentId(text), source, origin, text };
-        }
+        if ("problem" in record) options.onSkip(skippedOf(record, record.problem));
+        else if (!VISIBLE.test(record.text)) options.onSkip(skippedOf(record, "it is empty"));
+        else yield* documentsOf(record);
       }
-      if (empty) options.onSkip({ source: file.source, reason: "it is empty" });
+      if (empty) options.onSkip({ file: file.source, reason: "it is empty" });
     } catch (error) {
-      options.onSkip({ source: file.source, reason: messageOf(error) });
+      options.onSkip({ file: file.source, reason: reasonOf(error) });
     }
   }
+}
+
+function* documentsOf({ file, record, part, text }: TextRecord & { file: string }): Generator<TextDocument> {
+  const origin = record === "" ? file : `${file}#${record}`;
+  const numbered = part === undefined ? origin : record === "" ? `${file}#${part}` : `${origin}.${part}`;
+  // JSON can smuggle in lone surrogates, which no UTF-8 and hence no tokenizer can express.
+  const parts = [...cutText(text.toWellFormed())];
+  for (const [index, each] of parts.entries()) {
+    if (!VISIBLE.test(each)) continue;
+    const source = parts.length === 1 ? numbered : `${numbered}${numbered === file ? "#" : "."}${index}`;
+    yield { id: documentId(each), source, origin, text: each };
+  }
+}
+
+function skippedOf(
+  { file, record, part }: { file: string; record: string; part?: string },
+  reason: string,
+): Skipped {
+  const place = [record, part].filter((each) => each !== undefined && each !== "").join(".");
+  return place === "" ? { file, reason } : { file, record: place, reason };
 }
 
 /** 128 bits of the hash of the text, as hexadecimal. */

@@ -28,7 +28,7 @@ export interface SurveyedCorpus extends SplitDocuments {
 }
 
 /**
- * Watches documents as they stream by. The parts of one text must follow each other. Takes about 100 bytes a document,
+ * Watches documents as they stream by. The parts of one text must follow each other. Takes about 110 bytes a document,
  * whatever its length, 70 a text of several documents, and 20 more a document while it finishes.
  */
 export class CorpusSurvey {

@@ -41,22 +41,19 @@ export async function listFiles(patterns: string[], onSkip: OnSkip): Promise<Cor
       roots.push(path.dirname(absolute));
       named = [absolute];
     } else {
-      const root = fixedPart(absolute);
+      const { root, rest } = await literalPart(absolute);
       if ((await stat(root).catch(() => undefined)) === undefined)
         throw new CorpusError(await explainMissing(root));
       roots.push(root);
       named = [];
-      for await (const match of glob(absolute)) named.push(match);
+      for await (const match of glob(rest, { cwd: root })) named.push(path.join(root, match));
     }
-    if (named.length === 0)
-      throw new CorpusError(
-        `The corpus pattern ${pattern} names no file; check it, or list the folder it starts in.`,
-      );
+    if (named.length === 0) throw new CorpusError(explainNothing(pattern, status !== undefined));
     for (const file of named) found.add(file);
   }
   const root = roots.reduce(commonFolder);
   const sourceOf = (file: string): string => path.relative(root, file).split(path.sep).join("/");
-  for (const { path: file, reason } of unusable) onSkip({ source: sourceOf(file), reason });
+  for (const { path: unreadable, reason } of unusable) onSkip({ file: sourceOf(unreadable), reason });
 
   const files: CorpusFile[] = [];
   for (const file of found) {
@@ -65,9 +62,9 @@ export async function listFiles(patterns: string[], onSkip: OnSkip): Promise<Cor
       const status = await stat(file);
       if (status.isFile()) files.push({ path: file, source });
       // A glob also matches folders, which is no news; a pipe or socket would never end.
-      else if (!status.isDirectory()) onSkip({ source, reason: "not a regular file" });
+      else if (!status.isDirectory()) onSkip({ file: source, reason: "it is not a regular file" });
     } catch (error) {
-      onSkip({ source, reason: messageOf(error) });
+      onSkip({ file: source, reason: messageOf(error) });
     }
   }
   // By code unit, not by locale: the order must be the same on every machine.
@@ -100,11 +97,25 @@ async function isFolder(file: string): Promise<boolean> {
   return status?.isDirectory() ?? false;
 }
 
-/** The folder of a glob before its first wildcard. */
-function fixedPart(absoluteGlob: string): string {
-  const segments = absoluteGlob.split(path.sep);
-  const wild = segments.findIndex((segment) => MAGIC.test(segment));
-  return segments.slice(0, wild).join(path.sep) || path.sep;
+/** The folder of a glob before its first wildcard, and the rest. A folder whose name looks like a pattern is a folder. */
+async function literalPart(absoluteGlob: string): Promise<{ root: string; rest: string }> {
+  const [first = "", ...segments] = absoluteGlob.split(path.sep);
+  let root = first + path.sep;
+  while (segments.length > 1) {
+    const next = path.join(root, segments[0]!);
+    if (MAGIC.test(segments[0]!) && !(await isFolder(next))) break;
+    root = next;
+    segments.shift();
+  }
+  return { root, rest: segments.join("/") };
+}
+
+function explainNothing(pattern: string, isEmptyFolder: boolean): string {
+  if (isEmptyFolder) return `The corpus folder ${pattern} holds no file; add some, or name another folder.`;
+  const literal = pattern.replaceAll(/[[({]/g, "[$&]");
+  return literal === pattern || !/[[({]/.test(pattern)
+    ? `The corpus pattern ${pattern} names no file; check it, or list the folder it starts in.`
+    : `The corpus pattern ${pattern} names no file. Brackets in it stand for any of what they hold; for a name that has brackets, write ${literal}.`;
 }
 
 function commonFolder(a: string, b: string): string {

@@ -1,197 +1,193 @@
-/** Texts of one corpus file: the formats that Pathweave reads. */
+/** The texts of one corpus file, whatever its format. */
 import { createReadStream } from "node:fs";
-import path from "node:path";
-import { pipeline, type Readable } from "node:stream";
-import {
-  brotliDecompressSync,
-  createGunzip,
-  createZstdDecompress,
-  gunzipSync,
-  zstdDecompressSync,
-} from "node:zlib";
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from "hyparquet";
-import { messageOf } from "../errors.ts";
+import { asUtf8, headText } from "./encoding.ts";
 import type { CorpusFile } from "./files.ts";
-import { TextSplitter } from "./split-text.ts";
+import { endingOf, type Format, HEAD_BYTES, recognise } from "./formats.ts";
+import { ContentProblem, reasonOf } from "./problem.ts";
+import { declaredEncoding, readHtml } from "./readers/html.ts";
+import { readJson } from "./readers/json.ts";
+import { readJsonLines } from "./readers/json-lines.ts";
+import { readParquet } from "./readers/parquet.ts";
+import { readTable } from "./readers/table.ts";
+import { readText, withoutFrontMatter } from "./readers/text.ts";
+import type { RecordOrProblem } from "./readers/types.ts";
+import { readZip } from "./readers/zip.ts";
+import { unpack } from "./unpack/unpack.ts";
 
-/** One text of a file. */
-export interface TextRecord {
-  /** Position in the file: line of a .jsonl file, row of a Parquet file, part of a long text; empty for a whole file. */
-  position: string;
-  /** Position of the text that it was cut from, which all parts of one text share; `position` when absent. */
-  whole?: string;
-  text: string;
+export interface RecordOptions {
+  /** Fields, columns or dotted paths that hold text, in order of preference; the usual names when undefined. */
+  textFields?: readonly string[] | undefined;
+  /** WHATWG name of the encoding of files that are neither UTF-8 nor UTF-16. */
+  encoding?: string | undefined;
 }
 
-/** A record, or the reason why one could not be used. */
-export type RecordOrProblem = TextRecord | { position: string; problem: string };
+/** A record of a file, or of a member of an archive. */
+export type FileRecord = RecordOrProblem & { file: string };
 
 /** Bytes read at once; a plain text up to this size is judged whole before anything of it is used. */
 const CHUNK_BYTES = 1 << 20;
-/** A line of a .jsonl file above this is skipped, so that a file without line ends does not fill the memory. */
-const MAX_LINE_BYTES = 64 << 20;
-/** Parquet is decoded by row group, whose text must fit into memory. */
-const MAX_ROW_GROUP_BYTES = 1 << 30;
+/** A .txt.gz.zst is odd; a file that is packed more often is hostile. */
+const MAX_PACKINGS = 2;
 
 /**
- * Reads the texts of a file by its extension: `.jsonl`, `.ndjson` (one JSON object or string a line),
- * `.parquet`, and anything else as UTF-8 text; `.gz` and `.zst` are unpacked on the way. Throws what the file system
- * throws; everything that is wrong inside the file is yielded as a problem.
+ * Reads the texts of a file as the table of formats says. Throws what the file system throws; everything that is wrong
+ * inside the file is yielded as a problem.
  */
-export async function* readRecords(file: CorpusFile, textFields: string[]): AsyncGenerator<RecordOrProblem> {
-  const name = file.source.toLowerCase();
-  if (name.endsWith(".parquet")) {
-    yield* parquetRecords(file, textFields);
+export async function* readRecords(file: CorpusFile, options: RecordOptions): AsyncGenerator<FileRecord> {
+  const raw = createReadStream(file.path, { highWaterMark: CHUNK_BYTES });
+  try {
+    const content = { file: file.source, name: file.source, path: file.path, bytes: raw, packings: 0 };
+    yield* readContent(content, options);
+  } finally {
+    raw.destroy();
+  }
+}
+
+interface Content {
+  /** What records are named after. */
+  file: string;
+  /** The name without the endings of what it was unpacked from. */
+  name: string;
+  /** Where it lies on this disk, unless it was unpacked on the way. */
+  path?: string;
+  bytes: AsyncIterable<Buffer>;
+  packings: number;
+}
+
+async function* readContent(content: Content, options: RecordOptions): AsyncGenerator<FileRecord> {
+  const { file, name } = content;
+  const problem = (reason: string): FileRecord => ({ file, record: "", problem: reason });
+  let found;
+  try {
+    const { head, bytes } = await peek(content.bytes);
+    found = { head, bytes, text: headText(head) };
+  } catch (error) {
+    if (isOfFileSystem(error)) throw error;
+    yield problem(reasonOf(error));
     return;
   }
-  const packing = path.extname(name);
-  const inner =
-    packing === ".gz" || packing === ".zst" ? path.extname(name.slice(0, -packing.length)) : packing;
-  const bytes = openBytes(file.path, packing);
-  yield* inner === ".jsonl" || inner === ".ndjson" ? jsonRecords(bytes, textFields) : plainRecords(bytes);
+  const { head, bytes, text } = found;
+  const { format, promised } = recognise(name, head, text);
+  if (promised !== undefined && !isPacking(promised))
+    yield problem(
+      `its name says ${promised.name}, but it is plain text; rename it to .txt if that is wanted`,
+    );
+  else if (promised !== undefined)
+    yield* readContent({ ...content, bytes, name: withoutEnding(name) }, options);
+  else if (format.reader === undefined)
+    yield problem(`it is ${format.name}, which is not read; ${format.advice}`);
+  else if (isPacking(format)) yield* readPacked({ ...content, bytes }, format, options);
+  else if (format.reader === "zip") yield* readMembers(content, options);
+  else
+    for await (const record of readFormat(format, { ...content, bytes }, head, text ?? "", options))
+      yield { file, ...record };
 }
 
-function openBytes(file: string, packing: string): Readable {
-  const raw = createReadStream(file, { highWaterMark: CHUNK_BYTES });
-  if (packing !== ".gz" && packing !== ".zst") return raw;
-  const unpack = packing === ".gz" ? createGunzip({ chunkSize: CHUNK_BYTES }) : createZstdDecompress();
-  // Errors of either end reach the reader through `unpack`.
-  return pipeline(raw, unpack, () => {});
+function readFormat(
+  format: Format,
+  { path, bytes }: Content,
+  head: Buffer,
+  text: string,
+  { textFields, encoding }: RecordOptions,
+): AsyncIterable<RecordOrProblem> | Iterable<RecordOrProblem> {
+  const options = { textFields };
+  const declared = format.reader === "html" ? declaredEncoding(text) : undefined;
+  const utf8 = asUtf8(bytes, head, declared ?? encoding);
+  switch (format.reader) {
+    case "markdown":
+      return readText(withoutFrontMatter(utf8));
+    case "json":
+      return readJson(utf8, options);
+    case "json-lines":
+      return readJsonLines(utf8, options);
+    case "table":
+      return readTable(utf8, text, options);
+    case "html":
+      return readHtml(utf8);
+    case "parquet":
+      return path === undefined
+        ? [{ record: "", problem: "it is Parquet inside another file; unpack that first" }]
+        : readParquet(path, options);
+    default:
+      return readText(utf8);
+  }
 }
 
-async function* plainRecords(bytes: AsyncIterable<Buffer>): AsyncGenerator<RecordOrProblem> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const splitter = new TextSplitter();
-  let part = 0;
-  // Parts are held until the next chunk proves to be text, too: nothing is used of a short file that is not.
-  let held: string[] = [];
-  try {
-    for await (const chunk of bytes) {
-      if (chunk.includes(0)) throw new Error("it is binary (it contains NUL bytes)");
-      const parts = splitter.push(decoder.decode(chunk, { stream: true }));
-      for (const text of held) yield { position: String(part++), whole: "", text };
-      held = parts;
-    }
-    held.push(...splitter.push(decoder.decode()), splitter.finish());
-  } catch (error) {
-    const problem = error instanceof TypeError ? "it is not UTF-8 text" : messageOf(error);
-    yield part === 0
-      ? { position: "", problem }
-      : { position: String(part), problem: `from here on ${problem}` };
+async function* readPacked(
+  content: Content,
+  format: Format,
+  options: RecordOptions,
+): AsyncGenerator<FileRecord> {
+  const { file, bytes, packings, path: _, ...rest } = content;
+  const reports: string[] = [];
+  if (packings === MAX_PACKINGS)
+    reports.push(`it is packed more than ${MAX_PACKINGS} times; unpack it first`);
+  else {
+    const name = format.endings.includes(endingOf(rest.name)) ? withoutEnding(rest.name) : rest.name;
+    const unpacked = unpack(format.reader as "gzip", bytes, (report) => reports.push(report));
+    yield* readContent({ file, name, bytes: unpacked, packings: packings + 1 }, options);
+  }
+  for (const problem of reports) yield { file, record: "", problem };
+}
+
+async function* readMembers(
+  { file, path, packings }: Content,
+  options: RecordOptions,
+): AsyncGenerator<FileRecord> {
+  if (path === undefined) {
+    yield { file, record: "", problem: "it is a zip inside another file; unpack that first" };
     return;
   }
-  const whole = part === 0 && held.length === 1;
-  for (const text of held) yield { position: whole ? "" : String(part++), whole: "", text };
-}
-
-async function* jsonRecords(
-  bytes: AsyncIterable<Buffer>,
-  textFields: string[],
-): AsyncGenerator<RecordOrProblem> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let number = 0;
-  try {
-    for await (const line of linesOf(bytes)) {
-      const position = String(++number);
-      if (line === undefined) {
-        yield { position, problem: `the line is longer than ${MAX_LINE_BYTES >> 20} MiB` };
-        continue;
+  for await (const member of readZip(path)) {
+    const label = member.name === "" ? file : `${file}/${member.name}`;
+    if ("problem" in member) yield { file: label, record: "", problem: member.problem };
+    else {
+      let empty = true;
+      const content = { file: label, name: member.name, bytes: member.bytes, packings };
+      for await (const record of readContent(content, options)) {
+        empty = false;
+        yield record;
       }
-      try {
-        const json = decoder.decode(line);
-        if (json.trim() !== "") yield { position, ...textOf(JSON.parse(json), textFields) };
-      } catch (error) {
-        yield { position, problem: error instanceof TypeError ? "it is not UTF-8 text" : messageOf(error) };
-      }
+      if (empty) yield { file: label, record: "", problem: "it is empty" };
     }
-  } catch (error) {
-    yield { position: number === 0 ? "" : String(number + 1), problem: messageOf(error) };
   }
 }
 
-/** Lines without their ends; undefined stands for one that is too long to hold. */
-async function* linesOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer | undefined> {
-  let pending: Buffer[] = [];
+function isPacking({ reader }: Format): boolean {
+  return reader === "gzip" || reader === "zstd" || reader === "bzip2";
+}
+
+function withoutEnding(name: string): string {
+  return name.slice(0, name.length - endingOf(name).length - 1);
+}
+
+function isOfFileSystem(error: unknown): boolean {
+  return !(error instanceof ContentProblem) && error instanceof Error && "syscall" in error;
+}
+
+/** The first bytes of a stream, and the whole stream. */
+async function peek(bytes: AsyncIterable<Buffer>): Promise<{ head: Buffer; bytes: AsyncIterable<Buffer> }> {
+  const iterator = bytes[Symbol.asyncIterator]();
+  const first: Buffer[] = [];
   let size = 0;
-  const add = (piece: Buffer): void => {
-    size += piece.byteLength;
-    if (size <= MAX_LINE_BYTES) pending.push(piece);
-    else pending = [];
-  };
-  const take = (): Buffer | undefined => {
-    const line = size <= MAX_LINE_BYTES ? Buffer.concat(pending) : undefined;
-    pending = [];
-    size = 0;
-    return line;
-  };
-  for await (const chunk of bytes) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      add(chunk.subarray(start, end));
-      yield take();
-      start = end + 1;
-    }
-    if (start < chunk.byteLength) add(chunk.subarray(start));
-  }
-  if (size > 0) yield take();
-}
-
-function textOf(value: unknown, textFields: string[]): { text: string } | { problem: string } {
-  if (typeof value === "string") return { text: value };
-  if (typeof value !== "object" || value === null)
-    return { problem: "the line is neither an object nor a string" };
-  for (const field of textFields) {
-    const text: unknown = Reflect.get(value, field);
-    if (typeof text === "string") return { text };
-  }
-  return { problem: `it has no text under ${textFields.join(", ")}` };
-}
-
-async function* parquetRecords(file: CorpusFile, textFields: string[]): AsyncGenerator<RecordOrProblem> {
-  let row = 0;
+  let failure: { error: unknown } | undefined;
   try {
-    const buffer = await asyncBufferFromFile(file.path);
-    const metadata = await parquetMetadataAsync(buffer);
-    const columns = parquetSchema(metadata).children.map((child) => child.element.name);
-    const column = textFields.find((field) => columns.includes(field));
-    if (column === undefined) {
-      yield {
-        position: "",
-        problem: `no column is named ${textFields.join(", ")}; it has ${columns.join(", ")}`,
-      };
-      return;
-    }
-    for (const group of metadata.row_groups) {
-      const rowEnd = row + Number(group.num_rows);
-      const size = group.columns.find((chunk) => chunk.meta_data?.path_in_schema[0] === column)?.meta_data;
-      if (Number(size?.total_uncompressed_size ?? 0) > MAX_ROW_GROUP_BYTES) {
-        yield {
-          position: String(row),
-          problem: "its row group is over 1 GiB; write it with smaller row groups",
-        };
-        row = rowEnd;
-        continue;
-      }
-      const rows = await parquetReadObjects({
-        file: buffer,
-        metadata,
-        columns: [column],
-        rowStart: row,
-        rowEnd,
-        compressors: {
-          GZIP: (input) => gunzipSync(input),
-          ZSTD: (input) => zstdDecompressSync(input),
-          BROTLI: (input) => brotliDecompressSync(input),
-        },
-      });
-      for (const record of rows) {
-        const text: unknown = record[column];
-        const position = String(row++);
-        yield typeof text === "string" ? { position, text } : { position, problem: `${column} is not text` };
-      }
-      row = rowEnd;
+    while (size < HEAD_BYTES) {
+      const { done, value } = await iterator.next();
+      if (done === true) break;
+      first.push(value);
+      size += value.byteLength;
     }
   } catch (error) {
-    yield { position: row === 0 ? "" : String(row), problem: messageOf(error) };
+    // A cut file may still have texts before the cut.
+    if (size === 0) throw error;
+    failure = { error };
   }
+  const head = first.length === 1 ? first[0]! : Buffer.concat(first);
+  const whole = async function* (): AsyncGenerator<Buffer> {
+    yield head;
+    if (failure !== undefined) throw failure.error;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  };
+  return { head, bytes: whole() };
 }

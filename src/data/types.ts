@@ -2,16 +2,19 @@
 export interface TextDocument {
   /** Hash of the text: equal texts have one id, wherever they lie. */
   id: string;
-  /** File, relative to the corpus root, and the record within it. */
+  /** File, relative to the corpus root, and the record and part within it. */
   source: string;
-  /** The text that it was cut from: a file, or a record of one. All parts cut from one long text share it. */
+  /** What it was cut from, a file or `file#record`: shared by all parts of one long text and all texts of one record. */
   origin: string;
   text: string;
 }
 
-/** A file or record that could not be used, and why. */
+/** A file or record that could not be used, or not in full, and why. */
 export interface Skipped {
-  source: string;
+  /** Relative to the corpus root; a member of an archive is written `books.zip/one.txt`. */
+  file: string;
+  /** Line, row or item of the file; absent when it is the file itself. */
+  record?: string;
   reason: string;
 }
 

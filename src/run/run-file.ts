@@ -1,12 +1,13 @@
 /**
- * Reads the YAML file that describes a run: the keys of `RunConfig`, and beside them `corpus` and
- * `tokenizer`. Every problem is reported with its line and what was expected.
+ * Reads the YAML file that describes a run: the keys of `RunConfig`, and beside them `corpus`, how
+ * it is read, and `tokenizer`. Every problem is reported with its line and what was expected.
  */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { isMap, isSeq, LineCounter, type Node, parseDocument, type Scalar } from "yaml";
 import { ManifestError, messageOf } from "../errors.ts";
 import { type RunConfig, runConfigSchema } from "../objects/config.ts";
+import { encodingName, EXPECTED_ENCODING } from "./encoding-name.ts";
 import { defaultLevels } from "./levels.ts";
 import { type Problem, throwProblems } from "./problem.ts";
 import { runFileSchema, schemaProblems } from "./run-schema.ts";
@@ -78,7 +79,7 @@ export function parseRunFile(text: string, path: string): RunFile {
     fail(schemaProblems(parsed.error, value));
     throw parsed.error;
   }
-  const { corpus, tokenizer, levels: given, ...rest } = parsed.data;
+  const { corpus, textField, encoding, tokenizer, levels: given, ...rest } = parsed.data;
   const levels = given ?? defaultLevels(rest.grid, rest.model.blocks);
   if (levels === undefined) {
     const message = `model.blocks is ${rest.model.blocks}, fewer than the axes of the grid; add blocks or list the levels.`;
@@ -92,11 +93,18 @@ export function parseRunFile(text: string, path: string): RunFile {
       path: ["model", "vocabulary"],
       message: `model.vocabulary is ${vocabulary}; expected at least ${SMALLEST_VOCABULARY} (every byte and end-of-text), or a tokenizer.`,
     });
+  if (encoding !== undefined && encodingName(encoding) === undefined)
+    problems.push({
+      path: ["encoding"],
+      message: `encoding is ${JSON.stringify(encoding.slice(0, 40))}; ${EXPECTED_ENCODING}.`,
+    });
   fail(problems);
   const folder = dirname(resolve(path));
   return {
     config,
     corpus: [corpus].flat().map((pattern) => resolve(folder, pattern)),
+    textFields: textField === undefined ? undefined : [textField].flat(),
+    encoding: encoding === undefined ? undefined : encodingName(encoding),
     tokenizer: tokenizer === undefined ? undefined : resolve(folder, tokenizer),
   };
 }

@@ -9,6 +9,10 @@ export const runFileSchema = runKeysSchema.extend({
   levels: runKeysSchema.shape.levels.optional(),
   /** Paths or globs, relative to the file. */
   corpus: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(1024)]),
+  /** Field, column or dotted path of records that holds text; of a list, the first that a record has. */
+  textField: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(64)]).optional(),
+  /** Encoding of files that are neither UTF-8 nor UTF-16. */
+  encoding: z.string().min(1).optional(),
   /** A given `tokenizer.json`, relative to the file. One is trained when absent. */
   tokenizer: z.string().min(1).optional(),
 });

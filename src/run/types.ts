@@ -40,6 +40,10 @@ export interface RunFile {
   config: RunConfig;
   /** Absolute paths or globs of the corpus. */
   corpus: string[];
+  /** Fields, columns or dotted paths of records that hold text; the usual names when undefined. */
+  textFields?: string[] | undefined;
+  /** WHATWG name of the encoding of files that are neither UTF-8 nor UTF-16. */
+  encoding?: string | undefined;
   /** A given `tokenizer.json`, absolute, or undefined to train one. */
   tokenizer: string | undefined;
 }

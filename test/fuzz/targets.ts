@@ -411,7 +411,7 @@ function fileOf(name: string, bytes: Uint8Array): string {
 }
 async function readCorpus(name: string, bytes: Uint8Array): Promise<number> {
   let records = 0;
-  for await (const record of readRecords({ path: fileOf(name, bytes), source: name }, ["text"])) {
+  for await (const record of readRecords({ path: fileOf(name, bytes), source: name }, {})) {
     records++;
     void record;
   }

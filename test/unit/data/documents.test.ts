@@ -5,6 +5,8 @@ import path from "node:path";
 import { describe, it } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { readDocuments } from "../../../src/data/documents.ts";
+import { MAX_CHARACTERS } from "../../../src/data/split-text.ts";
+import { placeOf } from "../../../src/data/skipped.ts";
 import { CorpusError } from "../../../src/errors.ts";
 import { readAll, temporaryFolder } from "./corpus.ts";
 
@@ -103,7 +105,7 @@ describe("reading a corpus", () => {
     symlinkSync(folder, path.join(folder, "loop"));
     execFileSync("mkfifo", [path.join(folder, "pipe")]);
     const { documents, skipped } = await readAll([folder]);
-    const reasons = new Map(skipped.map(({ source, reason }) => [source, reason]));
+    const reasons = new Map(skipped.map((each) => [placeOf(each), each.reason]));
     assert.deepEqual(
       documents.filter(({ source }) => !source.startsWith("late.txt")).map(({ text }) => text),
       ["good"],
@@ -113,7 +115,7 @@ describe("reading a corpus", () => {
     assert.match(reasons.get("nul.bin")!, /binary/);
     assert.match(reasons.get("latin1.txt")!, /not UTF-8/);
     assert.match(reasons.get("cut.txt")!, /not UTF-8/);
-    assert.match(reasons.get("broken.gz")!, /unexpected end of file/);
+    assert.match(reasons.get("broken.gz")!, /cut off after 15 B/);
     assert.match(reasons.get("dangling.txt")!, /ENOENT/);
     assert.match(reasons.get("pipe")!, /not a regular file/);
     assert.ok(reasons.has("fake.parquet"));
@@ -143,10 +145,7 @@ describe("reading a corpus", () => {
         [`${file}#8`, "\ufffd last"],
       ]),
     );
-    assert.deepEqual(
-      skipped.slice(0, 3).map(({ source }) => source),
-      ["a.jsonl#4", "a.jsonl#5", "a.jsonl#6"],
-    );
+    assert.deepEqual(skipped.slice(0, 3).map(placeOf), ["a.jsonl#4", "a.jsonl#5", "a.jsonl#6"]);
     assert.equal(skipped.length, 9);
     const named = await readAll([path.join(folder, "a.jsonl")], { textFields: ["content"] });
     assert.deepEqual(
@@ -161,9 +160,13 @@ describe("reading a corpus", () => {
       "a.jsonl": lines({ text: long }, { text: "b".repeat(65 << 20) }, { text: "end" }),
     });
     const { documents, skipped } = await readAll([folder]);
-    assert.deepEqual(
-      documents.map(({ text }) => text.length),
-      [3 << 20, 3],
+    const lengthOf = (origin: string): number =>
+      documents.filter((each) => each.origin === origin).reduce((sum, { text }) => sum + text.length, 0);
+    assert.equal(lengthOf("a.jsonl#1"), 3 << 20);
+    assert.equal(lengthOf("a.jsonl#3"), 3);
+    assert.ok(
+      documents.every(({ text }) => text.length <= MAX_CHARACTERS),
+      "long records are cut, too",
     );
     assert.match(skipped[0]!.reason, /longer than 64 MiB/);
   });
@@ -182,8 +185,8 @@ describe("reading a corpus", () => {
       });
       assert.equal(documents.at(-1)!.source, "data.parquet#24");
       assert.deepEqual(skipped, [
-        { source: "data.parquet#7", reason: "content is not text" },
-        { source: "data.parquet#11", reason: "it is empty" },
+        { file: "data.parquet", record: "7", reason: "the column content holds no text" },
+        { file: "data.parquet", record: "11", reason: "it is empty" },
       ]);
       const other = await readAll([folder], { textFields: ["review"] });
       assert.match(other.skipped[0]!.reason, /no column is named review; it has id, content/);

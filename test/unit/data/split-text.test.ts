@@ -62,4 +62,60 @@ describe("splitting long texts", () => {
       { numRuns: 50 },
     );
   });
+
+  const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+  const graphemesOf = (text: string): string[] =>
+    Array.from(graphemes.segment(text), ({ segment }) => segment);
+
+  for (const [script, sentences, end] of [
+    ["Chinese", "我们去看鲸鱼。船在海上，风很大！你看见了吗？", /[。！？]$/],
+    ["Japanese", "吾輩は猫である。名前はまだ無い。どこで生れたか。", /。$/],
+    ["Hindi", "व्हेल समुद्र में रहती है। जहाज़ चलता है। ", /। $/],
+    ["Arabic", "الحوت يعيش في البحر. هل رأيته؟ نعم! ", /[.؟!] $/],
+    ["Armenian", "Կետը ապրում է ծովում։ Տեսա՞ր նրան։ ", /։ $/],
+    ["English", "“Call me Ishmael.” Some years ago I went to sea! Why? ", /[.”!?] $/],
+  ] as const)
+    it(`cuts ${script} between sentences, where no line ends`, () => {
+      const text = sentences.repeat(1000);
+      const parts = split(text);
+      assert.ok(parts.length > 3);
+      assert.equal(parts.join(""), text);
+      for (const part of parts) assert.match(part, end);
+    });
+
+  it("cuts Thai, which has no spaces, between words", () => {
+    const words = ["วาฬ", "เป็น", "สัตว์", "เลี้ยง", "ลูก", "ด้วย", "นม"];
+    const parts = split(words.join("").repeat(1000));
+    assert.ok(parts.length > 3);
+    for (const part of parts) {
+      assert.ok(words.some((word) => part.startsWith(word)));
+      assert.ok(words.some((word) => part.endsWith(word)));
+    }
+  });
+
+  for (const [name, unit] of [
+    ["families of emoji", "👩‍👩‍👧‍👦"],
+    ["flags", "🇩🇪"],
+    ["skin tones", "👋🏽"],
+    ["combining marks", "e\u0301\u0323"],
+    ["a space with a mark", " \u0301"],
+    ["jamo", "\u1112\u1161\u11ab"],
+    ["Devanagari clusters", "क्षि"],
+    ["Thai vowels", "กำ"],
+    ["line ends of Windows", "\r\n"],
+  ] as const)
+    it(`never cuts inside ${name}`, () => {
+      // One letter in front moves every place to cut.
+      for (const shift of ["", "a", "ab"]) {
+        const text = shift + unit.repeat(6000);
+        const parts = split(text);
+        assert.ok(parts.length > 1);
+        assert.deepEqual(parts.flatMap(graphemesOf), graphemesOf(text));
+      }
+    });
+
+  it("cuts a letter with more marks than a document holds, between code points", () => {
+    const parts = split(`a${"\u{1e000}".repeat(20_000)}`);
+    assert.ok(parts.every((part) => part.length <= MAX_CHARACTERS && part.isWellFormed()));
+  });
 });

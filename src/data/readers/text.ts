@@ -1,0 +1,68 @@
+import { ContentProblem, reasonOf, NOT_UTF8 } from "../problem.ts";
+import { notUtf8 } from "../encoding.ts";
+import { TextSplitter } from "../split-text.ts";
+import type { RecordOrProblem } from "./types.ts";
+
+/** Strings of a stream of UTF-8, without its mark. Throws ContentProblem where it is none. */
+export async function* decodeUtf8(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let latest: Buffer = Buffer.alloc(0);
+  try {
+    for await (const chunk of bytes) {
+      latest = chunk;
+      yield decoder.decode(chunk, { stream: true });
+    }
+    yield decoder.decode();
+  } catch (error) {
+    if (reasonOf(error) !== NOT_UTF8) throw error;
+    throw new ContentProblem(notUtf8(latest));
+  }
+}
+
+/** Plain text, in parts when it is long. */
+export async function* readText(bytes: AsyncIterable<Buffer>): AsyncGenerator<RecordOrProblem> {
+  const splitter = new TextSplitter();
+  let part = 0;
+  // Parts are held until the next chunk proves to be text, too: nothing is used of a short file that is not.
+  let held: string[] = [];
+  try {
+    for await (const text of decodeUtf8(bytes)) {
+      if (text.includes("\0")) throw new ContentProblem("it is binary (it contains NUL bytes)");
+      const parts = splitter.push(text);
+      for (const ready of held) yield { record: "", part: String(part++), text: ready };
+      held = parts;
+    }
+    held.push(splitter.finish());
+  } catch (error) {
+    const problem = reasonOf(error);
+    yield part === 0 ? { record: "", problem } : { record: String(part), problem: `from here on ${problem}` };
+    return;
+  }
+  const whole = part === 0 && held.length === 1;
+  for (const text of held) yield { record: "", ...(whole ? {} : { part: String(part++) }), text };
+}
+
+/** Metadata at the start of a Markdown file: YAML between lines of `---`, or TOML between lines of `+++`. */
+const FRONT_MATTER = [
+  /^(?:\xef\xbb\xbf)?---[ \t]*\r?\n(?:[^\n]*\n)*?(?:---|\.\.\.)[ \t]*(?:\r?\n|$)/,
+  /^(?:\xef\xbb\xbf)?\+\+\+[ \t]*\r?\n(?:[^\n]*\n)*?\+\+\+[ \t]*(?:\r?\n|$)/,
+];
+const MATTER_LINE = /^\s|^$|^#|^- |^[[\]{}]|^[\w"'.-]+\s*[:=]|^(?:---|\+\+\+|\.\.\.)\s*$/;
+
+/** The same UTF-8 without its front matter, of which all must be in the first chunk. A rule above text is none. */
+export async function* withoutFrontMatter(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let first = true;
+  for await (const chunk of bytes) {
+    // Latin-1 has as many characters as bytes.
+    yield first ? chunk.subarray(frontMatter(chunk.toString("latin1")).length) : chunk;
+    first = false;
+  }
+}
+
+function frontMatter(start: string): string {
+  const found = FRONT_MATTER.map((pattern) => pattern.exec(start)?.[0]).find(
+    (matter) => matter !== undefined,
+  );
+  const lines = found?.split("\n").slice(1) ?? [];
+  return found !== undefined && lines.every((line) => MATTER_LINE.test(line)) ? found : "";
+}

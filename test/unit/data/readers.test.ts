@@ -1,0 +1,511 @@
+/** What each format gives: files as people have them, and the documents and reasons that must come of them. */
+import assert from "node:assert/strict";
+import { cpSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { describe, it } from "node:test";
+import type { RecordOptions } from "../../../src/data/records.ts";
+import { placeOf } from "../../../src/data/skipped.ts";
+import { readAll, temporaryFolder } from "./corpus.ts";
+
+const GOLDEN = path.join(import.meta.dirname, "../../golden/data");
+
+interface Case {
+  name: string;
+  file: string;
+  content: string | Uint8Array;
+  options?: RecordOptions;
+  /** Position and text of each document. */
+  documents?: [string, string][];
+  /** Place and reason, as an expression, of each thing that is skipped. */
+  skipped?: [string, RegExp][];
+}
+
+const lines = (...values: unknown[]): string => values.map((value) => `${JSON.stringify(value)}\n`).join("");
+
+const CASES: Case[] = [
+  // ------------------------------------------------------------ Markdown
+  {
+    name: "Markdown without its front matter",
+    file: "a.md",
+    content: "---\ntitle: Whales\ntags: [a, b]\nlong: |\n  text: here\n---\n# Whales\n\nText.\n",
+    documents: [["a.md", "# Whales\n\nText.\n"]],
+  },
+  {
+    name: "Markdown with TOML, a mark of byte order and line ends of Windows",
+    file: "a.md",
+    content: '\ufeff+++\r\ntitle = "Whales"\r\n+++\r\nText.\r\n',
+    documents: [["a.md", "Text.\r\n"]],
+  },
+  {
+    name: "a rule at the start of Markdown, which is no front matter",
+    file: "a.md",
+    content: "---\n\nOnce upon a time. There was a rule.\n\n---\n\nText.\n",
+    documents: [["a.md", "---\n\nOnce upon a time. There was a rule.\n\n---\n\nText.\n"]],
+  },
+  // ------------------------------------------------------------ source
+  {
+    name: "source code that looks like data",
+    file: "a.js",
+    content: '{"text": "a"}\n',
+    documents: [["a.js", '{"text": "a"}\n']],
+  },
+  // ------------------------------------------------------------ JSON
+  {
+    name: "a JSON list of objects and texts",
+    file: "a.json",
+    content: JSON.stringify([{ text: "one" }, "two", { content: "three, [x] {y}" }, { id: 4 }], undefined, 2),
+    documents: [
+      ["a.json#0", "one"],
+      ["a.json#1", "two"],
+      ["a.json#2", "three, [x] {y}"],
+    ],
+    skipped: [
+      ["a.json#3", /no text under text or another usual name; it has id \(name one with textField\)/],
+    ],
+  },
+  {
+    name: "a JSON object",
+    file: "a.json",
+    content: '{"text": "say \\"hi\\" \\\\", "n": [1, 2]}',
+    documents: [["a.json", 'say "hi" \\']],
+  },
+  {
+    name: "a JSON object that holds the list",
+    file: "a.json",
+    content: JSON.stringify({ version: 1, data: [{ text: "one" }, { text: "two" }] }),
+    options: { textFields: ["data.text"] },
+    documents: [
+      ["a.json#0", "one"],
+      ["a.json#1", "two"],
+    ],
+  },
+  {
+    name: "JSON objects one after another, over lines",
+    file: "a.json",
+    content: '{\n  "text": "one"\n}\n{\n  "text": "two"\n}\n',
+    documents: [
+      ["a.json#0", "one"],
+      ["a.json#1", "two"],
+    ],
+  },
+  {
+    name: "a JSON list that is cut off",
+    file: "a.json",
+    content: '[{"text": "one"}, {"text": "tw',
+    documents: [["a.json#0", "one"]],
+    skipped: [
+      ["a.json#1", /not valid JSON/],
+      ["a.json#2", /cut off/],
+    ],
+  },
+  { name: "an empty JSON list", file: "a.json", content: "[]", skipped: [["a.json", /it is empty/]] },
+  {
+    name: "a JSON list in a file whose ending says lines",
+    file: "a.jsonl",
+    content: '[\n  {"text": "one"},\n  {"text": "two"}\n]\n',
+    documents: [
+      ["a.jsonl#0", "one"],
+      ["a.jsonl#1", "two"],
+    ],
+  },
+  {
+    name: "JSON lines in a file without an ending",
+    file: "data",
+    content: lines({ text: "one" }, { text: "two" }),
+    documents: [
+      ["data#1", "one"],
+      ["data#2", "two"],
+    ],
+  },
+  {
+    name: "text that begins with a bracket",
+    file: "a.txt",
+    content: "[1] Introduction\n{x}",
+    documents: [["a.txt", "[1] Introduction\n{x}"]],
+  },
+  // ------------------------------------------------------------ JSON lines
+  {
+    name: "JSON lines with NaN, Infinity, CRLF and a mark of byte order",
+    file: "a.jsonl",
+    content:
+      '\ufeff{"text": "one", "score": NaN}\r\n{"text": "NaN, -Infinity", "x": [-Infinity, Infinity]}\r\n',
+    documents: [
+      ["a.jsonl#1", "one"],
+      ["a.jsonl#2", "NaN, -Infinity"],
+    ],
+  },
+  {
+    name: "JSON lines with record separators (RFC 7464)",
+    file: "a.jsonl",
+    content: '\x1e{"text": "one"}\n\x1e{"text": "cut\n\x1e{\n"text": "two"}\n',
+    documents: [
+      ["a.jsonl#0", "one"],
+      ["a.jsonl#2", "two"],
+    ],
+    skipped: [["a.jsonl#1", /not valid JSON/]],
+  },
+  {
+    name: "JSON lines with lists of texts",
+    file: "a.jsonl",
+    content: lines(["one", "two"], { text: ["three", "four"] }, { text: [] }, { text: ["five", 6] }),
+    documents: [
+      ["a.jsonl#1.0", "one"],
+      ["a.jsonl#1.1", "two"],
+      ["a.jsonl#2.0", "three"],
+      ["a.jsonl#2.1", "four"],
+    ],
+    skipped: [
+      ["a.jsonl#3", /it is empty/],
+      ["a.jsonl#4", /no text under/],
+    ],
+  },
+  {
+    name: "JSON lines with a nested field, and a field with a dot in its name",
+    file: "a.jsonl",
+    content: lines({ data: { text: "one" } }, { "data.text": "two" }, { data: { note: "no" } }),
+    options: { textFields: ["data.text"] },
+    documents: [
+      ["a.jsonl#1", "one"],
+      ["a.jsonl#2", "two"],
+    ],
+    skipped: [["a.jsonl#3", /no text under data\.text; it has data/]],
+  },
+  {
+    name: "chats of both kinds, with parts, tools and empty ones",
+    file: "a.jsonl",
+    content: lines(
+      {
+        messages: [
+          { role: "system", content: "Be kind." },
+          { role: "user", content: [{ type: "text", text: "Hi" }, { type: "image_url" }] },
+          { role: "assistant", content: null, tool_calls: [] },
+          { role: "assistant", content: "Hello" },
+        ],
+      },
+      {
+        conversations: [
+          { from: "human", value: "Bye" },
+          { from: "gpt", value: "Goodbye" },
+        ],
+      },
+      { messages: [] },
+    ),
+    documents: [
+      ["a.jsonl#1", "system: Be kind.\n\nuser: Hi\n\nassistant: Hello"],
+      ["a.jsonl#2", "user: Bye\n\nassistant: Goodbye"],
+    ],
+    skipped: [["a.jsonl#3", /it is empty/]],
+  },
+  {
+    name: "JSON that is nested without end",
+    file: "a.jsonl",
+    content: `${"[".repeat(2 << 20)}\n${lines({ text: "one" })}`,
+    documents: [["a.jsonl#2", "one"]],
+    skipped: [["a.jsonl#1", /nested too deeply|not valid JSON/]],
+  },
+  // ------------------------------------------------------------ tables
+  {
+    name: "CSV with quotes, line ends in fields and rows that do not fit",
+    file: "a.csv",
+    content: 'id,text\r\n1,"a, b\nc"\r\n2,x,y\r\n3,"say ""hi"""\r\n4,it"s\r\n5,\r\n',
+    documents: [
+      ["a.csv#1", "a, b\nc"],
+      ["a.csv#3", 'say "hi"'],
+      ["a.csv#4", 'it"s'],
+    ],
+    skipped: [
+      ["a.csv#2", /not as many fields/],
+      ["a.csv#5", /it is empty/],
+    ],
+  },
+  {
+    name: "CSV with semicolons, a mark of byte order and a capital",
+    file: "a.csv",
+    content: "\ufeffId;Text\n1;one, two\n",
+    documents: [["a.csv#1", "one, two"]],
+  },
+  {
+    name: "TSV with a named column",
+    file: "a.tsv",
+    content: "id\treview\n1\tgood\n2\tbad\n",
+    options: { textFields: ["review"] },
+    documents: [
+      ["a.tsv#1", "good"],
+      ["a.tsv#2", "bad"],
+    ],
+  },
+  {
+    name: "CSV without a column of text",
+    file: "a.csv",
+    content: "1,good\n2,bad\n",
+    skipped: [
+      [
+        "a.csv",
+        /no column is named text or another usual name; its first line has 1, good \(name one with textField\)/,
+      ],
+    ],
+  },
+  {
+    name: "CSV with a quote that is never closed",
+    file: "a.csv",
+    content: 'text\none\n"two\nthree\n',
+    documents: [["a.csv#1", "one"]],
+    skipped: [["a.csv#2", /never closed/]],
+  },
+  // ------------------------------------------------------------ HTML
+  {
+    name: "HTML without scripts, styles, tags and head",
+    file: "a.html",
+    content:
+      "<!DOCTYPE html><html><head><title>No</title><style>p{}</style></head><body><h1>Whales &amp; ships</h1>" +
+      "<p>Call  me\n<b>Ishmael</b>.</p><script>var no = '<p>no</p>';</script><ul><li>one<li>two</ul>" +
+      "<pre>a\n  b</pre><table><tr><td>x</td><td>y</td></tr></table>end<br>line</body></html>",
+    documents: [["a.html", "Whales & ships\n\nCall me Ishmael.\n\none\ntwo\n\na\n  b\n\nx y\n\nend\nline"]],
+  },
+  {
+    name: "HTML in a file whose ending says text, as a failed download leaves it",
+    file: "a.txt",
+    content: "\n<html><body><p>Not found</p></body></html>",
+    documents: [["a.txt", "Not found"]],
+  },
+  {
+    name: "HTML that names its encoding",
+    file: "a.html",
+    content: Buffer.from(
+      '<html><head><meta charset="iso-8859-1"></head><body>Caf\u00e9</body></html>',
+      "latin1",
+    ),
+    documents: [["a.html", "Caf\u00e9"]],
+  },
+  {
+    name: "HTML that is nested without end",
+    file: "a.html",
+    content: `<html>${"<div>".repeat(100_000)}x`,
+    skipped: [["a.html", /nested too deeply/]],
+  },
+  // ------------------------------------------------------------ notebooks
+  {
+    name: "a notebook",
+    file: "a.ipynb",
+    content: JSON.stringify({
+      nbformat: 4,
+      nbformat_minor: 5,
+      metadata: {},
+      cells: [
+        { cell_type: "markdown", source: ["# Title\n", "Text."] },
+        { cell_type: "code", source: "x = 1", outputs: [{ text: "no" }] },
+        { cell_type: "code", source: [] },
+      ],
+    }),
+    documents: [["a.ipynb", "# Title\nText.\n\nx = 1"]],
+  },
+  // ------------------------------------------------------------ encodings
+  ...(["utf-16le", "utf-16be"] as const).flatMap((encoding) => {
+    const encode = (text: string): Buffer => {
+      const bytes = Buffer.from(text, "utf16le");
+      return encoding === "utf-16le" ? bytes : bytes.swap16();
+    };
+    return [
+      {
+        name: `${encoding} with a mark of byte order`,
+        file: "a.txt",
+        content: encode("\ufeff鯨 🐋"),
+        documents: [["a.txt", "鯨 🐋"] as [string, string]],
+      },
+      {
+        name: `${encoding} without one`,
+        file: "a.jsonl",
+        content: encode(lines({ text: "Call me Ishmael." })),
+        documents: [["a.jsonl#1", "Call me Ishmael."] as [string, string]],
+      },
+    ];
+  }),
+  {
+    name: "UTF-32",
+    file: "a.txt",
+    content: Buffer.from([0xff, 0xfe, 0, 0, 0x61, 0, 0, 0]),
+    skipped: [["a.txt", /UTF-32.*iconv/]],
+  },
+  {
+    name: "Latin-1 without a word of it",
+    file: "a.txt",
+    content: Buffer.from("Le caf\u00e9 \u00e9tait ferm\u00e9, h\u00e9las.", "latin1"),
+    skipped: [["a.txt", /not UTF-8 text but seems to be windows-1252; if it is, add encoding: windows-1252/]],
+  },
+  {
+    name: "Windows-1252 that is named",
+    file: "a.txt",
+    content: Buffer.from([0x93, 0x63, 0x61, 0x66, 0xe9, 0x94, 0x20, 0x80]),
+    options: { encoding: "windows-1252" },
+    documents: [["a.txt", "\u201ccaf\u00e9\u201d \u20ac"]],
+  },
+  {
+    name: "UTF-8 beside another encoding that is named",
+    file: "a.txt",
+    content: "caf\u00e9 🐋",
+    options: { encoding: "windows-1252" },
+    documents: [["a.txt", "caf\u00e9 🐋"]],
+  },
+  {
+    name: "Shift JIS that is named",
+    file: "a.txt",
+    content: Buffer.from([0x8c, 0x7e, 0x0a]),
+    options: { encoding: "shift_jis" },
+    documents: [["a.txt", "鯨\n"]],
+  },
+  {
+    name: "a line that is not UTF-8 among others",
+    file: "a.jsonl",
+    content: Buffer.concat([
+      Buffer.from(lines({ text: "one" })),
+      Buffer.from('{"text": "caf\u00e9"}\n', "latin1"),
+      Buffer.from(lines({ text: "two" })),
+    ]),
+    documents: [
+      ["a.jsonl#1", "one"],
+      ["a.jsonl#3", "two"],
+    ],
+    skipped: [["a.jsonl#2", /not UTF-8/]],
+  },
+  // ------------------------------------------------------------ empty and refused
+  {
+    name: "text of which nothing can be seen",
+    file: "a.txt",
+    content: "\u200b\u200d\ufeff\u00ad\u2060 \n\u3164\u2800",
+    skipped: [["a.txt", /it is empty/]],
+  },
+  {
+    name: "a record of which nothing can be seen",
+    file: "a.jsonl",
+    content: lines({ text: "\u200b" }),
+    skipped: [["a.jsonl#1", /it is empty/]],
+  },
+  {
+    name: "a PDF without its ending",
+    file: "paper",
+    content: "%PDF-1.7\n1 0 obj\n",
+    skipped: [["paper", /it is a PDF, which is not read; convert it with pdftotext/]],
+  },
+  {
+    name: "a Word file",
+    file: "a.docx",
+    content: Buffer.from("PK\x03\x04\x14\0\x06\0", "latin1"),
+    skipped: [["a.docx", /Word.*pandoc/]],
+  },
+  {
+    name: "an image under a wrong ending",
+    file: "a.txt",
+    content: Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "latin1"),
+    skipped: [["a.txt", /it is an image/]],
+  },
+  {
+    name: "a program",
+    file: "run",
+    content: Buffer.from("\x7fELF\x02\x01\x01\0\0", "latin1"),
+    skipped: [["run", /it is a program/]],
+  },
+  {
+    name: "a tar archive",
+    file: "a.tar",
+    content: Buffer.concat([Buffer.alloc(257), Buffer.from("ustar\0"), Buffer.alloc(100)]),
+    skipped: [["a.tar", /tar archive.*tar -xf/]],
+  },
+  {
+    name: "XML",
+    file: "data",
+    content: '<?xml version="1.0"?>\n<feed><p>text</p></feed>',
+    skipped: [["data", /it is XML/]],
+  },
+  {
+    name: "a pointer of Git LFS",
+    file: "train.jsonl",
+    content: "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n",
+    skipped: [["train.jsonl", /git lfs pull/]],
+  },
+  {
+    name: "text under the name of Parquet",
+    file: "a.parquet",
+    content: "404: Not Found",
+    skipped: [["a.parquet", /its name says Parquet, but it is plain text/]],
+  },
+  {
+    name: "text that begins as some binary files do",
+    file: "a.txt",
+    content: "BM is short for BookMaker. MZ and ID3 and ORC are not, nor is PAR1.",
+    documents: [["a.txt", "BM is short for BookMaker. MZ and ID3 and ORC are not, nor is PAR1."]],
+  },
+];
+
+describe("reading formats", () => {
+  for (const { name, file, content, options = {}, documents = [], skipped = [] } of CASES)
+    it(`reads ${name}`, async (t) => {
+      const folder = temporaryFolder(t, { [file]: content });
+      const found = await readAll([folder], options);
+      assert.deepEqual(
+        found.documents.map(({ source, text }) => [source, text]),
+        documents,
+      );
+      assert.deepEqual(
+        found.skipped.map(placeOf),
+        skipped.map(([place]) => place),
+      );
+      for (const [at, [, reason]] of skipped.entries()) assert.match(found.skipped[at]!.reason, reason);
+    });
+
+  // Written by pyarrow: rows "Call me Ishmael. 鯨", "Some years ago 🐋", null.
+  for (const codec of ["none", "lz4", "brotli"])
+    it(`reads Parquet packed with ${codec}`, async (t) => {
+      const folder = temporaryFolder(t);
+      // The ending is missing: the content says what it is.
+      cpSync(path.join(GOLDEN, `${codec}.parquet`), path.join(folder, "train"));
+      const { documents, skipped } = await readAll([folder]);
+      assert.deepEqual(
+        documents.map(({ source, text }) => [source, text]),
+        [
+          ["train#0", "Call me Ishmael. 鯨"],
+          ["train#1", "Some years ago 🐋"],
+        ],
+      );
+      assert.deepEqual(skipped, [{ file: "train", record: "2", reason: "the column text holds no text" }]);
+    });
+
+  it("reads nested columns of Parquet: structs, lists and chats", async (t) => {
+    const folder = temporaryFolder(t);
+    cpSync(path.join(GOLDEN, "nested.parquet"), path.join(folder, "nested.parquet"));
+    const read = async (textFields?: string[]): Promise<unknown> =>
+      (await readAll([folder], { textFields })).documents.map(({ source, text }) => [
+        source.replace("nested.parquet", ""),
+        text,
+      ]);
+    assert.deepEqual(await read(["meta.text"]), [
+      ["#0", "nested one"],
+      ["#1", "nested two"],
+    ]);
+    assert.deepEqual(await read(["pages"]), [
+      ["#0.0", "page a"],
+      ["#0.1", "page b"],
+      ["#1", "page c"],
+    ]);
+    assert.deepEqual(await read(), [
+      ["#0", "user: Hi\n\nassistant: Hello"],
+      ["#1", "user: Bye"],
+    ]);
+  });
+
+  it("reads JSON of which a read ends anywhere", async (t) => {
+    // Every escape and bracket meets the end of a read (64 KiB of the head, then 1 MiB) in one of these.
+    const unit = JSON.stringify({ text: 'a\\"]}[{,\\\\ \n\u{1f40b}', x: [[], {}] });
+    for (let shift = 0; shift < unit.length; shift++) {
+      const count = Math.ceil((1 << 20) / unit.length) + 2;
+      const folder = temporaryFolder(t);
+      writeFileSync(
+        path.join(folder, "a.json"),
+        `${" ".repeat(shift)}[${Array(count).fill(unit).join(",")}]`,
+      );
+      const { documents, skipped } = await readAll([folder]);
+      assert.deepEqual(skipped, []);
+      assert.equal(documents.length, count);
+      assert.ok(documents.every(({ text }) => text === 'a\\"]}[{,\\\\ \n\u{1f40b}'));
+    }
+  });
+});
