@@ -106,6 +106,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   const progress = createProgress(flags.json ? process.stderr : process.stdout);
   for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
   const folder = await openNewFolder(flags.data);
+  const list = openSkippedFile(flags.data);
   let node: OpenNode | undefined;
   try {
     checkCapacity(sizes, await capacityOf(flags.data, maxBytes));
@@ -176,8 +177,6 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file)}`,
       );
     throw error;
-  } finally {
-    list[Symbol.dispose]();
   }
   await node.stop();
 }

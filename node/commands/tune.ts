@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CommandModule } from "yargs";
 import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/create.ts";
+import { describeSkipped } from "../../src/data/skipped.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { openDirectory } from "../../src/peer.ts";
@@ -120,6 +121,7 @@ async function tryRates(
     const { store } = node;
     const onProgress = (step: CreateProgress): void => progress.update(describeProgress(step));
     const prepared = await prepareRun({ file, store, onProgress, signal });
+    for (const line of describeSkipped(prepared.report.skipped)) progress.line(line);
     progress.line(describeWork(prepared, steps));
     onProgress({ stage: "compiling", done: 0 });
     const device = {
