@@ -1,5 +1,5 @@
 /**
- * Pathweave as a library: make a run, take part in it, evaluate its model and let it write. The `pathweave` command
+ * Pathweave as a library: make a run, take part in it, evaluate its model, let it write and export it. The `pathweave` command
  * is made of the same functions.
  *
  * @example
@@ -48,6 +48,7 @@ export {
   UsageError,
 } from "./errors.ts";
 export { evaluateRun, perplexity, type RunEvaluation, type Score } from "./evaluate.ts";
+export { type ExportedPath, type ExportOptions, exportPaths } from "./export.ts";
 export { generate, type GenerateOptions } from "./generate.ts";
 export { version } from "./installation.ts";
 export { createLogger, type Level, type Logger, silentLogger } from "./log.ts";

@@ -63,14 +63,14 @@ export function indexOf(files: readonly SafetensorsFile[]): object {
 
 /** What a file begins with: the header and its length. */
 export function encodeHeader(tensors: readonly TensorDescription[]): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  const entries: [string, object][] = [["__metadata__", { format: "pt" }]];
   let offset = 0;
   for (const tensor of tensors) {
     const end = offset + bytesOf(tensor);
-    header[tensor.name] = { dtype: "F32", shape: tensor.shape, data_offsets: [offset, end] };
+    entries.push([tensor.name, { dtype: "F32", shape: tensor.shape, data_offsets: [offset, end] }]);
     offset = end;
   }
-  const json = Buffer.from(JSON.stringify(header));
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const length = Math.ceil(json.byteLength / ALIGNMENT) * ALIGNMENT;
   const bytes = Buffer.alloc(ALIGNMENT + length, " ");
   bytes.writeBigUInt64LE(BigInt(length), 0);

@@ -106,7 +106,6 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   const progress = createProgress(flags.json ? process.stderr : process.stdout);
   for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
   const folder = await openNewFolder(flags.data);
-  const list = openSkippedFile(flags.data);
   let node: OpenNode | undefined;
   try {
     checkCapacity(sizes, await capacityOf(flags.data, maxBytes));
