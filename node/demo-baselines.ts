@@ -1,5 +1,6 @@
 /** What the demo compares with: dense networks of one path's size, each at the learning rate that is best for it. */
-import { type CreatedRun, initialState, trainDense } from "../src/create.ts";
+import type { CreatedRun } from "../src/create.ts";
+import { initialState, trainDense } from "../src/dense.ts";
 import { createEngine } from "../src/engine/engine.ts";
 import type { TrainState } from "../src/engine/types.ts";
 import { modelShape } from "../src/model/parameters.ts";

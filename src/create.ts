@@ -2,93 +2,42 @@
  * Makes a run from a corpus: tokenizer, split, dense warm start, routing, shards, genesis versions, manifest.
  * The warm start's weights become the genesis of every module (paper section 2.6).
  */
-import { createReadStream } from "node:fs";
-import { buffer } from "node:stream/consumers";
 import type { CID } from "multiformats/cid";
 import { createBreath } from "./breath.ts";
-import { readDocuments } from "./data/documents.ts";
-import { CorpusSurvey, type DuplicateCounts, type SurveyedCorpus } from "./data/duplicates.ts";
-import { LossCounter, type TokenizerLosses } from "./data/losses.ts";
-import { createBatches, maskedTokens } from "./data/sequences.ts";
-import { openShard, ShardWriter } from "./data/shard.ts";
-import { splitCorpus, splitHoldout } from "./data/split.ts";
-import {
-  countTargets,
-  noTargets,
-  requirePathTargets,
-  requireTargets,
-  type SplitTargets,
-  type TargetOptions,
-} from "./data/targets.ts";
-import { requireSome, SkippedLog } from "./data/skipped.ts";
-import { encodeDocument, loadTokenizer } from "./data/tokenizer.ts";
-import { trainTokenizer } from "./data/train-tokenizer.ts";
-import type { Skipped, TextDocument, TokenizedShard } from "./data/types.ts";
+import { maskedTokens } from "./data/sequences.ts";
+import { ShardWriter } from "./data/shard.ts";
+import { splitHoldout } from "./data/split.ts";
+import { requirePathTargets } from "./data/targets.ts";
+import type { TokenizedShard } from "./data/types.ts";
+import { initialState, trainDense } from "./dense.ts";
 import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
-import type { Engine, LearningRate, StepRecord, TrainState } from "./engine/types.ts";
-import { elementsOfParts, initialParameters, modelShape, parameterSpecs } from "./model/parameters.ts";
-import { learningRateSchedule } from "./model/schedule.ts";
+import type { TrainState } from "./engine/types.ts";
+import { elementsOfParts, modelShape, parameterSpecs } from "./model/parameters.ts";
 import type { ModelShape } from "./model/types.ts";
-import type { RunConfig } from "./objects/config.ts";
-import { ShardObject, TokenizerObject } from "./objects/data.ts";
 import { Manifest, type ShardReference } from "./objects/manifest.ts";
-import { type Block, rawBlocks } from "./objects/object.ts";
+import type { Block } from "./objects/object.ts";
 import { Version } from "./objects/version.ts";
 import { encodeTensors } from "./outer/codec.ts";
 import type { DeviceOptions } from "./peer.ts";
+import {
+  type CorpusReport,
+  PREPARE_DEFAULTS,
+  type PrepareOptions,
+  prepareRun,
+  writeShard,
+} from "./prepare.ts";
 import { type FeatureFunction, featuresOf, pathOf } from "./routing/features.ts";
 import { fitRouter } from "./routing/kmeans.ts";
 import { createRouter, decodeRouter, encodeRouter } from "./routing/router.ts";
 import { createTopology } from "./run/topology.ts";
-import type { RunFile, Topology } from "./run/types.ts";
-import { objectOwner } from "./run-objects.ts";
+import type { Topology } from "./run/types.ts";
 import type { Store } from "./store/types.ts";
-import { optimizerOf } from "./swarm/path-trainer.ts";
 import type { Packs } from "./swarm/types.ts";
-
-/** What `create` is doing, for progress bars. */
-export type CreateProgress =
-  | {
-      stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
-      done: number;
-      total?: number;
-    }
-  | { stage: "seed"; done: number; total: number; step: StepRecord };
-
-export interface PrepareOptions {
-  file: RunFile;
-  store: Store;
-  onProgress?(progress: CreateProgress): void;
-  /** Where to note what cannot be read. */
-  skipped?: SkippedLog;
-  /** Called once all of the corpus was read, before anything is trained on it. What it throws ends the work. */
-  onRead?(): void;
-  signal?: AbortSignal;
-}
 
 export interface CreateOptions extends PrepareOptions {
   packs: Packs;
   /** @default the compiled engine on the CPU */
   device?: DeviceOptions;
-}
-
-const DEFAULTS = {
-  device: DEFAULT_DEVICE,
-  onProgress() {},
-  onRead() {},
-  signal: new AbortController().signal,
-};
-
-/** What became of the corpus. */
-export interface CorpusReport {
-  skipped: SkippedLog;
-  duplicates: DuplicateCounts;
-  /** Characters without a token. */
-  losses: TokenizerLosses;
-  /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
-  cut: number;
-  /** Documents and tokens by split. */
-  counts: Record<"train" | "validation" | "router", SplitTargets>;
 }
 
 export interface CreatedRun extends CorpusReport {
@@ -100,132 +49,12 @@ export interface CreatedRun extends CorpusReport {
   corpus: TokenizedShard;
 }
 
-/** A run's corpus in the store, split and tokenized, and what the split went by. */
-export interface PreparedRun {
-  /** The run file's, with the tokenizer's vocabulary. */
-  config: RunConfig;
-  tokenizer: { block: Block; chunks: Block[] };
-  /** The whole training split. */
-  corpus: TokenizedShard;
-  /** Documents that fit the router. */
-  routerDocuments: TokenizedShard;
-  validation: ShardReference;
-  targets: TargetOptions;
-  surveyed: SurveyedCorpus;
-  /** Which of the surveyed documents the training documents are. */
-  trained: number[];
-  report: CorpusReport;
-}
-
-/** Reads, splits and tokenizes a run's corpus. Throws CorpusError when it is too small. */
-export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> {
-  const { file, store, skipped, onProgress, onRead, signal } = {
-    ...DEFAULTS,
-    skipped: new SkippedLog(),
+export async function createRun(options: CreateOptions): Promise<CreatedRun> {
+  const { store, packs, device, onProgress, signal } = {
+    ...PREPARE_DEFAULTS,
+    device: DEFAULT_DEVICE,
     ...options,
   };
-  const { textFields, encoding } = file;
-  const breath = createBreath(signal);
-  async function* documents(onSkip: (skipped: Skipped) => void): AsyncGenerator<TextDocument> {
-    for await (const document of readDocuments(file.corpus, { textFields, encoding, onSkip })) {
-      await breath();
-      yield document;
-    }
-  }
-
-  // ------------------------------------------------------------ tokenizer
-  onProgress({ stage: "tokenizer", done: 0 });
-  const survey = new CorpusSurvey();
-  const readable = requireSome(
-    documents((each) => skipped.add(each)),
-    skipped,
-  );
-  const texts = survey.distinct(readable, (seen) => {
-    if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
-  });
-  let json: Buffer;
-  if (file.tokenizer === undefined)
-    json = Buffer.from(JSON.stringify(await trainTokenizer(texts, { ...file.config.model, signal })));
-  else {
-    json = await buffer(createReadStream(file.tokenizer));
-    // Refused before the corpus is read.
-    loadTokenizer(json);
-    for await (const _ of texts);
-  }
-  const tokenizer = loadTokenizer(json);
-  onRead();
-  const surveyed = survey.finish();
-  const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
-  // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
-  const config: RunConfig = {
-    ...file.config,
-    model: { ...file.config.model, vocabulary: tokenizer.vocabulary },
-  };
-  const chunks = rawBlocks(json);
-  await store.put(chunks);
-  const tokenizerBlock = TokenizerObject.encode({
-    bytes: json.byteLength,
-    chunks: chunks.map((chunk) => chunk.cid),
-  });
-  await store.put([tokenizerBlock]);
-
-  // ------------------------------------------------------------ reading
-  const { prefixTokens } = config.routing;
-  const { endOfText, vocabulary } = tokenizer;
-  const writer = (name: string): ShardWriter => new ShardWriter({ name, endOfText, vocabulary });
-  const splits = { train: writer("train"), validation: writer("validation"), router: writer("router") };
-  const targets = {
-    sequenceLength: config.model.sequenceLength,
-    prefixTokens,
-    maskPrefix: config.training.maskPrefix,
-    paths: createTopology(config).paths,
-    replicas: config.replicas,
-  };
-  const masked = maskedTokens(targets);
-  const counts = { train: noTargets(), validation: noTargets(), router: noTargets() };
-  const lost = new LossCounter();
-  const trained: number[] = [];
-  let done = 0;
-  for await (const { index, document } of surveyed.pick(documents(() => {}))) {
-    lost.nextDocument();
-    const tokens = encodeDocument(tokenizer, document.text, lost.add);
-    const split = splitOf(index);
-    await store.put(splits[split].add(tokens));
-    countTargets(counts[split], tokens.length, split === "validation" ? Math.max(prefixTokens, 1) : masked);
-    if (split === "train") trained.push(index);
-    done++;
-    if (done % 64 === 0) onProgress({ stage: "reading", done });
-  }
-  requireTargets(counts.train, counts.validation, targets);
-  const open = async (shard: ShardWriter): Promise<TokenizedShard> => {
-    const { object, blocks } = shard.finish();
-    await store.put(blocks);
-    return openShard(object, (cid) => store.get(cid, { signal }), { vocabulary, endOfText });
-  };
-  const corpus = await open(splits.train);
-  const routerDocuments = await open(splits.router);
-  const validation = await writeShard(store, splits.validation);
-  return {
-    config,
-    tokenizer: { block: tokenizerBlock, chunks },
-    corpus,
-    routerDocuments,
-    validation,
-    targets,
-    surveyed,
-    trained,
-    report: {
-      skipped,
-      duplicates: surveyed.counts,
-      losses: { ...lost.losses, hasUnknown: tokenizer.hasUnknown },
-      cut,
-      counts,
-    },
-  };
-}
-
-export async function createRun(options: CreateOptions): Promise<CreatedRun> {
-  const { store, packs, device, onProgress, signal } = { ...DEFAULTS, ...options };
   const breath = createBreath(signal);
   const prepared = await prepareRun(options);
   const { config, tokenizer, corpus, routerDocuments, validation, report } = prepared;
@@ -351,54 +180,6 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
     routerBlock.cid,
   ]);
   return { run: block.cid, manifest, ...report, seedState, corpus };
-}
-
-/** Steps of a dense run. */
-export interface DenseSteps {
-  firstStep: number;
-  steps: number;
-  /** By default the run's schedule over the steps of one path. */
-  learningRate?: LearningRate;
-}
-
-/** Trains the whole network densely on the whole corpus: the warm start, and the dense baselines. */
-export async function* trainDense(
-  engine: Engine,
-  config: RunConfig,
-  corpus: TokenizedShard,
-  state: TrainState,
-  steps: DenseSteps,
-  signal: AbortSignal,
-): AsyncGenerator<StepRecord> {
-  const { training, model, routing } = config;
-  const batches = createBatches(corpus, {
-    sequenceLength: model.sequenceLength,
-    batchSize: training.batchSize,
-    endOfText: corpus.endOfText,
-    prefixTokens: routing.prefixTokens,
-    maskPrefix: training.maskPrefix,
-    seed: `${config.seed}/dense`,
-  }).from(steps.firstStep);
-  const learningRate = learningRateSchedule(
-    training,
-    training.seedSteps + training.rounds * training.innerSteps,
-  );
-  yield* engine.train(state, batches, { learningRate, ...steps, optimizer: optimizerOf(training), signal });
-}
-
-/** Where every training starts: the run's initial weights, and no moments yet. */
-export function initialState(shape: ModelShape, seed: number): TrainState {
-  const parameters = initialParameters(shape, seed);
-  const zeros = (): Float32Array => new Float32Array(parameters.length);
-  return { parameters, firstMoment: zeros(), secondMoment: zeros(), step: 0 };
-}
-
-async function writeShard(store: Store, writer: ShardWriter): Promise<ShardReference> {
-  const { object, blocks } = writer.finish();
-  const block = ShardObject.encode(object);
-  await store.put([...blocks, block]);
-  await store.retain(objectOwner(block.cid), [block.cid, ...object.chunks, ...object.lengths]);
-  return { shard: block.cid, documents: object.documents, tokens: object.tokens };
 }
 
 /** Generation 0 of every module: its slice of the warm start's weights. */

@@ -32,7 +32,7 @@
  *
  * Expected failures are thrown as a `PathweaveError`, whose message is one sentence that says what to do next.
  */
-export { type CreatedRun, type CreateOptions, type CreateProgress, createRun } from "./create.ts";
+export { type CreatedRun, type CreateOptions, createRun } from "./create.ts";
 export { createEngine } from "./engine/engine.ts";
 export type { Engine, EngineConfig } from "./engine/types.ts";
 export {
@@ -62,6 +62,7 @@ export {
   type Peer,
   type PeerOptions,
 } from "./peer.ts";
+export type { CreateProgress } from "./prepare.ts";
 export { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
 export { readRunFile } from "./run/run-file.ts";
 export type { RunFile } from "./run/types.ts";

@@ -1,7 +1,8 @@
 /** Finds a learning rate for a run by dense runs on its own text that are shorter than the run. */
 import { openShard } from "./data/shard.ts";
 import type { TokenizedShard } from "./data/types.ts";
-import { initialState, type PreparedRun, trainDense } from "./create.ts";
+import { initialState, trainDense } from "./dense.ts";
+import type { PreparedRun } from "./prepare.ts";
 import { createEngine } from "./engine/engine.ts";
 import type { Engine } from "./engine/types.ts";
 import { DivergedError } from "./errors.ts";

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
-import { createRun, type CreateProgress } from "../../src/create.ts";
+import { createRun } from "../../src/create.ts";
+import type { CreateProgress } from "../../src/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";

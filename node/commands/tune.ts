@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CommandModule } from "yargs";
-import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/create.ts";
+import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/prepare.ts";
 import { describeSkipped } from "../../src/data/skipped.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { createLogger, type Level } from "../../src/log.ts";
