@@ -92,7 +92,7 @@ test("members join a private run with a list; who has the key but is off the lis
   assert.equal((await stat(at("owner/invite"))).mode & 0o777, 0o600);
 
   const joined = (peer: string) => (line: string) =>
-    line.includes(`"type":"member","peer":"${peer}","state":"joined"`);
+    line.includes(`"type":"member","peer":"${peer}","role":"worker","state":"joined"`);
   const second = join("worker", "--invite-file", at("invite"));
   await Promise.all([first.until(joined(worker)), second.until(joined(owner))]);
   await second.stop();
