@@ -16,9 +16,9 @@ const F32_BYTES = 4;
 const RUNTIME_BYTES = 100 * 2 ** 20;
 const STATE_BYTES = 24 * F32_BYTES;
 /**
- * What a peer takes besides, measured: its process before it trains, and vectors of a path's size while it folds what it
- * owns and writes what it keeps. With these, the peaks that were seen of 0.06 to 33.5 M
- * parameters a path stay within what is announced.
+ * What a peer takes besides: its process before it trains, and vectors of a path's size while it folds what it owns and
+ * writes what it keeps. Chosen to cover the peaks that were seen, of `create` with 0.06 to 4.3 M parameters a path and
+ * of peers with up to 33.5 M (docs/log.md, 2026-11-30).
  */
 const PROCESS_BYTES = 300 * 2 ** 20;
 const FOLD_BYTES = 12 * F32_BYTES;
