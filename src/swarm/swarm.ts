@@ -499,7 +499,12 @@ export class Swarm {
     }
     this.#reportWait(this.coordinator.waitingFor(now, this.#init.store.fetches()), now);
     const done = this.coordinator.done();
-    if (done && !this.#done) this.#init.emit({ type: "done" });
+    if (done && !this.#done)
+      this.#run("writing the last versions", async () => {
+        // Whoever hears that it is over may read this disk, or end this peer.
+        await this.#flush();
+        if (this.#done) this.#init.emit({ type: "done" });
+      });
     this.#done = done;
   }
 

@@ -16,8 +16,9 @@ import { type ModelSource, pathParameters, routePrompt } from "../../src/path-mo
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
 import { readSafetensors } from "../unit/safetensors.ts";
 import { createTinyRun, PATHWEAVE, tinyRun } from "./tiny-run.ts";
+import { patient } from "../waits.ts";
 
-const signal = AbortSignal.timeout(240_000);
+const signal = patient;
 const DEVICE = { kind: "compiled", device: "cpu" } as const;
 const PROMPT = "It is not down in any map; true places never are. He said no more, and";
 let directory: string;

@@ -16,6 +16,7 @@ import { stringify } from "yaml";
 import type * as localSwarm from "../../node/local-swarm.ts";
 import type * as library from "../../src/index.ts";
 import { PROJECT, tinyRun } from "./tiny-run.ts";
+import { patient } from "../waits.ts";
 
 const manifest = JSON.parse(readFileSync(path.join(PROJECT, "package.json"), "utf8")) as { version: string };
 const bin = (name: string): string => path.join(PROJECT, "node_modules/.bin", name);
@@ -36,7 +37,7 @@ let packed: { files: { path: string }[]; unpackedSize: number; size: number };
 let installSeconds: number;
 
 async function run(command: string, args: string[], cwd = folder): Promise<string> {
-  const options = { cwd, env: environment, timeout: 240_000, maxBuffer: 64 << 20 };
+  const options = { cwd, env: environment, timeout: 540_000, maxBuffer: 64 << 20 };
   const { stdout } = await promisify(execFile)(command, args, options);
   return stdout;
 }
@@ -154,17 +155,16 @@ test("the documented example makes a run and trains it; as a process of a local 
   const { startLocalSwarm } = (await load("node/local-swarm.js")) as typeof localSwarm;
   const { decodeInvite } = (await load("src/index.js")) as typeof library;
   const invite = decodeInvite(/^pathweave1\S+/m.exec(output)![0]);
-  const signal = AbortSignal.timeout(120_000);
   const swarm = await startLocalSwarm({
     directory: folder,
     peers: 1,
     run: invite.run,
     logLevel: "warn",
-    signal,
+    signal: patient,
   });
   try {
     await Promise.all(swarm.peers.map((peer) => peer.ready));
-    await swarm.complete(signal);
+    await swarm.complete(patient);
   } finally {
     await swarm.stop();
   }
@@ -179,8 +179,7 @@ test("the demo starts from an empty folder and ends by Ctrl-C", async () => {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
-  const deadline = AbortSignal.timeout(120_000);
-  const exit = once(demo, "exit", { signal: deadline });
+  const exit = once(demo, "exit");
   const started = Promise.withResolvers<void>();
   for (const stream of [demo.stdout, demo.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => {

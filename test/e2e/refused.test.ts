@@ -21,7 +21,7 @@ const invite = encodeInvite({ run: dagCborCid(Uint8Array.of(0xa0)), bootstrap: [
 
 function pathweave(args: string[], environment: Record<string, string> = {}) {
   return new Promise<{ code: number; output: string; errors: string[] }>((resolve) => {
-    const options = { timeout: 90_000, env: { ...process.env, ...environment } };
+    const options = { timeout: 540_000, env: { ...process.env, ...environment } };
     execFile(process.execPath, [PATHWEAVE, ...args], options, (failure, stdout, stderr) => {
       const errors = stderr.split("\n").filter((line) => line.startsWith("pathweave:"));
       resolve({ code: failure === null ? 0 : Number(failure.code), output: stdout + stderr, errors });

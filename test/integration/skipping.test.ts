@@ -34,7 +34,7 @@ function create(t: TestContext, files: Record<string, string | Uint8Array>, ...a
     const child = execFile(
       process.execPath,
       command,
-      { cwd: folder, timeout: 120_000 },
+      { cwd: folder, timeout: 540_000 },
       (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr, folder }),
     );
   });

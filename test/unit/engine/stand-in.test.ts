@@ -13,7 +13,7 @@ const pretend = `data:text/javascript,Object.defineProperty(process,"arch",{valu
 
 test("without ONNX Runtime an eager engine stands in for the compiled one, and says so once", async () => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--import", pretend, CHILD], {
-    timeout: 60_000,
+    timeout: 540_000,
   });
   const { name, losses } = JSON.parse(stdout) as { name: string; losses: number[] };
   assert.match(name, /^eager-/);

@@ -19,7 +19,7 @@ function corpus(cwd: string, ...args: string[]): Promise<Result> {
     const child = execFile(
       process.execPath,
       [launcher, "corpus", ...args],
-      { cwd, timeout: 60_000 },
+      { cwd, timeout: 540_000 },
       (_, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
