@@ -6,9 +6,7 @@ import type { TrainState } from "../src/engine/types.ts";
 import { modelShape } from "../src/model/parameters.ts";
 import { learningRateSchedule } from "../src/model/schedule.ts";
 import type { Manifest } from "../src/objects/manifest.ts";
-import type { DeviceOptions } from "../src/peer.ts";
 import { DENSE_LEARNING_RATE } from "./demo-run.ts";
-import { formatBar, formatDuration, formatNumber, type Progress } from "./output.ts";
 
 /** A dense network to train. */
 export interface Baseline {
@@ -19,6 +17,52 @@ export interface Baseline {
 
 /** For as many steps as a path has, and for as many as all paths have together, so on as many tokens. */
 export type BaselineName = keyof typeof DENSE_LEARNING_RATE;
+
+/** As a peer of the demo trains: networks this small gain little from a second thread. */
+const DEVICE = { kind: "compiled", device: "cpu", threads: 1 } as const;
+
+/** Parameters of each, by name. */
+export type Trained = Record<BaselineName, Float32Array>;
+
+/** A training that goes on beside other work. */
+export interface Training {
+  /** Which one is trained, and how far it is; undefined when all are done. */
+  progress(): { name: string; done: number; steps: number } | undefined;
+  trained: Promise<Trained>;
+  /** Ends it in any case. */
+  stop(): Promise<void>;
+}
+
+/** Trains the baselines of a run, one after the other. */
+export function startBaselines(created: CreatedRun, signal: AbortSignal): Training {
+  const stopping = new AbortController();
+  let now: { name: string; done: number; steps: number } | undefined;
+  const train = (key: BaselineName): Promise<Float32Array> => {
+    const baseline = baselineOf(key, created.manifest);
+    const { name, steps } = baseline;
+    const onStep = (done: number): void => void (now = { name, done, steps });
+    onStep(0);
+    return trainBaseline(baseline, created, onStep, AbortSignal.any([signal, stopping.signal]));
+  };
+  const trained = (async (): Promise<Trained> => {
+    try {
+      const equalSteps = await train("equalSteps");
+      return { equalSteps, equalTokens: await train("equalTokens") };
+    } finally {
+      now = undefined;
+    }
+  })();
+  // Whoever awaits it hears of a failure; until then nobody may.
+  trained.catch(() => {});
+  return {
+    progress: () => now,
+    trained,
+    async stop() {
+      stopping.abort();
+      await trained.catch(() => {});
+    },
+  };
+}
 
 export function baselineOf(
   name: BaselineName,
@@ -33,15 +77,14 @@ export function baselineOf(
   };
 }
 
-/** Trains it on the whole corpus; resolves to its parameters. */
-export async function trainBaseline(
+/** Trains one on the whole corpus; resolves to its parameters. */
+async function trainBaseline(
   baseline: Baseline,
   created: CreatedRun,
-  device: DeviceOptions,
-  progress: Progress,
+  onStep: (done: number) => void,
   signal: AbortSignal,
 ): Promise<Float32Array> {
-  const { name, steps } = baseline;
+  const { steps } = baseline;
   const { manifest, corpus } = created;
   const { config } = manifest;
   const shape = modelShape(config.model);
@@ -51,15 +94,11 @@ export async function trainBaseline(
   );
   const state = startOf(baseline, created);
   const first = state.step;
-  const engine = await createEngine({ shape, batchSize: config.training.batchSize, ...device });
+  const engine = await createEngine({ shape, batchSize: config.training.batchSize, ...DEVICE });
   try {
     const range = { firstStep: first, steps: steps - first, learningRate };
     let done = first;
-    for await (const { loss, milliseconds } of trainDense(engine, config, corpus, state, range, signal))
-      progress.update(
-        `${name} ${formatBar(++done, steps)} step ${done}/${steps} loss ${formatNumber(loss)}, ` +
-          `about ${formatDuration((steps - done) * milliseconds)} left`,
-      );
+    for await (const _ of trainDense(engine, config, corpus, state, range, signal)) onStep(++done);
   } finally {
     await engine.close();
   }

@@ -15,7 +15,13 @@ import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
-import { type Baseline, type BaselineName, baselineOf, trainBaseline } from "../demo-baselines.ts";
+import {
+  type BaselineName,
+  baselineOf,
+  startBaselines,
+  type Trained,
+  type Training,
+} from "../demo-baselines.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
@@ -43,7 +49,6 @@ interface DemoFlags {
   seed: number;
   data: string | undefined;
   chaos: Chaos | undefined;
-  "equal-tokens": boolean;
   "log-level": Level;
   json: boolean;
 }
@@ -74,11 +79,6 @@ export const command: CommandModule<object, DemoFlags> = {
           requiresArg: true,
           coerce: (text: string | undefined) => (text === undefined ? undefined : parseChaos(text)),
           describe: "Kill, pause, part, slow and wipe peers meanwhile, as in seed=7,rate=60/h",
-        },
-        "equal-tokens": {
-          type: "boolean",
-          default: false,
-          describe: "Also train a dense model on as many tokens as all paths together, which takes longer",
         },
         ...outputOptions,
       })
@@ -112,8 +112,8 @@ interface Scores {
   seed: number;
   /** For as many steps as a path has. */
   dense: number;
-  /** For as many steps as all paths have together, with `--equal-tokens`. */
-  denseEqualTokens?: number;
+  /** For as many steps as all paths have together. */
+  denseEqualTokens: number;
   dipaco: number;
 }
 
@@ -155,19 +155,16 @@ async function runDemo(
 
   const first = path.join(directory, "peer-1");
   const created = await stage("create", () => createDemoRun(flags, directory, first, progress, signal));
-  const names: BaselineName[] = flags["equal-tokens"] ? ["equalSteps", "equalTokens"] : ["equalSteps"];
-  const baselines = new Map(names.map((name) => [name, baselineOf(name, created.manifest)]));
-  const dense: Partial<Record<BaselineName, Float32Array>> = {};
-  for (const [name, baseline] of baselines)
-    dense[name] = await stage(name === "equalSteps" ? "dense" : "denseEqualTokens", () =>
-      trainBaseline(baseline, created, DEVICE, progress, signal),
-    );
 
   const init = { directory, peers: flags.peers, run: created.run, logLevel: flags["log-level"], signal };
   const session =
     flags.chaos === undefined ? undefined : await startChaos({ ...init, manifest: created.manifest });
   const swarm = session?.swarm ?? (await startLocalSwarm(init));
-  const stop = (): Promise<void> => (session ?? swarm).stop();
+  // Beside the swarm, whose peers wait for each other now and then.
+  const training = startBaselines(created, signal);
+  const stop = async (): Promise<void> => {
+    await Promise.all([training.stop(), (session ?? swarm).stop()]);
+  };
   try {
     const faults = await stage("swarm", async () => {
       showSwarm(swarm, created, progress);
@@ -175,6 +172,7 @@ async function runDemo(
       await swarm.complete(signal);
       return 0;
     });
+    const dense = await stage("dense", () => finish(training, progress));
     progress.update("joining as an observer, with nothing but the invite");
     const invite = {
       invite: swarm.invite,
@@ -194,7 +192,7 @@ async function runDemo(
         evaluation: await stage("evaluate", () => {
           const show = (done: number, total: number): void =>
             progress.update(`evaluating ${formatBar(done, total)}`);
-          return evaluateRun(peer, DEVICE, dense, show, signal);
+          return evaluateRun(peer, DEVICE, { ...dense }, show, signal);
         }),
         samples: await stage("generate", () => generateLines(peer, flags.seed, progress, signal)),
       };
@@ -207,13 +205,11 @@ async function runDemo(
     const scores = {
       seed: perplexity(evaluation.seed),
       dense: perplexity(evaluation.others["equalSteps"]!),
-      ...(evaluation.others["equalTokens"] === undefined
-        ? {}
-        : { denseEqualTokens: perplexity(evaluation.others["equalTokens"]) }),
+      denseEqualTokens: perplexity(evaluation.others["equalTokens"]!),
       dipaco: perplexity(evaluation.dipaco),
     };
     const seconds = Math.round((performance.now() - began) / 100) / 10;
-    for (const line of report(created, baselines, evaluation, scores, samples)) progress.line(line);
+    for (const line of report(created, evaluation, scores, samples)) progress.line(line);
     progress.line(
       `${counted(
         heads.reduce((sum, head) => sum + head.generation, 0),
@@ -311,6 +307,21 @@ function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): 
   show();
 }
 
+/** What is left of a training once the swarm is done. */
+async function finish(training: Training, progress: Progress): Promise<Trained> {
+  const show = (): void => {
+    const now = training.progress();
+    if (now !== undefined)
+      progress.update(`${now.name} ${formatBar(now.done, now.steps)} step ${now.done}/${now.steps}`);
+  };
+  const timer = setInterval(show, 500);
+  try {
+    return await training.trained;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 /** Lets faults happen until the run is complete; resolves to how many there were. */
 async function strikeSwarm(
   session: ChaosSession,
@@ -398,13 +409,7 @@ async function generateLines(
   return samples.toSorted((a, b) => a.path - b.path);
 }
 
-function report(
-  created: CreatedRun,
-  baselines: ReadonlyMap<BaselineName, Baseline>,
-  evaluation: RunEvaluation,
-  scores: Scores,
-  samples: Sample[],
-): string[] {
+function report(created: CreatedRun, evaluation: RunEvaluation, scores: Scores, samples: Sample[]): string[] {
   const { seedSteps, rounds, innerSteps, batchSize, learningRate } = created.manifest.config.training;
   const { sequenceLength } = created.manifest.config.model;
   const paths = created.manifest.shards.length;
@@ -415,21 +420,22 @@ function report(
     formatRate(rate),
     score.toFixed(2),
   ];
+  const dense = (key: BaselineName, score: number): string[] => {
+    const { name, steps, learningRate: rate } = baselineOf(key, created.manifest);
+    return row(name, steps, steps, rate, score);
+  };
   const inRounds = rounds * innerSteps;
   const all = seedSteps + paths * inRounds;
   const lines = formatTable(
     ["model", "steps per path", "tokens", "rate", "held-out perplexity"],
     [
-      ...[...baselines].map(([key, { name, steps, learningRate: rate }]) =>
-        row(name, steps, steps, rate, perplexity(evaluation.others[key]!)),
-      ),
+      dense("equalSteps", scores.dense),
+      dense("equalTokens", scores.denseEqualTokens),
       row("warm start of DiPaCo", seedSteps, seedSteps, learningRate, scores.seed),
       row(`DiPaCo, ${counted(paths, "path")}`, seedSteps + inRounds, all, learningRate, scores.dipaco),
     ],
   );
   lines.push("", "Each model has the learning rate that is best for it (docs/log.md).");
-  if (!baselines.has("equalTokens"))
-    lines.push(`--equal-tokens adds a dense model of as many tokens as all paths, ${all} steps.`);
   const byPath = formatTable(
     ["path", "held-out documents", "warm start", "DiPaCo"],
     evaluation.paths.map((path, index) => [

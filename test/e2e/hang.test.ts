@@ -189,7 +189,7 @@ test("a newcomer that downloads from a peer that hangs gets the rest from the ot
     said(joiner).some(
       (event) =>
         event.type === "waiting" &&
-        /blocks/.test(event.reason) &&
+        / of \d+ blocks?\b/.test(event.reason) &&
         event.reason.includes(shortPeer(idOf(peer))),
     );
   await until(() => donors.slice(1).some(asked));
