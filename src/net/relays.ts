@@ -18,7 +18,7 @@ import type { NodeConfig } from "./types.ts";
 /** So that one may restart without the peer being lost meanwhile. */
 const MOST_RELAYS = 2;
 const RESERVE_MS = 10_000;
-/** libp2p drops a reservation that waits for another one, and its promise never settles. */
+/** libp2p's own deadline does not cover all that it does for a reservation. */
 const TAKE_DEADLINE_MS = RESERVE_MS + 5_000;
 const RETRY_MS = 30_000;
 /** Peers that were connected through a relay and are dialled again when it is back. */
@@ -41,6 +41,8 @@ export interface RelayComponents {
 export function relayTransport(): ReturnType<typeof circuitRelayTransport> {
   return circuitRelayTransport({
     reservationCompletionTimeout: RESERVE_MS,
+    // When a reservation ends well, libp2p drops those that wait for it, for ever: the renewal of the second place, too.
+    reservationConcurrency: Number.POSITIVE_INFINITY,
     discoveryFilter: { has: () => true, add: () => {}, remove: () => {} },
   });
 }

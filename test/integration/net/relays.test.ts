@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { generateKeyPair } from "@libp2p/crypto/keys";
+import { identify } from "@libp2p/identify";
 import type { PrivateKey } from "@libp2p/interface";
 import { type BootstrapNode, startBootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
-import type { SwarmNetwork } from "../../../src/net/network.ts";
-import { LOOPBACK, startPeer, type TestPeer } from "./support.ts";
+import { createNode, type SwarmNetwork } from "../../../src/net/network.ts";
+import { baseOptions } from "../../../src/net/options.ts";
+import { LOOPBACK, nodeConfig, startPeer, type TestPeer } from "./support.ts";
 
 async function startRelay(t: TestContext, privateKey: PrivateKey, listen = LOOPBACK): Promise<BootstrapNode> {
   const node = await startBootstrapNode({ privateKey, listen: [listen], announce: [] });
@@ -69,6 +71,24 @@ test("a relay that is down when the peer starts is used once it is up", async (t
   assert.deepEqual(hidden.network.relayAddresses(), []);
   await startRelay(t, key, address!.replace(/\/p2p\/.*/, ""));
   await placed(hidden.network);
+});
+
+test("reservations that are asked for at once are all made", async (t) => {
+  const keys = await Promise.all(Array.from({ length: 3 }, () => generateKeyPair("Ed25519")));
+  const relays = await Promise.all(keys.map((key) => startRelay(t, key)));
+  const listen = relays.map((relay) => `${relay.addresses()[0]!}/p2p-circuit`);
+  const options = baseOptions(await nodeConfig());
+  const node = await createNode({
+    ...options,
+    addresses: { ...options.addresses, listen },
+    services: { identify: identify() },
+  });
+  t.after(() => node.stop());
+  await node.start();
+  assert.deepEqual(
+    new Set(node.getMultiaddrs().map(String)),
+    new Set(listen.map((address) => `${address}/p2p/${node.peerId.toString()}`)),
+  );
 });
 
 test("a second relay is taken when the first is lost, and never more than two", async (t) => {
