@@ -74,7 +74,7 @@ test("a relay that is down when the peer starts is used once it is up", async (t
 });
 
 test("reservations that are asked for at once are all made", async (t) => {
-  const keys = await Promise.all(Array.from({ length: 3 }, () => generateKeyPair("Ed25519")));
+  const keys = await Promise.all(Array.from({ length: 2 }, () => generateKeyPair("Ed25519")));
   const relays = await Promise.all(keys.map((key) => startRelay(t, key)));
   const listen = relays.map((relay) => `${relay.addresses()[0]!}/p2p-circuit`);
   const options = baseOptions(await nodeConfig());
