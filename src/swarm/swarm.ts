@@ -26,7 +26,7 @@ import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
 import { createDiscipline, type Discipline } from "./discipline.ts";
 import type { EvidenceLog } from "./evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./discovery.ts";
-import { type Slot, slotKey } from "./leases.ts";
+import { type Slot, slotKey, TICK_MS } from "./leases.ts";
 import { createHoldoutCheck } from "./holdout-check.ts";
 import { createHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { Holdings } from "./holdings.ts";
@@ -45,7 +45,6 @@ import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 import { endsWithin } from "../within.ts";
 
-const TICK_MS = 500;
 /** Longest time for one peer to deliver the tensors of one module. */
 const FETCH_MS = 120_000;
 const DHT_MS = 20_000;
