@@ -45,9 +45,9 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** Lines `name  text` with the text wrapped below itself, where a line is too long. */
+/** Lines `name  text` with the text wrapped below itself, where a line is too long; without control characters. */
 export function wrapRows(lines: readonly string[], width = terminalWidth()): string[] {
-  return lines.flatMap((line) => {
+  return lines.map(plain).flatMap((line) => {
     const indent = /^\S.*?\s{2,}/.exec(line)?.[0] ?? "";
     const [first, ...rest] = wrap(line.slice(indent.length), Math.max(20, width - indent.length));
     return [indent + first!, ...rest.map((text) => " ".repeat(indent.length) + text)];

@@ -59,7 +59,7 @@ export async function chaosRun(init: ChaosRunInit): Promise<ChaosRun> {
       seconds: Math.round((performance.now() - began) / 1000),
       faults,
       agreementMs: agreementMs(log.events, peers),
-      agreementLimitMs: agreementLimitMs(log.events, 1000 * antiEntropySeconds),
+      agreementLimitMs: agreementLimitMs(log.events, peers, 1000 * antiEntropySeconds),
       settleStretch: settleStretch(log.events, 1000 * settleSeconds),
       directories: names.map((name) => path.join(directory, name)),
       events,

@@ -25,7 +25,7 @@ export interface ChaosSession {
   stop(): Promise<void>;
 }
 
-/** Anti-entropy periods without news after which peers that differ will not agree any more. */
+/** Anti-entropy periods in which no peer has news, after which those that differ will not agree any more. */
 const QUIET_PERIODS = 3;
 
 export interface ChaosInit extends Omit<LocalSwarmInit, "launch"> {
@@ -79,7 +79,8 @@ export async function startChaos(init: ChaosInit): Promise<ChaosSession> {
       const quietMs = QUIET_PERIODS * 1000 * init.manifest.config.swarm.antiEntropySeconds;
       const timer = setTimeout(() => idle.abort(), quietMs);
       swarm.onEvent((_peer, { type }) => {
-        if ((type === "head" || type === "exchange") && !idle.signal.aborted) timer.refresh();
+        // An exchange says nothing itself until it ends, but each record that it brings does. Progress is told by the clock.
+        if (type !== "progress" && !idle.signal.aborted) timer.refresh();
       });
       try {
         await swarm.agree(AbortSignal.any([signal, idle.signal]));

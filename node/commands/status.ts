@@ -4,7 +4,15 @@ import type { Peer } from "../../src/peer.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
 import { nextSteps } from "../next-steps.ts";
-import { createProgress, formatBytes, formatJson, formatNumber, formatTable, wrapRows } from "../output.ts";
+import {
+  createProgress,
+  formatBytes,
+  formatJson,
+  formatNumber,
+  formatTable,
+  plain,
+  wrapRows,
+} from "../output.ts";
 import { describeProgress, runProgressOf, secondsLeft } from "../run-progress.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 
@@ -107,7 +115,7 @@ function describe({ left, ...status }: Status, data: string): string[] {
       .join(", ") || "-";
   const rounds = { done: status.roundsDone, total: status.rounds };
   return [
-    `run ${status.name}: ${status.done ? "complete, " : ""}${describeProgress({ rounds, left })}`,
+    `run ${plain(status.name)}: ${status.done ? "complete, " : ""}${describeProgress({ rounds, left })}`,
     status.run,
     ...(status.waiting === undefined ? [] : wrapRows([status.waiting])),
     "",

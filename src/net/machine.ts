@@ -43,21 +43,24 @@ const ELSEWHERE = [
 ] as const;
 const DISCARD_PORT = 9;
 
-/** The IP addresses from which this machine speaks to the world. Sends nothing: connecting UDP only looks up the route. */
+/** The IP addresses from which this machine speaks to the world; none without a route there. Sends nothing. */
 export async function defaultSources(): Promise<Set<string>> {
   const sources = await Promise.all(ELSEWHERE.map(([type, target]) => sourceTowards(type, target)));
   return new Set(sources.filter((source) => source !== undefined));
 }
 
-function sourceTowards(type: "udp4" | "udp6", target: string): Promise<string | undefined> {
+/** The address from which this machine speaks to a target. Connecting UDP only looks up the route. */
+export function sourceTowards(type: "udp4" | "udp6", target: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket(type);
     const finish = (address?: string): void => {
       resolve(address);
       socket.close();
     };
-    // Without a route there is an error.
+    // Of the socket itself; that of the route comes to the callback, which Node's types do not know.
     socket.once("error", () => finish());
-    socket.connect(DISCARD_PORT, target, () => finish(socket.address().address));
+    const connected = (error?: Error): void =>
+      finish(error instanceof Error ? undefined : socket.address().address);
+    socket.connect(DISCARD_PORT, target, connected);
   });
 }

@@ -8,7 +8,7 @@ export interface KnownAddresses {
   own: readonly string[];
   /** Whether the user said that these are the addresses at which others reach this peer. */
   announced: boolean;
-  /** IP addresses from which others saw this peer come. */
+  /** IP addresses from which others say that they saw this peer come. */
   seen: ReadonlySet<string>;
   /** IP addresses from which this machine speaks to the world. */
   sources: ReadonlySet<string>;
@@ -27,8 +27,9 @@ const OWN_PLACES = 2;
 const RELAYED_PLACES = 2;
 
 /**
- * The best first, at most `most` of them: what the user announced, what is proven to work, what can be reached from
- * everywhere, relays, the local network, bridges. One address of each bootstrap is in it, those first that are
+ * The best first, at most `most` of them: what the user announced, what is proven to work or can be reached from
+ * everywhere, the default route's, relays, what only others say, the local network, bridges. So those who lie about what
+ * they see move nothing before what this machine knows by itself. One address of each bootstrap is in it, those first that are
  * connected, whatever else there is; loopback addresses of this peer only when nothing else is.
  */
 export function orderAddresses(known: KnownAddresses, most: number): string[] {
@@ -74,21 +75,22 @@ function ownRank(
   const host = hostOf(address);
   const scope = scopeOf(host);
   if (isRelayed(address)) {
-    if (scope === "loopback") return 8;
+    if (scope === "loopback") return 10;
     return connected.has(address.split("/p2p-circuit")[0]!) ? 3 : 4;
   }
-  if (scope === "loopback") return 9;
+  if (scope === "loopback") return 11;
   if (announced) return 0;
-  if (scope === "public" || seen.has(host)) return 1;
+  if (scope === "public" || (seen.has(host) && sources.has(host))) return 1;
   if (sources.has(host)) return 2;
-  return BRIDGE.test(interfaceOf(host) ?? "") ? 7 : 6;
+  if (seen.has(host)) return 5;
+  return BRIDGE.test(interfaceOf(host) ?? "") ? 9 : 8;
 }
 
 function bootstrapRank(address: string, { connected }: KnownAddresses): number {
   if (connected.has(address)) return 1;
   const peer = peerOfAddress(address);
   const elsewhere = [...connected].some((other) => peerOfAddress(other) === peer);
-  if (scopeOf(hostOf(address)) === "loopback") return 8;
+  if (scopeOf(hostOf(address)) === "loopback") return 10;
   // Other addresses of who is connected may lead there from elsewhere.
-  return elsewhere ? 5 : 4;
+  return elsewhere ? 7 : 6;
 }

@@ -25,7 +25,7 @@ export interface Listenable {
 
 /** A libp2p service. Fires `change` when others see this node come from one more address. */
 export class Reach extends EventTarget implements Startable {
-  /** IP addresses from which others saw this node come. */
+  /** IP addresses from which those that this node dialled saw it come. */
   readonly seen = new Set<string>();
   /** IP addresses from which this machine speaks to the world. */
   sources: ReadonlySet<string> = new Set();
@@ -54,7 +54,9 @@ export class Reach extends EventTarget implements Startable {
   }
 
   readonly #onIdentify = ({ detail }: CustomEvent<IdentifyResult>): void => {
-    if (detail.observedAddr === undefined || isRelayed(detail.connection.remoteAddr)) return;
+    const { direction, remoteAddr } = detail.connection;
+    // Whom this node dialled it chose; anybody can dial it and lie.
+    if (detail.observedAddr === undefined || direction !== "outbound" || isRelayed(remoteAddr)) return;
     const host = hostOf(detail.observedAddr);
     if (this.seen.has(host) || this.seen.size >= MAX_SEEN) return;
     this.seen.add(host);

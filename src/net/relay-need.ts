@@ -1,5 +1,6 @@
 /** Whether a peer takes places at relays, and at which. Pure. */
-import { isRelayed, type Scope } from "./scope.ts";
+import type { Multiaddr } from "@multiformats/multiaddr";
+import { hostOf, isRelayed, type Scope, scopeOf } from "./scope.ts";
 
 /** What decides whether a peer takes a relay. */
 export interface RelayNeed {
@@ -32,6 +33,19 @@ export function needsRelay({
   if (asked) return true;
   if (!listens || announces || relay === "loopback") return false;
   return !(own.includes("public") && dialledFromOutside);
+}
+
+/** An address of this peer, as libp2p has it; of the type `transport` are those on which it listens. */
+export interface OwnAddress {
+  multiaddr: Multiaddr;
+  type: string;
+}
+
+/** Of the direct addresses on which this peer listens. What others say that they see is no address of it. */
+export function ownScopes(addresses: readonly OwnAddress[]): Scope[] {
+  return addresses
+    .filter(({ multiaddr, type }) => type === "transport" && !isRelayed(multiaddr))
+    .map(({ multiaddr }) => scopeOf(hostOf(multiaddr)));
 }
 
 /** What `--listen` says of relays: addresses of relays to use, and whether to use any at all. */

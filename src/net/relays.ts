@@ -4,21 +4,19 @@
  * when the relay restarts. So relays are chosen here, and libp2p makes and renews the reservations.
  */
 import { circuitRelayTransport, RELAY_V2_HOP_CODEC } from "@libp2p/circuit-relay-v2";
-import type { Connection, IdentifyResult, Listener, PeerId, Startable } from "@libp2p/interface";
+import type { Connection, IdentifyResult, Listener, PeerId, Startable, Transport } from "@libp2p/interface";
 import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
 import { messageOf } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { peerOfAddress } from "./addresses.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Listenable, Reach } from "./reach.ts";
-import { needsRelay, type RelayNeed, relaysOf } from "./relay-need.ts";
-import { hostOf, isRelayed, scopeOf } from "./scope.ts";
+import { needsRelay, type OwnAddress, ownScopes, type RelayNeed, relaysOf } from "./relay-need.ts";
+import { hostOf, isRelayed, MOST_RELAYS, placesAt, scopeOf } from "./scope.ts";
 import type { NodeConfig } from "./types.ts";
 
-/** So that one may restart without the peer being lost meanwhile. */
-const MOST_RELAYS = 2;
 const RESERVE_MS = 10_000;
-/** libp2p drops a reservation that waits for another one, and its promise never settles. */
+/** libp2p's own deadline does not cover all that it does for a reservation. */
 const TAKE_DEADLINE_MS = RESERVE_MS + 5_000;
 const RETRY_MS = 30_000;
 /** Peers that were connected through a relay and are dialled again when it is back. */
@@ -34,15 +32,39 @@ export interface RelayComponents {
     getConnections(): Connection[];
     openConnection(peer: PeerId, options: { signal: AbortSignal }): Promise<Connection>;
   };
-  addressManager: { getAddressesWithMetadata(): { multiaddr: Multiaddr }[] };
+  addressManager: { getAddressesWithMetadata(): OwnAddress[] };
 }
 
-/** libp2p's part, without its search: with `has` always true it never looks at a peer. */
-export function relayTransport(): ReturnType<typeof circuitRelayTransport> {
-  return circuitRelayTransport({
+type TransportFactory = ReturnType<typeof circuitRelayTransport>;
+
+/**
+ * libp2p's part, without its search: with `has` always true it never looks at a peer. A relay that gives a place also
+ * says at which addresses; what it says of other relays is not believed.
+ */
+export function relayTransport(): TransportFactory {
+  const create = circuitRelayTransport({
     reservationCompletionTimeout: RESERVE_MS,
+    // When a reservation ends well, libp2p drops those that wait for it, for ever: the renewal of the second place, too.
+    reservationConcurrency: Number.POSITIVE_INFINITY,
     discoveryFilter: { has: () => true, add: () => {}, remove: () => {} },
   });
+  return (components) => {
+    const transport = create(components);
+    const listenerOf: Transport["createListener"] = transport.createListener.bind(transport);
+    transport.createListener = (options) => withOwnPlaces(listenerOf(options));
+    return transport;
+  };
+}
+
+function withOwnPlaces(listener: Listener): Listener {
+  let relay = "";
+  const [listen, addressesOf] = [listener.listen.bind(listener), listener.getAddrs.bind(listener)];
+  listener.listen = (address) => {
+    relay = peerOfAddress(address.decapsulate("/p2p-circuit").toString()) ?? "";
+    return listen(address);
+  };
+  listener.getAddrs = () => placesAt(relay, addressesOf());
+  return listener;
 }
 
 /** A libp2p service. Relays are the bootstraps that offer it. Fires `change` when `addresses` changed. */
@@ -130,14 +152,11 @@ export class Relays extends EventTarget implements Startable {
   }
 
   #need({ remoteAddr }: Connection): RelayNeed {
-    const own = this.#components.addressManager.getAddressesWithMetadata();
     return {
       asked: this.#asked,
       listens: this.#config.listen.length > 0,
       announces: this.#config.announce.length > 0,
-      own: own
-        .filter(({ multiaddr }) => !isRelayed(multiaddr))
-        .map(({ multiaddr }) => scopeOf(hostOf(multiaddr))),
+      own: ownScopes(this.#components.addressManager.getAddressesWithMetadata()),
       relay: scopeOf(hostOf(remoteAddr)),
       dialledFromOutside: this.#reach().dialledFromOutside,
     };

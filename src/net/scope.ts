@@ -57,17 +57,26 @@ export function isRelayed(address: Multiaddr | string): boolean {
 /** How far an address leads, the farthest first. */
 const WIDTHS: Scope[] = ["public", "name", "private", "loopback", "link-local", "unspecified"];
 const widthOf = (address: string): number => WIDTHS.indexOf(scopeOf(hostOf(address)));
+/** That a peer has a place at, so that one may restart without the peer being lost meanwhile. */
+export const MOST_RELAYS = 2;
 /** Of addresses through one relay; a hostile one may name thousands. */
 const MOST_THROUGH_RELAY = 4;
+/** The id of the relay in an address; whoever wrote the address chose it. */
 const relayIn = (address: string): string => /^.*\/p2p\/([^/]+)\/p2p-circuit/.exec(address)?.[1] ?? "";
+
+/** Of the addresses that a relay says it can be reached at, those that lead through it, and no other relay. */
+export function placesAt(relay: string, addresses: Multiaddr[]): Multiaddr[] {
+  return addresses.filter((address) => relayIn(address.toString()) === relay);
+}
 
 /** Interfaces that lead to containers and virtual machines of this machine, and never to other machines. */
 const INSIDE = /^(docker\d|br-[0-9a-f]{12}$|virbr|veth|vmnet|vboxnet|lxcbr|lxdbr|podman|cni|flannel|cali)/;
 
 /**
  * What others are told: no address that only this machine understands or that leads to its containers, unless there is
- * no other, and through each relay only those that lead farthest. Who is connected to the relay needs no other. Each
- * address that leads nowhere costs everybody who dials this peer seconds.
+ * no other, and through each relay only a few, of those that lead farthest, and through no more relays than a peer has
+ * places at. Who is connected to the relay needs no other. Each address that leads nowhere costs everybody who dials this
+ * peer seconds.
  */
 export function sharedAddresses(
   addresses: Multiaddr[],
@@ -89,15 +98,19 @@ export function sharedAddresses(
     if (!isRelayed(text)) return !hasOutside || !isInside(text);
     const relay = relayIn(text);
     if (widthOf(text) !== farthest.get(relay)) return false;
+    if (!told.has(relay) && told.size === MOST_RELAYS) return false;
     told.set(relay, (told.get(relay) ?? 0) + 1);
     return told.get(relay)! <= MOST_THROUGH_RELAY;
   });
 }
 
-/** The relays that addresses lead through: of each the address that leads farthest, without its peer id. */
+/**
+ * The relays that addresses of one peer lead through, no more than a peer has places at: of each the address that leads
+ * farthest, without its peer id.
+ */
 export function relaysIn(addresses: readonly string[]): string[] {
   const relays = Map.groupBy(addresses.filter(isRelayed), relayIn);
-  return [...relays.values()].map((ways) => {
+  return [...relays.values()].slice(0, MOST_RELAYS).map((ways) => {
     const [best] = ways.toSorted((a, b) => widthOf(a) - widthOf(b));
     return best!.replace(/\/p2p\/[^/]+\/p2p-circuit.*$/, "");
   });

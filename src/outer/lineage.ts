@@ -212,6 +212,11 @@ export class Lineage {
       .flatMap((path) => replicas.map((replica) => ({ round: generation - 1, path, replica })));
   }
 
+  /** Versions and contributions that wait for others; the oldest of very many are forgotten. */
+  parked(): CID[] {
+    return [...this.#parkedVersions.cids(), ...this.#parkedContributions.cids()];
+  }
+
   /** What parked versions and contributions wait for. */
   missing(): CID[] {
     return [...this.#parkedVersions.missing(), ...this.#parkedContributions.missing()];

@@ -48,6 +48,11 @@ export class Parking<T extends { cid: CID }> {
     return items;
   }
 
+  /** What is parked, oldest first. */
+  cids(): CID[] {
+    return [...this.#parked.values()].map(({ item }) => item.cid);
+  }
+
   /** What parked items wait for, each once. */
   missing(): CID[] {
     const missing = new Map(

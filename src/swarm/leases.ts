@@ -5,6 +5,12 @@
 import { hash64 } from "../random.ts";
 import type { LeaseNotice } from "./messages.ts";
 
+/**
+ * Milliseconds between two looks of a peer at what it should do: what is due, a lease that may start or one that has
+ * expired, is done up to this much later.
+ */
+export const TICK_MS = 500;
+
 /** One round of one replica of one path: the unit of work. */
 export interface Slot {
   round: number;

@@ -1,7 +1,8 @@
 /**
  * The lineage on disk. Its blocks are in the store; which of them belong to a module is the store's record of
- * what `lineage:<module>` retains. So small records are never swept, and a restart needs no other index. Should that
- * record be lost, every block says itself what it is.
+ * what `lineage:<module>` retains. So small records are never swept, and a restart needs no other index. What waits for
+ * others, and so is no part of the lineage yet, `waiting:<module>` retains while it waits. Should these records be lost,
+ * every block says itself what it is.
  */
 import type { CID } from "multiformats/cid";
 import { Contribution } from "../objects/contribution.ts";
@@ -11,7 +12,7 @@ import type { Lineage } from "../outer/lineage.ts";
 import type { RetentionChange, Store } from "../store/types.ts";
 
 export interface LineageStore {
-  /** Takes the block of a version or contribution; `flush` puts it on disk, as a part of the lineage. */
+  /** Takes the block of a version or contribution; `flush` puts it on disk, if the lineage holds it or it waits there. */
   add(module: string, block: Block): void;
   /** The block of a known version or contribution. What is not on disk yet is put there first: nobody is told of it before. */
   block(cid: CID): Promise<Uint8Array | undefined>;
@@ -20,14 +21,14 @@ export interface LineageStore {
    * that it resolves to is in one write: after a crash it is there together or not at all.
    */
   flush(first?: () => Promise<RetentionChange[]>): Promise<void>;
-  /** Blocks of all modules as they were at the last flush, in any order. */
+  /** Blocks of all modules as they were at the last flush, in any order, and what waits for others. */
   restore(): AsyncGenerator<Uint8Array>;
 }
 
 export function createLineageStore(store: Store, lineages: ReadonlyMap<string, Lineage>): LineageStore {
   /** Modules whose list on disk is old, with the blocks that are not there yet, by CID. */
   const dirty = new Map<string, Map<string, Block>>();
-  /** Records that were on this disk already. They are kept even while the lineage waits for others that they need. */
+  /** Records of the lineage that were on this disk already. They are kept even while the lineage waits for others that they need. */
   const restored = new Set<string>();
   const kept = new Map<string, CID[]>();
   let flushing: Promise<void> = Promise.resolve();
@@ -43,17 +44,22 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
     const changes = (await first?.()) ?? [];
     const modules = [...dirty];
     dirty.clear();
-    // What waits for others is no part of the lineage until they come.
-    const waiting: Block[] = [];
     for (const [module, fresh] of modules) {
       const records = recordsOf(module);
-      const listed = new Set(records.map((cid) => cid.toString()));
-      const parts = [...fresh.values()].filter(({ cid }) => listed.has(cid.toString()));
-      for (const [key, block] of fresh) if (!listed.has(key)) waiting.push(block);
-      changes.push([owner(module), records, parts]);
+      const listed = new Set(records.map(String));
+      const waiting = lineages
+        .get(module)!
+        .parked()
+        .filter((cid) => !listed.has(cid.toString()));
+      for (const [name, cids] of [
+        [owner(module), records],
+        [waitingOwner(module), waiting],
+      ] as const) {
+        const parts = cids.flatMap((cid) => fresh.get(cid.toString()) ?? []);
+        changes.push([name, cids, parts]);
+      }
     }
     try {
-      await store.put(waiting);
       if (changes.length > 0) await store.retainTogether(changes);
       if (!store.complete) await store.rebuilt();
     } catch (error) {
@@ -72,16 +78,15 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
   }
 
   async function* stored(): AsyncGenerator<Uint8Array> {
-    if (!store.complete) {
-      for await (const bytes of store.all())
-        if (kindOf(bytes) === Version.kind || kindOf(bytes)?.startsWith(Contribution.kind)) yield bytes;
-      return;
+    for await (const bytes of store.all())
+      if (kindOf(bytes) === Version.kind || kindOf(bytes)?.startsWith(Contribution.kind)) yield bytes;
+  }
+
+  async function* retained(name: string): AsyncGenerator<Uint8Array> {
+    for (const cid of await store.retained(name)) {
+      const bytes = await store.local(cid);
+      if (bytes !== undefined) yield bytes;
     }
-    for (const module of lineages.keys())
-      for (const cid of await store.retained(owner(module))) {
-        const bytes = await store.local(cid);
-        if (bytes !== undefined) yield bytes;
-      }
   }
 
   function flush(first?: () => Promise<RetentionChange[]>): Promise<void> {
@@ -105,14 +110,22 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
     },
     flush,
     async *restore() {
-      for await (const bytes of stored()) {
-        restored.add(dagCborCid(bytes).toString());
-        yield bytes;
-      }
+      const whole = store.complete;
+      for (const blocks of whole ? [...lineages.keys()].map((name) => retained(owner(name))) : [stored()])
+        for await (const bytes of blocks) {
+          restored.add(dagCborCid(bytes).toString());
+          yield bytes;
+        }
+      // Not among the restored: what waits is kept only as long as the lineage lets it wait.
+      if (whole) for (const module of lineages.keys()) yield* retained(waitingOwner(module));
     },
   };
 }
 
 function owner(module: string): string {
   return `lineage:${module}`;
+}
+
+function waitingOwner(module: string): string {
+  return `waiting:${module}`;
 }

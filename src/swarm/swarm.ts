@@ -20,13 +20,14 @@ import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAnnouncers } from "./announcers.ts";
 import { createAntiEntropy } from "./anti-entropy.ts";
+import { Completion } from "./completion.ts";
 import type { Offence } from "./conduct.ts";
 import { Coordinator, type Decision } from "./coordinator.ts";
 import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
 import { createDiscipline, type Discipline } from "./discipline.ts";
 import type { EvidenceLog } from "./evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./discovery.ts";
-import { type Slot, slotKey } from "./leases.ts";
+import { type Slot, slotKey, TICK_MS } from "./leases.ts";
 import { createHoldoutCheck } from "./holdout-check.ts";
 import { createHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { Holdings } from "./holdings.ts";
@@ -45,7 +46,6 @@ import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
 import { createWaitReport } from "./waiting.ts";
 import { endsWithin } from "../within.ts";
 
-const TICK_MS = 500;
 /** Longest time for one peer to deliver the tensors of one module. */
 const FETCH_MS = 120_000;
 const DHT_MS = 20_000;
@@ -119,7 +119,10 @@ export class Swarm {
   readonly #live = new Map<string, Heartbeat["role"]>();
   readonly #synchronised = Promise.withResolvers<void>();
   readonly #reportWait;
-  #done = false;
+  readonly #completion = new Completion(
+    () => this.#flush(),
+    () => this.#init.emit({ type: "done" }),
+  );
   /** From the start to the stop. */
   #working = false;
   #provided = false;
@@ -498,14 +501,8 @@ export class Swarm {
       this.#init.emit({ type: "head", module, generation: head.generation, cid: head.cid.toString() });
     }
     this.#reportWait(this.coordinator.waitingFor(now, this.#init.store.fetches()), now);
-    const done = this.coordinator.done();
-    if (done && !this.#done)
-      this.#run("writing the last versions", async () => {
-        // Whoever hears that it is over may read this disk, or end this peer.
-        await this.#flush();
-        if (this.#done) this.#init.emit({ type: "done" });
-      });
-    this.#done = done;
+    if (this.#completion.note(this.coordinator.done()))
+      this.#run("writing the last versions", () => this.#completion.tell());
   }
 
   #noteDepartures(now: number): void {

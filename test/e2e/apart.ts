@@ -45,16 +45,37 @@ async function addBridge(namespace: string, index: number): Promise<void> {
   for (const end of [name, port]) await ip("-n", namespace, "link", "set", end, "up");
 }
 
-/** @param prefix of the namespaces' names, at most 6 letters, so that tests can run beside each other */
-export async function createApart(prefix: string): Promise<Apart> {
+const isRunning = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+};
+
+/** Deletes what processes that are no more have left, of names as `createApart` gives. */
+async function deleteLeftovers(prefix: string): Promise<void> {
+  const { stdout } = await run("ip", ["netns", "list"]);
+  for (const [name, pid] of stdout.matchAll(new RegExp(String.raw`^${prefix}(\d+)-\w+`, "gm")))
+    // Another process that cleans up, too, may be faster.
+    if (!isRunning(Number(pid))) await ip("netns", "del", name).catch(() => {});
+}
+
+/**
+ * @param kind what the namespaces' names begin with, at most 6 letters; then comes the id of this process, so that tests
+ *   can run beside each other, and beside those of another checkout
+ */
+export async function createApart(kind: string): Promise<Apart> {
+  const prefix = `${kind}${process.pid}`;
   const namespace = (name: string): string => `${prefix}-${name}`;
   const names = ["bootstrap", "one", "two"] as const;
   const close = async (): Promise<void> => {
     await Promise.allSettled(names.map((name) => ip("netns", "del", namespace(name))));
   };
   if (process.getuid?.() !== 0) return { ...LOOPBACK, close: async () => {} };
-  await close();
   try {
+    await deleteLeftovers(kind);
     for (const name of names) {
       await ip("netns", "add", namespace(name));
       await ip("-n", namespace(name), "link", "set", "lo", "up");

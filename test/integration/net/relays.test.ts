@@ -1,11 +1,16 @@
 /** Peers that nobody can dial: they take a place at a relay, keep it, and take it again when the relay restarts. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { circuitRelayServer } from "@libp2p/circuit-relay-v2";
 import { generateKeyPair } from "@libp2p/crypto/keys";
+import { identify } from "@libp2p/identify";
 import type { PrivateKey } from "@libp2p/interface";
+import { peerIdFromPrivateKey } from "@libp2p/peer-id";
+import { multiaddr } from "@multiformats/multiaddr";
 import { type BootstrapNode, startBootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
-import type { SwarmNetwork } from "../../../src/net/network.ts";
-import { LOOPBACK, startPeer, type TestPeer } from "./support.ts";
+import { createNode, type SwarmNetwork } from "../../../src/net/network.ts";
+import { baseOptions, baseServices } from "../../../src/net/options.ts";
+import { LOOPBACK, nodeConfig, startPeer, type TestPeer } from "./support.ts";
 
 async function startRelay(t: TestContext, privateKey: PrivateKey, listen = LOOPBACK): Promise<BootstrapNode> {
   const node = await startBootstrapNode({ privateKey, listen: [listen], announce: [] });
@@ -69,6 +74,45 @@ test("a relay that is down when the peer starts is used once it is up", async (t
   assert.deepEqual(hidden.network.relayAddresses(), []);
   await startRelay(t, key, address!.replace(/\/p2p\/.*/, ""));
   await placed(hidden.network);
+});
+
+test("reservations that are asked for at once are all made", async (t) => {
+  const keys = await Promise.all(Array.from({ length: 2 }, () => generateKeyPair("Ed25519")));
+  const relays = await Promise.all(keys.map((key) => startRelay(t, key)));
+  const listen = relays.map((relay) => `${relay.addresses()[0]!}/p2p-circuit`);
+  const options = baseOptions(await nodeConfig());
+  const node = await createNode({
+    ...options,
+    addresses: { ...options.addresses, listen },
+    services: { identify: identify() },
+  });
+  t.after(() => node.stop());
+  await node.start();
+  assert.deepEqual(
+    new Set(node.getMultiaddrs().map(String)),
+    new Set(listen.map((address) => `${address}/p2p/${node.peerId.toString()}`)),
+  );
+});
+
+test("a relay that gives a place speaks for no other relay", async (t) => {
+  const others = await Promise.all(
+    Array.from({ length: 100 }, async () => peerIdFromPrivateKey(await generateKeyPair("Ed25519"))),
+  );
+  const lies = others.map((other) => multiaddr(`/ip4/8.8.8.8/tcp/1/p2p/${other.toString()}`));
+  const config = await nodeConfig();
+  const options = baseOptions(config);
+  const liar = await createNode({
+    ...options,
+    addresses: { ...options.addresses, announceFilter: (addresses) => [...lies, ...addresses] },
+    services: { ...baseServices(config), relay: circuitRelayServer() },
+  });
+  t.after(() => liar.stop());
+  await liar.start();
+  const [address] = liar.getMultiaddrs().slice(lies.length).map(String);
+  const hidden = await startPeer(t, { listen: ["/p2p-circuit"], bootstrap: [address!] });
+  await placed(hidden.network);
+  assert.deepEqual(hidden.network.relayAddresses(), [`${address}/p2p-circuit`]);
+  assert.deepEqual(hidden.network.addresses(), [`${address}/p2p-circuit/p2p/${hidden.network.peerId}`]);
 });
 
 test("a second relay is taken when the first is lost, and never more than two", async (t) => {

@@ -53,7 +53,23 @@ test("eleven bridges crowd out neither the routable address nor the connected bo
   }
 });
 
-test("the order: announced, seen or public, the default route, relays, other networks, bridges", () => {
+test("who lies about what it sees pushes nothing out", () => {
+  const [lan, boot] = [own("192.168.1.7"), relay("45.67.89.10")];
+  const state = known({
+    own: [...BRIDGES.map((ip) => own(ip)), through("45.67.89.10"), lan],
+    sources: new Set(["192.168.1.7"]),
+    interfaceOf: (ip) => (ip.startsWith("172.") ? "tun0" : "eth0"),
+    bootstraps: [boot],
+    connected: new Set([boot]),
+  });
+  for (const seen of [[], ["192.168.1.7"], BRIDGES, ["192.168.1.7", ...BRIDGES]]) {
+    const addresses = orderAddresses({ ...state, seen: new Set(seen) }, 8);
+    assert.equal(addresses.length, 8);
+    assert.deepEqual(new Set(addresses.slice(0, 3)), new Set([lan, boot, through("45.67.89.10")]));
+  }
+});
+
+test("the order: announced, proven or public, the default route, relays, seen, other networks, bridges", () => {
   const addresses = orderAddresses(
     known({
       own: [
@@ -74,11 +90,11 @@ test("the order: announced, seen or public, the default route, relays, other net
     16,
   );
   assert.deepEqual(addresses, [
-    own("10.8.0.2"),
     own("5.6.7.8"),
     relay("7.7.7.7"),
     own("192.168.1.5"),
     through("7.7.7.7"),
+    own("10.8.0.2"),
     relay("10.0.0.1"),
     own("10.3.0.1"),
     own("172.17.0.1"),

@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { generateKeyPair } from "@libp2p/crypto/keys";
+import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
-import { needsRelay, type RelayNeed, relaysOf } from "../../../src/net/relay-need.ts";
-import { dialRank, isShareable, relaysIn, scopeOf, sharedAddresses } from "../../../src/net/scope.ts";
+import { sourceTowards } from "../../../src/net/machine.ts";
+import { needsRelay, ownScopes, type RelayNeed, relaysOf } from "../../../src/net/relay-need.ts";
+import {
+  dialRank,
+  isShareable,
+  placesAt,
+  relaysIn,
+  scopeOf,
+  sharedAddresses,
+} from "../../../src/net/scope.ts";
 
 const OTHER = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
 const RELAY = "12D3KooWQJT3YeVLrpvLFDyxKGaJy2UXHpLD8ga4aCVKzrA8CQei";
@@ -72,6 +82,35 @@ test("through each relay only the addresses that lead farthest are told", () => 
   );
   assert.equal(sharedAddresses(many, HOST).length, 4);
   assert.deepEqual(relaysIn(all.map(String)), ["/ip4/7.7.7.7/tcp/1", "/ip4/10.0.0.1/tcp/1"]);
+});
+
+test("however many relays an address names, few are told", async () => {
+  const ids = await Promise.all(
+    Array.from({ length: 300 }, async () =>
+      peerIdFromPrivateKey(await generateKeyPair("Ed25519")).toString(),
+    ),
+  );
+  const many = ids.flatMap((relay) =>
+    [1, 2, 3, 4, 5].map((port) => multiaddr(`/ip4/8.8.8.8/tcp/${port}/p2p/${relay}/p2p-circuit`)),
+  );
+  assert.equal(sharedAddresses(many, HOST).length, 2 * 4);
+  assert.equal(relaysIn(many.map(String)).length, 2);
+  assert.deepEqual(placesAt(ids[7]!, many), many.slice(35, 40), "a relay speaks for itself only");
+});
+
+test("no route, no source", async () => {
+  assert.equal(await sourceTowards("udp4", "127.0.0.1"), "127.0.0.1");
+  // Nobody may send there without saying so, which has the same end as no route.
+  assert.equal(await sourceTowards("udp4", "255.255.255.255"), undefined);
+});
+
+test("only what a peer listens on is an address of it", () => {
+  const own = [
+    { multiaddr: multiaddr("/ip4/192.168.1.9/tcp/1"), type: "transport" },
+    { multiaddr: multiaddr(`/ip4/7.7.7.7/tcp/1/p2p/${RELAY}/p2p-circuit`), type: "transport" },
+    { multiaddr: multiaddr("/ip4/5.6.7.8/tcp/1"), type: "observed" },
+  ];
+  assert.deepEqual(ownScopes(own), ["private"]);
 });
 
 test("dialled in this order: public, own networks, this machine, relays, other people's networks", () => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { multiaddr } from "@multiformats/multiaddr";
 import fc from "fast-check";
 import { formatTable, shortenIds, wrap, wrapRows } from "../../../node/table.ts";
+import { relaysIn } from "../../../src/net/scope.ts";
 
 const PEER = "12D3KooWRY9gvrocEFmUhYi2noiy5qqy8duvxgwqXYXHbdUb5oMD";
 const CID = "bafyreidu2fbk65pwkmo7b4hk64cw5trs52446xtelgebiljyzj5nlu5dlu";
@@ -43,6 +45,21 @@ test("status fits 80 columns with full ids, long leases and many owners", () => 
   for (const peer of peers) assert.ok(tables[0]!.some((line) => line.includes(`…${peer.slice(-6)}`)));
   for (const word of ["observer", "compiled-webgpu", "1234567"])
     assert.ok(tables[0]!.join("\n").includes(word));
+});
+
+test("what peers say of themselves does not steer the terminal", () => {
+  const evil = Buffer.from("a\u001B[2J\u001B[1;1HEVIL");
+  // A name in an address may hold any bytes.
+  const bytes = Buffer.from(
+    multiaddr(`/dns4/${"x".repeat(evil.length)}/tcp/1/p2p/${PEER}/p2p-circuit`).bytes,
+  );
+  evil.copy(bytes, 2);
+  const [relay] = relaysIn([multiaddr(new Uint8Array(bytes)).toString()]);
+  assert.ok(relay!.includes("\u001B"));
+  const line = `…abcdef is reached through a relay at ${relay}`;
+  for (const text of [...wrapRows([line]), ...formatTable(["relay"], [[relay!]], 80)])
+    assert.doesNotMatch(text, /\p{Cc}/u);
+  assert.ok(wrapRows([line], 200)[0]!.includes("/dns4/aEVIL"));
 });
 
 test("what fits is left alone", () => {

@@ -185,6 +185,46 @@ test("a damaged record does not cost those that need it: they wait on disk until
   for (const cid of whole) assert.ok(state(third).includes(cid), `${cid} is lost`);
 });
 
+test("what waits for its base outlives sweeps and restarts, and joins the lineage when the base comes", async (t) => {
+  const source = await open(await directory(t));
+  t.after(() => source.close());
+  const first = await contribution(GENESIS, 0);
+  await add(source, first);
+  await publish(source);
+  const { cid } = source.lineage.head();
+  const base: Block = { cid, bytes: (await source.records.block(cid))! };
+  const second = await contribution(base, 1);
+  const listed = async ({ store }: Opened, owner: string): Promise<boolean> =>
+    (await store.retained(`${owner}:${MODULE}`)).some((one) => one.equals(second.cid));
+  const sweep = async ({ store }: Opened): Promise<void> => {
+    for (let times = 0; times < 3; times++) await store.sweep();
+  };
+
+  const dir = await directory(t);
+  let peer = await open(dir);
+  await add(peer, second);
+  await peer.records.flush();
+  for (let restart = 0; restart < 2; restart++) {
+    await sweep(peer);
+    await peer.close();
+    peer = await open(dir);
+    assert.equal(peer.lineage.contribution(second.cid), undefined);
+    assert.deepEqual(peer.lineage.parked().map(String), [second.cid.toString()]);
+    await peer.records.flush();
+    assert.ok(await listed(peer, "waiting"));
+    assert.ok(!(await listed(peer, "lineage")), "it may never be a part of it");
+  }
+  for (const block of [first, base]) await add(peer, block);
+  await peer.records.flush();
+  assert.ok(await listed(peer, "lineage"));
+  assert.deepEqual(await peer.store.owners(), [`lineage:${MODULE}`]);
+  await sweep(peer);
+  await peer.close();
+  const again = await open(dir);
+  t.after(() => again.close());
+  assert.ok(again.lineage.contribution(second.cid) !== undefined);
+});
+
 test("a lineage whose database is lost is read back from its blocks", async (t) => {
   const dir = await directory(t);
   const first = await open(dir);

@@ -4,6 +4,7 @@ import { agreementLimitMs, agreementMs } from "../../../../node/chaos/agreement.
 import type { LoggedEvent, LoggedFault } from "../../../../node/chaos/event-log.ts";
 import { updatesPerMinute } from "../../../../node/chaos/rate.ts";
 import { settleStretch } from "../../../../node/chaos/settling.ts";
+import { TICK_MS } from "../../../../src/swarm/leases.ts";
 
 const head = (at: number, peer: string, cid: string, module = "lower/0"): LoggedEvent => ({
   at,
@@ -55,34 +56,48 @@ const exchange = (from: number, to: number, peer: string): LoggedEvent => ({
 });
 
 test("three periods last as long as the exchanges that are under way when they end, and no longer", () => {
-  const restart = fault(1000, "restart", "b");
-  const limit = (...exchanges: LoggedEvent[]): number => agreementLimitMs([restart, ...exchanges], 300);
+  const start = [head(10, "b", "x"), head(20, "a", "x"), fault(1000, "restart", "b")];
+  const limit = (...exchanges: LoggedEvent[]): number =>
+    agreementLimitMs([...start, ...exchanges, head(9000, "b", "y"), head(9010, "a", "y")], 2, 300);
   assert.equal(limit(), 900);
   assert.equal(limit(exchange(500, 900, "a"), exchange(1010, 1290, "a")), 900, "it ended within its period");
   assert.equal(limit(exchange(1100, 1500, "a")), 500 + 600, "the first period lasts 500 ms");
-  assert.equal(limit(exchange(1100, 1500, "a"), exchange(1200, 1400, "b")), 1100, "each has its own periods");
   assert.equal(limit(exchange(1850, 2400, "a")), 1400);
   assert.equal(limit(exchange(1950, 2400, "a")), 900, "it began when they were over");
+  const chain = Array.from({ length: 40 }, (_, index) => exchange(1250 + 90 * index, 1350 + 90 * index, "a"));
+  assert.ok(limit(...chain) <= 900 + 3 * 100, "each period waits for one exchange, not for those after it");
 });
 
-test("the clocks of peers are measured by the time from a claim to its start", () => {
+test("the periods are those of the peer that was the last to agree, or to tell its heads", () => {
+  const slow = exchange(1100, 60_000, "b");
+  const start = [head(10, "a", "x"), head(20, "b", "z"), fault(1000, "restart", "b")];
+  const limit = (...events: LoggedEvent[]): number => agreementLimitMs([...start, ...events], 2, 300);
+  assert.equal(limit(head(1400, "a", "z"), slow), 900, "another's exchange");
+  assert.equal(limit(slow, head(61_000, "b", "x")), 59_600);
+  assert.equal(limit(slow, head(61_000, "a", "w")), 900, "they never agreed");
+});
+
+test("the clocks of peers are measured by the time from a claim to the tick that may start it", () => {
   const lease = (at: number, peer: string, state: "claimed" | "started" | "abandoned"): LoggedEvent => ({
     at,
     peer,
     event: { type: "lease", state, round: 0, path: 0, replica: 0 },
   });
-  assert.equal(settleStretch([], 300), 1);
-  assert.equal(settleStretch([lease(0, "a", "claimed"), lease(200, "a", "started")], 300), 1);
+  const settleMs = 300;
+  const whole = settleMs + TICK_MS;
+  assert.equal(settleStretch([], settleMs), 1);
+  assert.equal(settleStretch([lease(0, "a", "claimed"), lease(200, "a", "started")], settleMs), 1);
+  assert.equal(settleStretch([lease(0, "a", "claimed"), lease(whole, "a", "started")], settleMs), 1);
   const events = [
     lease(0, "a", "claimed"),
     lease(10, "b", "claimed"),
     lease(20, "c", "claimed"),
-    lease(330, "a", "started"),
-    lease(400, "c", "abandoned"),
-    lease(610, "b", "started"),
+    lease(whole + 30, "a", "started"),
+    lease(whole + 40, "c", "abandoned"),
+    lease(2 * whole + 10, "b", "started"),
     lease(9000, "c", "started"),
   ];
-  assert.equal(settleStretch(events, 300), 2);
+  assert.equal(settleStretch(events, settleMs), 2);
 });
 
 test("an outer update counts once, when the first peer has it", () => {
