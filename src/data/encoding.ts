@@ -7,6 +7,8 @@ import { ContentProblem, NOT_UTF8 } from "./problem.ts";
 /** Control characters that occur in text: tab, line ends, form feed, end-of-file of DOS, escape, record separator. */
 const CONTROLS_OF_TEXT = new Set([7, 8, 9, 10, 11, 12, 13, 26, 27, 30]);
 const SAMPLE_BYTES = 4096;
+/** The sign of ISO 2022 that other letters than ASCII's follow. */
+const SHIFT = /\x1b(?:[$(]|$)/;
 
 /** UTF-8 or UTF-16, by mark or by where the zeros lie; undefined when the bytes do not say. */
 export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
@@ -31,8 +33,11 @@ export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be"
 export function headText(head: Buffer): string | undefined {
   const encoding = unicodeEncoding(head);
   if (encoding !== undefined) return new TextDecoder(encoding).decode(head);
-  const isBinary = head.subarray(0, SAMPLE_BYTES).some((byte) => byte < 32 && !CONTROLS_OF_TEXT.has(byte));
-  return isBinary ? undefined : head.toString("latin1");
+  return isBinary(head) ? undefined : head.toString("latin1");
+}
+
+function isBinary(head: Buffer): boolean {
+  return head.subarray(0, SAMPLE_BYTES).some((byte) => byte < 32 && !CONTROLS_OF_TEXT.has(byte));
 }
 
 /** Why bytes are not UTF-8, with what they seem to be and how to say so. */
@@ -55,7 +60,10 @@ export async function* asUtf8(
   head: Buffer,
   named: string | undefined,
 ): AsyncGenerator<Buffer> {
-  let encoding: string | undefined = unicodeEncoding(head) ?? (isStateful(named) ? named : undefined);
+  let encoding: string | undefined = unicodeEncoding(head);
+  // Of UTF-16, any bytes may be ASCII: what is no other text is taken for it.
+  if (encoding === undefined && named?.startsWith("utf-16"))
+    encoding = isBinary(head) || !isUtf8(withoutCutCharacter(head)) ? named : "utf-8";
   let decoder: TextDecoder | undefined;
   const decode = (chunk?: Buffer): Buffer => {
     try {
@@ -66,6 +74,8 @@ export async function* asUtf8(
   };
   for await (const { chunk, isLast } of withLast(bytes)) {
     // ASCII is the same in all that are left; the first other bytes decide.
+    if (encoding === undefined && named?.startsWith("iso-2022") && SHIFT.test(chunk.toString("latin1")))
+      encoding = named;
     if (encoding === undefined && named !== undefined && chunk.some((byte) => byte >= 0x80))
       encoding = isUtf8(isLast ? chunk : withoutCutCharacter(chunk)) ? "utf-8" : named;
     if (encoding === undefined || encoding === "utf-8") yield chunk;
@@ -90,11 +100,6 @@ async function* withLast(bytes: AsyncIterable<Buffer>): AsyncGenerator<{ chunk: 
     throw error;
   }
   if (held !== undefined) yield { chunk: held, isLast: true };
-}
-
-/** Encodings whose bytes may all be ASCII, or none a character of its own: nothing but their name tells them. */
-function isStateful(label: string | undefined): boolean {
-  return label !== undefined && /^(utf-16|iso-2022)/.test(label);
 }
 
 /** Without the first bytes of a character whose last ones are in the next chunk. */

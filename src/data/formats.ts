@@ -78,7 +78,7 @@ export const FORMATS: readonly Format[] = [
   {
     name: "HTML",
     endings: words("html htm xhtml shtml"),
-    start: /^\s*(<\?xml[^>]*>\s*)?(<!--[^]*?-->\s*)*<(!doctype\s+html|html)\b/i,
+    start: /^\s*(<\?xml[^>]*>\s*)?(<!--(?:(?!-->)[^])*-->\s*)*<(!doctype\s+html|html)\b/i,
     reader: "html",
   },
   { name: "Parquet", endings: words("parquet pq"), magic: ["PAR1"], reader: "parquet" },

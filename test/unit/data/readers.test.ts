@@ -280,6 +280,43 @@ const CASES: Case[] = [
     documents: [["a.html", "Caf\u00e9"]],
   },
   {
+    name: "text in HTML whose head and body have no tags of their own",
+    file: "a.html",
+    content: "<!DOCTYPE html><head><meta charset=utf-8><title>No</title><p>one<p>two",
+    documents: [["a.html", "one\n\ntwo"]],
+  },
+  {
+    name: "XHTML whose empty elements close themselves",
+    file: "a.xhtml",
+    content:
+      '<?xml version="1.0"?>\n<html xmlns="http://www.w3.org/1999/xhtml"><head><title/><script src="a.js"/></head><body><p>one</p></body></html>',
+    documents: [["a.xhtml", "one"]],
+  },
+  {
+    name: "HTML with spaces that do not break",
+    file: "a.html",
+    content: "<html><p>10&nbsp;km <b>\u00a0and</b> more</p>",
+    documents: [["a.html", "10\u00a0km \u00a0and more"]],
+  },
+  {
+    name: "HTML below thousands of comments",
+    file: "a.html",
+    content: `${"<!-- a -->\n".repeat(5000)}# T`,
+    documents: [["a.html", "# T"]],
+  },
+  {
+    name: "HTML with thousands of comments of which none ends",
+    file: "a.html",
+    content: "<!--".repeat(20_000),
+    skipped: [["a.html", /it is empty/]],
+  },
+  {
+    name: "HTML that says that it is UTF-16, and is not",
+    file: "a.html",
+    content: '<html><head><meta charset="utf-16"></head><body>Caf\u00e9</body></html>',
+    documents: [["a.html", "Caf\u00e9"]],
+  },
+  {
     name: "HTML that is nested without end",
     file: "a.html",
     content: `<html>${"<div>".repeat(100_000)}x`,
@@ -347,6 +384,36 @@ const CASES: Case[] = [
     content: "caf\u00e9 🐋",
     options: { encoding: "windows-1252" },
     documents: [["a.txt", "caf\u00e9 🐋"]],
+  },
+  ...["utf-16le", "iso-2022-jp"].flatMap((encoding) =>
+    ["Call me Ishmael.", "caf\u00e9 🐋", "\x1b[31mred\x1b[0m caf\u00e9"].map((text) => ({
+      name: `the UTF-8 ${JSON.stringify(text)} beside ${encoding} that is named`,
+      file: "a.txt",
+      content: text,
+      options: { encoding },
+      documents: [["a.txt", text] as [string, string]],
+    })),
+  ),
+  ...["Зовите меня Измаил.", "叫我以实玛利。"].map((text) => ({
+    name: `the UTF-16 ${text} that is named`,
+    file: "a.txt",
+    content: Buffer.from(text, "utf16le"),
+    options: { encoding: "utf-16le" },
+    documents: [["a.txt", text] as [string, string]],
+  })),
+  {
+    name: "ISO 2022 that is named, also behind much ASCII",
+    file: "a.jsonl",
+    content: Buffer.concat([
+      Buffer.from(`{"text": "one"}\n${" ".repeat(3 << 20)}\n{"text": "`),
+      Buffer.from("\x1b$B7_\x1b(B", "latin1"),
+      Buffer.from('"}\n'),
+    ]),
+    options: { encoding: "iso-2022-jp" },
+    documents: [
+      ["a.jsonl#1", "one"],
+      ["a.jsonl#3", "鯨"],
+    ],
   },
   {
     name: "Shift JIS that is named",
