@@ -57,6 +57,8 @@ export interface CorpusReport {
   losses: TokenizerLosses;
   /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
   cut: number;
+  /** Documents held out though they are near-equal to one on another side, since the corpus has no others. */
+  apart: number;
   /** Documents and tokens by split. */
   counts: Record<"train" | "validation" | "router", SplitTargets>;
 }
@@ -118,7 +120,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const tokenizer = loadTokenizer(json);
   onRead();
   const surveyed = survey.finish();
-  const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
+  const { splitOf, cut, apart } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
   const config: RunConfig = {
     ...file.config,
@@ -182,6 +184,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
       duplicates: surveyed.counts,
       losses: { ...lost.losses, hasUnknown: tokenizer.hasUnknown },
       cut,
+      apart,
       counts,
     },
   };
