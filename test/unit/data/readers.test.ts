@@ -125,6 +125,63 @@ const CASES: Case[] = [
     content: "[1] Introduction\n{x}",
     documents: [["a.txt", "[1] Introduction\n{x}"]],
   },
+  ...[
+    "[ ] buy milk\n[x] sell it",
+    "[[Alice]] met [[Bob]].",
+    '["Hello," she said.]',
+    "Convert WEBP to PNG, or ftyp.",
+    "Say WAVE AVI ",
+  ].map((text) => ({
+    name: `text that begins with ${text.slice(0, 12)}`,
+    file: "a.txt",
+    content: text,
+    documents: [["a.txt", text] as [string, string]],
+  })),
+  {
+    name: "JSON lines in a file whose ending says JSON, with bad ones",
+    file: "a.json",
+    content: `{"text": "b\n${lines({ text: "one" })}{broken\n${lines({ text: "two" }, { text: "three" })}`,
+    documents: [
+      ["a.json#2", "one"],
+      ["a.json#4", "two"],
+      ["a.json#5", "three"],
+    ],
+    skipped: [
+      ["a.json#1", /not valid JSON/],
+      ["a.json#3", /not valid JSON/],
+    ],
+  },
+  {
+    name: "a JSON object with a list whose items stand on lines of their own",
+    file: "a.json",
+    content: '{"data": [\n{"text": "one"},\n{"text": "two"}\n]}\n',
+    options: { textFields: ["data.text"] },
+    documents: [
+      ["a.json#0", "one"],
+      ["a.json#1", "two"],
+    ],
+  },
+  {
+    name: "a JSON file that is one chat",
+    file: "a.json",
+    content: JSON.stringify([
+      { role: "user", content: "Hi" },
+      { role: "assistant", content: "Hello" },
+    ]),
+    documents: [["a.json", "user: Hi\n\nassistant: Hello"]],
+  },
+  {
+    name: "a JSON list of chats, and one of messages and other things",
+    file: "a.json",
+    content: `${JSON.stringify([[{ role: "user", content: "Hi" }], [{ role: "user", content: "Bye" }]])}
+      ${JSON.stringify([{ role: "user", content: "one" }, { content: "two" }])}`,
+    documents: [
+      ["a.json#0", "user: Hi"],
+      ["a.json#1", "user: Bye"],
+      ["a.json#2", "one"],
+      ["a.json#3", "two"],
+    ],
+  },
   // ------------------------------------------------------------ JSON lines
   {
     name: "JSON lines with NaN, Infinity, CRLF and a mark of byte order",
@@ -197,6 +254,15 @@ const CASES: Case[] = [
       ["a.jsonl#2", "user: Bye\n\nassistant: Goodbye"],
     ],
     skipped: [["a.jsonl#3", /it is empty/]],
+  },
+  {
+    name: "a long record with escapes everywhere, and one with numbers that JSON does not have",
+    file: "a.jsonl",
+    content: `${JSON.stringify({ id: "\n".repeat(10 << 20), text: "one" })}\n{"x": NaN, "id": "${"\\u4e2d".repeat(4 << 20)}", "text": "-Infinity \\" NaN"}\n`,
+    documents: [
+      ["a.jsonl#1", "one"],
+      ["a.jsonl#2", '-Infinity " NaN'],
+    ],
   },
   {
     name: "JSON that is nested without end",
@@ -337,6 +403,13 @@ const CASES: Case[] = [
       ],
     }),
     documents: [["a.ipynb", "# Title\nText.\n\nx = 1"]],
+  },
+  {
+    name: "a notebook beside a field that is named",
+    file: "a.ipynb",
+    content: JSON.stringify({ nbformat: 4, cells: [{ cell_type: "markdown", source: "Text." }] }),
+    options: { textFields: ["review"] },
+    documents: [["a.ipynb", "Text."]],
   },
   // ------------------------------------------------------------ encodings
   ...(["utf-16le", "utf-16be"] as const).flatMap((encoding) => {
