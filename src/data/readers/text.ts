@@ -41,28 +41,3 @@ export async function* readText(bytes: AsyncIterable<Buffer>): AsyncGenerator<Re
   const whole = part === 0 && held.length === 1;
   for (const text of held) yield { record: "", ...(whole ? {} : { part: String(part++) }), text };
 }
-
-/** Metadata at the start of a Markdown file: YAML between lines of `---`, or TOML between lines of `+++`. */
-const FRONT_MATTER = [
-  /^(?:\xef\xbb\xbf)?---[ \t]*\r?\n(?:[^\n]*\n)*?(?:---|\.\.\.)[ \t]*(?:\r?\n|$)/,
-  /^(?:\xef\xbb\xbf)?\+\+\+[ \t]*\r?\n(?:[^\n]*\n)*?\+\+\+[ \t]*(?:\r?\n|$)/,
-];
-const MATTER_LINE = /^\s|^$|^#|^- |^[[\]{}]|^[\w"'.-]+\s*[:=]|^(?:---|\+\+\+|\.\.\.)\s*$/;
-
-/** The same UTF-8 without its front matter, of which all must be in the first chunk. A rule above text is none. */
-export async function* withoutFrontMatter(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let first = true;
-  for await (const chunk of bytes) {
-    // Latin-1 has as many characters as bytes.
-    yield first ? chunk.subarray(frontMatter(chunk.toString("latin1")).length) : chunk;
-    first = false;
-  }
-}
-
-function frontMatter(start: string): string {
-  const found = FRONT_MATTER.map((pattern) => pattern.exec(start)?.[0]).find(
-    (matter) => matter !== undefined,
-  );
-  const lines = found?.split("\n").slice(1) ?? [];
-  return found !== undefined && lines.every((line) => MATTER_LINE.test(line)) ? found : "";
-}

@@ -38,6 +38,29 @@ const CASES: Case[] = [
     content: '\ufeff+++\r\ntitle = "Whales"\r\n+++\r\nText.\r\n',
     documents: [["a.md", "Text.\r\n"]],
   },
+  ...[
+    "título: Baleias\n鯨: [a, b]\n",
+    'title: "Whales\n\n  and ships"\n',
+    "title: Whales: a history\n# a comment\n",
+    "a: 1\na: 2\n",
+    "",
+  ].map((matter) => ({
+    name: `Markdown below the YAML ${JSON.stringify(matter)}`,
+    file: "a.md",
+    content: `---\n${matter}---\nText.\n`,
+    documents: [["a.md", "Text.\n"] as [string, string]],
+  })),
+  ...[
+    "---\n- one\n- two\n---\nText.\n",
+    "---\n# Whales\n\n---\n# Ships\n",
+    "---\n\n---\n\nText.\n",
+    "+++\n\nSlide one.\n\n+++\n\nSlide two.\n",
+  ].map((text) => ({
+    name: `the slides ${JSON.stringify(text)}, which are no front matter`,
+    file: "a.md",
+    content: text,
+    documents: [["a.md", text] as [string, string]],
+  })),
   {
     name: "a rule at the start of Markdown, which is no front matter",
     file: "a.md",
