@@ -32,6 +32,8 @@ export const command: CommandModule<object, CorpusFlags> = {
       .options(outputOptions)
       .option("text-field", {
         type: "string",
+        // Any number of times, one name each: what follows it are files.
+        nargs: 1,
         array: true,
         requiresArg: true,
         describe: "Field, column or dotted path that holds the text of records",

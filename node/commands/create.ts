@@ -201,7 +201,9 @@ async function swarmKeyOf(flags: CreateFlags): Promise<Uint8Array | undefined> {
 export function describeProgress(progress: CreateProgress): string {
   switch (progress.stage) {
     case "tokenizer":
-      return "training the tokenizer";
+      return progress.done === 0
+        ? "reading the corpus"
+        : `reading: ${counted(progress.done, "document", formatCount)}`;
     case "compiling":
       return "compiling the training step";
     case "fitting":

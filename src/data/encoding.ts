@@ -40,8 +40,29 @@ function isBinary(head: Buffer): boolean {
   return head.subarray(0, SAMPLE_BYTES).some((byte) => byte < 32 && !CONTROLS_OF_TEXT.has(byte));
 }
 
+/** Why bytes with zeros in them are no text. */
+export function notText(sample: Buffer): string {
+  const seeming = seemingUtf16(sample);
+  return `it is binary (it contains NUL bytes)${seeming === undefined ? "" : `, or ${unmarked(seeming)}`}`;
+}
+
+function unmarked(label: string): string {
+  return `UTF-16 without a mark of byte order; if it is that, add encoding: ${label} to the run file`;
+}
+
+/** UTF-16 in which few characters are ASCII: spaces, line ends or marks stand where it has them, and nothing odd does. */
+function seemingUtf16(sample: Buffer): string | undefined {
+  const pairs = sample.subarray(0, Math.min(sample.byteLength, SAMPLE_BYTES) & ~1);
+  return ["utf-16le", "utf-16be"].find((label) => {
+    const text = new TextDecoder(label).decode(pairs, { stream: true });
+    return /[ \n。，、]/.test(text) && !/[\p{Cn}\p{Co}\ufffd\0-\x08\x0e-\x1f\x7f-\x9f]/u.test(text);
+  });
+}
+
 /** Why bytes are not UTF-8, with what they seem to be and how to say so. */
 export function notUtf8(sample: Buffer): string {
+  const wide = seemingUtf16(sample);
+  if (wide !== undefined) return `${NOT_UTF8} but seems to be ${unmarked(wide)}`;
   // ASCII tells nothing: look at what comes with the first other bytes.
   const start = Math.max(0, sample.findIndex((byte) => byte >= 0x80) - SAMPLE_BYTES);
   const seeming = detect(sample.subarray(start, start + 4 * SAMPLE_BYTES));

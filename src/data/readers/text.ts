@@ -1,5 +1,5 @@
 import { ContentProblem, reasonOf, NOT_UTF8 } from "../problem.ts";
-import { notUtf8 } from "../encoding.ts";
+import { notText, notUtf8 } from "../encoding.ts";
 import { TextSplitter } from "../split-text.ts";
 import type { RecordOrProblem } from "./types.ts";
 
@@ -27,7 +27,7 @@ export async function* readText(bytes: AsyncIterable<Buffer>): AsyncGenerator<Re
   let held: string[] = [];
   try {
     for await (const text of decodeUtf8(bytes)) {
-      if (text.includes("\0")) throw new ContentProblem("it is binary (it contains NUL bytes)");
+      if (text.includes("\0")) throw new ContentProblem(notText(Buffer.from(text)));
       const parts = splitter.push(text);
       for (const ready of held) yield { record: "", part: String(part++), text: ready };
       held = parts;

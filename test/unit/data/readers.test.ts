@@ -343,6 +343,36 @@ const CASES: Case[] = [
     documents: [["a.csv#1", "one"]],
     skipped: [["a.csv#2", /never closed/]],
   },
+  {
+    name: "CSV with a quote that the next row closes",
+    file: "a.csv",
+    content: 'id,text\n1,"never closed\n2,"two"\n3,"three"\n4,"""Four"", she\nsaid."\n5,"five" of five\n',
+    documents: [
+      ["a.csv#2", "three"],
+      ["a.csv#3", '"Four", she\nsaid.'],
+      ["a.csv#4", '"five" of five'],
+    ],
+    skipped: [["a.csv#1", /a quote in it is never closed, so that it runs into the next rows/]],
+  },
+  {
+    name: "TSV with quotes that are characters",
+    file: "a.tsv",
+    content: 'id\ttext\n1\t"Yes," he said.\n2\t"open\n3\tsay "no"\n',
+    documents: [
+      ["a.tsv#1", '"Yes," he said.'],
+      ["a.tsv#2", '"open'],
+      ["a.tsv#3", 'say "no"'],
+    ],
+  },
+  {
+    name: "TSV with cells in quotes",
+    file: "a.tsv",
+    content: 'id\ttext\n"1"\t"one\nand\tmore"\n2\ttwo\n',
+    documents: [
+      ["a.tsv#1", "one\nand\tmore"],
+      ["a.tsv#2", "two"],
+    ],
+  },
   // ------------------------------------------------------------ HTML
   {
     name: "HTML without scripts, styles, tags and head",
@@ -467,6 +497,16 @@ const CASES: Case[] = [
     content: Buffer.from("Le caf\u00e9 \u00e9tait ferm\u00e9, h\u00e9las.", "latin1"),
     skipped: [["a.txt", /not UTF-8 text but seems to be windows-1252; if it is, add encoding: windows-1252/]],
   },
+  ...(["utf-16le", "utf-16be"] as const).flatMap((encoding) =>
+    ["Зовите меня Измаил. Несколько лет тому назад", "叫我以实玛利。几年前，\n没有钱"].map((text) => ({
+      name: `the ${encoding} ${text} without a mark and a word of it`,
+      file: "a.txt",
+      content: encoding === "utf-16le" ? Buffer.from(text, "utf16le") : Buffer.from(text, "utf16le").swap16(),
+      skipped: [
+        ["a.txt", new RegExp(`UTF-16 without a mark.*add encoding: ${encoding} to`)] as [string, RegExp],
+      ],
+    })),
+  ),
   {
     name: "Windows-1252 that is named",
     file: "a.txt",
@@ -633,6 +673,28 @@ describe("reading formats", () => {
       );
       assert.deepEqual(skipped, [{ file: "train", record: "2", reason: "the column text holds no text" }]);
     });
+
+  it("reads texts in Parquet columns of bytes, and reports bytes that are no text", async (t) => {
+    const folder = temporaryFolder(t);
+    cpSync(path.join(GOLDEN, "binary.parquet"), path.join(folder, "a.parquet"));
+    const { documents, skipped } = await readAll([folder]);
+    assert.deepEqual(
+      documents.map(({ source, text }) => [source, text]),
+      [["a.parquet#1", "ok"]],
+    );
+    assert.deepEqual(skipped, [
+      { file: "a.parquet", record: "0", reason: "the column text is not UTF-8 text" },
+    ]);
+  });
+
+  it("says what to do about Parquet that is cut off or damaged", async (t) => {
+    const whole = readFileSync(path.join(GOLDEN, "none.parquet"));
+    const damaged = Buffer.from(whole).fill(0xff, whole.byteLength - 60, whole.byteLength - 8);
+    const folder = temporaryFolder(t, { "a.parquet": whole.subarray(0, -20), "b.parquet": damaged });
+    const { skipped } = await readAll([folder]);
+    assert.match(skipped[0]!.reason, /cut off.*fetch it again/);
+    assert.match(skipped[1]!.reason, /^it is damaged \(.*\); fetch it again/);
+  });
 
   it("reads nested columns of Parquet: structs, lists and chats", async (t) => {
     const folder = temporaryFolder(t);
