@@ -32,7 +32,7 @@ import type { Store } from "./store/types.ts";
 /** What `create` is doing, for progress bars. */
 export type CreateProgress =
   | {
-      stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
+      stage: "surveying" | "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
       done: number;
       total?: number;
     }
@@ -99,18 +99,22 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   }
 
   // ------------------------------------------------------------ tokenizer
-  onProgress({ stage: "tokenizer", done: 0 });
+  onProgress({ stage: "surveying", done: 0 });
   const survey = new CorpusSurvey();
   const readable = requireSome(
     documents((each) => skipped.add(each)),
     skipped,
   );
   const texts = survey.distinct(readable, (seen) => {
-    if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
+    if (seen % 64 === 0) onProgress({ stage: "surveying", done: seen });
   });
+  const sampled = (async function* () {
+    yield* texts;
+    onProgress({ stage: "tokenizer", done: survey.documents });
+  })();
   let json: Buffer;
   if (file.tokenizer === undefined)
-    json = Buffer.from(JSON.stringify(await trainTokenizer(texts, { ...file.config.model, signal })));
+    json = Buffer.from(JSON.stringify(await trainTokenizer(sampled, { ...file.config.model, signal })));
   else {
     json = await buffer(createReadStream(file.tokenizer));
     // Refused before the corpus is read.

@@ -201,6 +201,8 @@ async function swarmKeyOf(flags: CreateFlags): Promise<Uint8Array | undefined> {
 export function describeProgress(progress: CreateProgress): string {
   switch (progress.stage) {
     case "tokenizer":
+      return "training the tokenizer";
+    case "surveying":
       return progress.done === 0
         ? "reading the corpus"
         : `reading: ${counted(progress.done, "document", formatCount)}`;

@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { detect } from "chardet";
 import { encodingName } from "../run/encoding-name.ts";
-import { ContentProblem, NOT_UTF8 } from "./problem.ts";
+import { ContentProblem, NOT_UTF8, NotText } from "./problem.ts";
 
 /** Control characters that occur in text: tab, line ends, form feed, end-of-file of DOS, escape, record separator. */
 const CONTROLS_OF_TEXT = new Set([7, 8, 9, 10, 11, 12, 13, 26, 27, 30]);
@@ -90,7 +90,7 @@ export async function* asUtf8(
     try {
       return Buffer.from(decoder!.decode(chunk, { stream: chunk !== undefined }));
     } catch {
-      throw new ContentProblem(`it is not ${encoding} text throughout`);
+      throw new NotText(`it is not ${encoding} text throughout`);
     }
   };
   for await (const { chunk, isLast } of withLast(bytes)) {
