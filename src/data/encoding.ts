@@ -7,8 +7,8 @@ import { ContentProblem, NOT_UTF8, NotText } from "./problem.ts";
 /** Control characters that occur in text: tab, line ends, form feed, end-of-file of DOS, escape, record separator. */
 const CONTROLS_OF_TEXT = new Set([7, 8, 9, 10, 11, 12, 13, 26, 27, 30]);
 const SAMPLE_BYTES = 4096;
-/** The sign of ISO 2022 that other letters than ASCII's follow. */
-const SHIFT = /\x1b(?:[$(]|$)/;
+/** Signs of ISO 2022 that other letters than ASCII's follow. */
+const SHIFTS = ["\x1b$", "\x1b("];
 
 /** UTF-8 or UTF-16, by mark or by where the zeros lie; undefined when the bytes do not say. */
 export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
@@ -55,7 +55,7 @@ function seemingUtf16(sample: Buffer): string | undefined {
   const pairs = sample.subarray(0, Math.min(sample.byteLength, SAMPLE_BYTES) & ~1);
   return ["utf-16le", "utf-16be"].find((label) => {
     const text = new TextDecoder(label).decode(pairs, { stream: true });
-    return /[ \n。，、]/.test(text) && !/[\p{Cn}\p{Co}\ufffd\0-\x08\x0e-\x1f\x7f-\x9f]/u.test(text);
+    return /[ \n。，、]/.test(text) && !/[\p{Cn}\p{Co}\ufffd]|[^\P{Cc}\t-\r]/u.test(text);
   });
 }
 
@@ -95,8 +95,7 @@ export async function* asUtf8(
   };
   for await (const { chunk, isLast } of withLast(bytes)) {
     // ASCII is the same in all that are left; the first other bytes decide.
-    if (encoding === undefined && named?.startsWith("iso-2022") && SHIFT.test(chunk.toString("latin1")))
-      encoding = named;
+    if (encoding === undefined && named?.startsWith("iso-2022") && shifts(chunk)) encoding = named;
     if (encoding === undefined && named !== undefined && chunk.some((byte) => byte >= 0x80))
       encoding = isUtf8(isLast ? chunk : withoutCutCharacter(chunk)) ? "utf-8" : named;
     if (encoding === undefined || encoding === "utf-8") yield chunk;
@@ -106,6 +105,11 @@ export async function* asUtf8(
     }
   }
   if (decoder !== undefined) yield decode();
+}
+
+/** Whether ISO 2022 leaves ASCII in a chunk, or begins to at its end. */
+function shifts(chunk: Buffer): boolean {
+  return SHIFTS.some((sign) => chunk.includes(sign)) || chunk.at(-1) === 0x1b;
 }
 
 async function* withLast(bytes: AsyncIterable<Buffer>): AsyncGenerator<{ chunk: Buffer; isLast: boolean }> {

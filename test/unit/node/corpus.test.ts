@@ -79,12 +79,26 @@ describe("pathweave corpus", () => {
     });
     const { stdout, stderr } = await corpus(
       folder,
-      ...["--text-field", "review", "--text-field", "note", "a.jsonl", "--json"],
+      "--text-field",
+      "review",
+      "--text-field",
+      "note",
+      "a.jsonl",
+      "--json",
     );
     assert.equal(stderr, "");
     assert.deepEqual(
       JSON.parse(stdout).first.map(({ start }: { start: string }) => start),
       ["one", "two"],
+    );
+  });
+
+  it("cuts first lines by the columns that they take, and between characters", async (t) => {
+    const folder = temporaryFolder(t, { "a.txt": "鯨".repeat(100), "b.txt": "👨‍👩‍👧".repeat(100) });
+    const { stdout } = await corpus(folder, ".", "--json");
+    assert.deepEqual(
+      JSON.parse(stdout).first.map(({ start }: { start: string }) => start),
+      [`${"鯨".repeat(35)}…`, `${"👨‍👩‍👧".repeat(35)}…`],
     );
   });
 
