@@ -104,7 +104,7 @@ function readFormat(
     case "table":
       return readTable(utf8, text, options);
     case "html":
-      return readHtml(utf8);
+      return readHtml(withoutFrontMatter(utf8));
     case "parquet":
       return path === undefined
         ? [{ record: "", problem: "it is Parquet inside another file; unpack that first" }]

@@ -5,6 +5,8 @@ import { isMap, parseDocument } from "yaml";
 const YAML = /^(?:\xef\xbb\xbf)?---[ \t]*\r?\n((?:[^\n]*\n)*?)(?:---|\.\.\.)[ \t]*(?:\r?\n|$)/;
 const TOML = /^(?:\xef\xbb\xbf)?\+\+\+[ \t]*\r?\n((?:[^\n]*\n)*?)\+\+\+[ \t]*(?:\r?\n|$)/;
 const TOML_SIGN = /^[ \t]*(?:[\w"'.-]+[ \t]*=|\[\[?[\w"'. -]+\]\]?[ \t]*\r?$)/m;
+/** A value in quotes. Many programs do not indent its further lines, as YAML asks. */
+const QUOTED = /:[ \t]+(?:"(?:[^"\\]|\\.)*"|'[^']*')/gs;
 const MAX_BYTES = 1 << 16;
 
 /** The same UTF-8 without its front matter, of at most 64 KiB. A rule above text, or between slides, is none. */
@@ -25,9 +27,15 @@ function frontMatterBytes(chunk: Buffer): number {
   return toml !== null && TOML_SIGN.test(toml[1]!) ? toml[0].length : 0;
 }
 
+function indent(value: string): string {
+  return value.replaceAll("\n", "\n ");
+}
+
 function isYamlMap(text: string): boolean {
+  // Below a rule, text stands behind a blank line; metadata does not.
+  if (/^[ \t]*\r?\n/.test(text)) return false;
   try {
-    const { contents, errors } = parseDocument(text, {
+    const { contents, errors } = parseDocument(text.replaceAll(QUOTED, indent), {
       uniqueKeys: false,
       strict: false,
       logLevel: "silent",

@@ -41,6 +41,7 @@ const CASES: Case[] = [
   ...[
     "título: Baleias\n鯨: [a, b]\n",
     'title: "Whales\n\n  and ships"\n',
+    'title: "Whales\nand \\"ships\\""\nnote: \'one\ntwo\'\n',
     "title: Whales: a history\n# a comment\n",
     "a: 1\na: 2\n",
     "",
@@ -54,6 +55,7 @@ const CASES: Case[] = [
     "---\n- one\n- two\n---\nText.\n",
     "---\n# Whales\n\n---\n# Ships\n",
     "---\n\n---\n\nText.\n",
+    "---\n\nNote: this is text below a rule.\n\n---\n\nText.\n",
     "+++\n\nSlide one.\n\n+++\n\nSlide two.\n",
   ].map((text) => ({
     name: `the slides ${JSON.stringify(text)}, which are no front matter`,
@@ -397,6 +399,12 @@ const CASES: Case[] = [
       "latin1",
     ),
     documents: [["a.html", "Caf\u00e9"]],
+  },
+  {
+    name: "HTML below front matter",
+    file: "a.html",
+    content: "---\nlayout: post\ntitle: X\n---\n<p>one</p>",
+    documents: [["a.html", "one"]],
   },
   {
     name: "text in HTML whose head and body have no tags of their own",
