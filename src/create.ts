@@ -6,7 +6,7 @@ import type { CID } from "multiformats/cid";
 import { createBreath } from "./breath.ts";
 import { maskedTokens } from "./data/sequences.ts";
 import { ShardWriter } from "./data/shard.ts";
-import { splitHoldout } from "./data/split.ts";
+import { splitHoldouts } from "./data/holdouts.ts";
 import { requirePathTargets } from "./data/targets.ts";
 import type { TokenizedShard } from "./data/types.ts";
 import { initialState, trainDense } from "./dense.ts";
@@ -137,19 +137,16 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
   }));
   const ofPath: number[][] = Array.from({ length: topology.paths }, () => []);
   for (const [index, path] of paths.entries()) ofPath[path]!.push(index);
-  const heldOut = new Set<number>();
+  const ownDocuments = ofPath.map((indexes) => indexes.map((index) => trained[index]!));
+  const heldOut = splitHoldouts(surveyed, ownDocuments, config.seed, config.data.holdoutFraction);
   for (const [path, indexes] of ofPath.entries()) {
-    const own = indexes.map((index) => trained[index]!);
-    const isHeldOut = splitHoldout(surveyed, own, config.seed, config.data.holdoutFraction);
-    const lengths: number[] = [];
-    for (const [position, index] of indexes.entries())
-      if (isHeldOut(position)) heldOut.add(index);
-      else lengths.push(corpus.offset(index + 1) - corpus.offset(index));
+    const shard = indexes.filter((index) => !heldOut.has(trained[index]!));
+    const lengths = shard.map((index) => corpus.offset(index + 1) - corpus.offset(index));
     requirePathTargets(path, lengths, targets);
   }
   for (const [index, path] of paths.entries()) {
     await breath();
-    const kind = heldOut.has(index) ? "holdout" : "shard";
+    const kind = heldOut.has(trained[index]!) ? "holdout" : "shard";
     await store.put(shardWriters[path]![kind].add(corpus.document(index)));
     if (index % 256 === 0) onProgress({ stage: "writing", done: index, total: paths.length });
   }

@@ -32,7 +32,7 @@ import type { Store } from "./store/types.ts";
 /** What `create` is doing, for progress bars. */
 export type CreateProgress =
   | {
-      stage: "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
+      stage: "surveying" | "tokenizer" | "reading" | "compiling" | "routing" | "fitting" | "writing";
       done: number;
       total?: number;
     }
@@ -57,6 +57,8 @@ export interface CorpusReport {
   losses: TokenizerLosses;
   /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
   cut: number;
+  /** Documents held out though they are near-equal to one on another side, since the corpus has no others. */
+  apart: number;
   /** Documents and tokens by split. */
   counts: Record<"train" | "validation" | "router", SplitTargets>;
 }
@@ -97,18 +99,22 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   }
 
   // ------------------------------------------------------------ tokenizer
-  onProgress({ stage: "tokenizer", done: 0 });
+  onProgress({ stage: "surveying", done: 0 });
   const survey = new CorpusSurvey();
   const readable = requireSome(
     documents((each) => skipped.add(each)),
     skipped,
   );
   const texts = survey.distinct(readable, (seen) => {
-    if (seen % 64 === 0) onProgress({ stage: "tokenizer", done: seen });
+    if (seen % 64 === 0) onProgress({ stage: "surveying", done: seen });
   });
+  const sampled = (async function* () {
+    yield* texts;
+    onProgress({ stage: "tokenizer", done: survey.documents });
+  })();
   let json: Buffer;
   if (file.tokenizer === undefined)
-    json = Buffer.from(JSON.stringify(await trainTokenizer(texts, { ...file.config.model, signal })));
+    json = Buffer.from(JSON.stringify(await trainTokenizer(sampled, { ...file.config.model, signal })));
   else {
     json = await buffer(createReadStream(file.tokenizer));
     // Refused before the corpus is read.
@@ -118,7 +124,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
   const tokenizer = loadTokenizer(json);
   onRead();
   const surveyed = survey.finish();
-  const { splitOf, cut } = splitCorpus(surveyed, file.config.seed, file.config.data);
+  const { splitOf, cut, apart } = splitCorpus(surveyed, file.config.seed, file.config.data);
   // A small corpus gives fewer merges than asked for, a given tokenizer its own number.
   const config: RunConfig = {
     ...file.config,
@@ -182,6 +188,7 @@ export async function prepareRun(options: PrepareOptions): Promise<PreparedRun> 
       duplicates: surveyed.counts,
       losses: { ...lost.losses, hasUnknown: tokenizer.hasUnknown },
       cut,
+      apart,
       counts,
     },
   };

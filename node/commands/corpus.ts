@@ -1,3 +1,4 @@
+import stringWidth from "string-width";
 import type { CommandModule } from "yargs";
 import { describeSkipped, requireAll } from "../../src/data/skipped.ts";
 import { CorpusError, UsageError } from "../../src/errors.ts";
@@ -9,7 +10,8 @@ import { createProgress, formatJson, plain } from "../output.ts";
 
 /** The tokenizer of a run that says nothing else. */
 const VOCABULARY = 2048;
-const LINE_CHARACTERS = 72;
+const LINE_COLUMNS = 72;
+const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 
 interface CorpusFlags {
   files: string[];
@@ -32,6 +34,8 @@ export const command: CommandModule<object, CorpusFlags> = {
       .options(outputOptions)
       .option("text-field", {
         type: "string",
+        // Any number of times, one name each: what follows it are files.
+        nargs: 1,
         array: true,
         requiresArg: true,
         describe: "Field, column or dotted path that holds the text of records",
@@ -113,8 +117,13 @@ export function describeCorpus(found: InspectedCorpus): string[] {
 /** The first line with anything on it, cut to fit a terminal. */
 function firstLine(text: string): string {
   const line = plain(/\S[^\n]*/.exec(text)?.[0] ?? "").trimEnd();
-  const characters = Array.from(line);
-  return characters.length <= LINE_CHARACTERS
-    ? line
-    : `${characters.slice(0, LINE_CHARACTERS - 1).join("")}…`;
+  if (stringWidth(line) <= LINE_COLUMNS) return line;
+  let start = "";
+  let width = 1;
+  for (const { segment } of graphemes.segment(line)) {
+    width += stringWidth(segment);
+    if (width > LINE_COLUMNS) break;
+    start += segment;
+  }
+  return `${start}…`;
 }

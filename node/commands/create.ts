@@ -141,12 +141,13 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
       }),
       GRACE_MS,
     );
-    const { counts, skipped, manifest, duplicates, cut, losses } = created;
+    const { counts, skipped, manifest, duplicates, cut, apart, losses } = created;
     progress.line(
       `corpus: ${formatCount(counts.train.tokens)} tokens in ${counted(counts.train.documents, "document")} to train on, ` +
         `${counts.validation.documents} held out; shards of ${manifest.shards.map((shard) => formatCount(shard.tokens)).join(", ")} tokens`,
     );
-    for (const line of [...describeSplit(duplicates, cut), ...describeLosses(losses)]) progress.line(line);
+    for (const line of [...describeSplit(duplicates, cut, apart), ...describeLosses(losses)])
+      progress.line(line);
     const invite = { run: created.run, bootstrap: flags.bootstrap };
     await writeInvite(
       flags.data,
@@ -201,6 +202,10 @@ export function describeProgress(progress: CreateProgress): string {
   switch (progress.stage) {
     case "tokenizer":
       return "training the tokenizer";
+    case "surveying":
+      return progress.done === 0
+        ? "reading the corpus"
+        : `reading: ${counted(progress.done, "document", formatCount)}`;
     case "compiling":
       return "compiling the training step";
     case "fitting":

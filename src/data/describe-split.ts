@@ -1,7 +1,7 @@
 import type { DuplicateCounts } from "./duplicates.ts";
 
 /** What `create` says of copies, and of texts that are too long to be held out whole. */
-export function describeSplit({ copies, nearCopies }: DuplicateCounts, cut: number): string[] {
+export function describeSplit({ copies, nearCopies }: DuplicateCounts, cut: number, apart: number): string[] {
   const lines: string[] = [];
   if (copies > 0)
     lines.push(
@@ -12,8 +12,13 @@ export function describeSplit({ copies, nearCopies }: DuplicateCounts, cut: numb
   if (nearCopies > 0)
     lines.push(
       nearCopies === 1
-        ? "1 document is nearly a copy; it is on the same side of the split as what it resembles"
-        : `${number(nearCopies)} documents are nearly copies; they are on the same side of the split as what they resemble`,
+        ? `1 document is nearly a copy${apart > 0 ? "" : "; it is on the same side of the split as what it resembles"}`
+        : `${number(nearCopies)} documents are nearly copies${apart > 0 ? "" : "; they are on the same side of the split as what they resemble"}`,
+    );
+  if (apart > 0)
+    lines.push(
+      "the corpus has too few texts that differ: " +
+        `${apart === 1 ? "1 document is" : `${number(apart)} documents are`} held out though nearly a copy is trained on, so losses come out too low; add other texts`,
     );
   if (cut > 0)
     lines.push(

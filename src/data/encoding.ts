@@ -2,11 +2,13 @@
 import { isUtf8 } from "node:buffer";
 import { detect } from "chardet";
 import { encodingName } from "../run/encoding-name.ts";
-import { ContentProblem, NOT_UTF8 } from "./problem.ts";
+import { ContentProblem, NOT_UTF8, NotText } from "./problem.ts";
 
 /** Control characters that occur in text: tab, line ends, form feed, end-of-file of DOS, escape, record separator. */
 const CONTROLS_OF_TEXT = new Set([7, 8, 9, 10, 11, 12, 13, 26, 27, 30]);
 const SAMPLE_BYTES = 4096;
+/** Signs of ISO 2022 that other letters than ASCII's follow. */
+const SHIFTS = ["\x1b$", "\x1b("];
 
 /** UTF-8 or UTF-16, by mark or by where the zeros lie; undefined when the bytes do not say. */
 export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
@@ -31,12 +33,36 @@ export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be"
 export function headText(head: Buffer): string | undefined {
   const encoding = unicodeEncoding(head);
   if (encoding !== undefined) return new TextDecoder(encoding).decode(head);
-  const isBinary = head.subarray(0, SAMPLE_BYTES).some((byte) => byte < 32 && !CONTROLS_OF_TEXT.has(byte));
-  return isBinary ? undefined : head.toString("latin1");
+  return isBinary(head) ? undefined : head.toString("latin1");
+}
+
+function isBinary(head: Buffer): boolean {
+  return head.subarray(0, SAMPLE_BYTES).some((byte) => byte < 32 && !CONTROLS_OF_TEXT.has(byte));
+}
+
+/** Why bytes with zeros in them are no text. */
+export function notText(sample: Buffer): string {
+  const seeming = seemingUtf16(sample);
+  return `it is binary (it contains NUL bytes)${seeming === undefined ? "" : `, or ${unmarked(seeming)}`}`;
+}
+
+function unmarked(label: string): string {
+  return `UTF-16 without a mark of byte order; if it is that, add encoding: ${label} to the run file`;
+}
+
+/** UTF-16 in which few characters are ASCII: spaces, line ends or marks stand where it has them, and nothing odd does. */
+function seemingUtf16(sample: Buffer): string | undefined {
+  const pairs = sample.subarray(0, Math.min(sample.byteLength, SAMPLE_BYTES) & ~1);
+  return ["utf-16le", "utf-16be"].find((label) => {
+    const text = new TextDecoder(label).decode(pairs, { stream: true });
+    return /[ \n。，、]/.test(text) && !/[\p{Cn}\p{Co}\ufffd]|[^\P{Cc}\t-\r]/u.test(text);
+  });
 }
 
 /** Why bytes are not UTF-8, with what they seem to be and how to say so. */
 export function notUtf8(sample: Buffer): string {
+  const wide = seemingUtf16(sample);
+  if (wide !== undefined) return `${NOT_UTF8} but seems to be ${unmarked(wide)}`;
   // ASCII tells nothing: look at what comes with the first other bytes.
   const start = Math.max(0, sample.findIndex((byte) => byte >= 0x80) - SAMPLE_BYTES);
   const seeming = detect(sample.subarray(start, start + 4 * SAMPLE_BYTES));
@@ -55,17 +81,21 @@ export async function* asUtf8(
   head: Buffer,
   named: string | undefined,
 ): AsyncGenerator<Buffer> {
-  let encoding: string | undefined = unicodeEncoding(head) ?? (isStateful(named) ? named : undefined);
+  let encoding: string | undefined = unicodeEncoding(head);
+  // Of UTF-16, any bytes may be ASCII: what is no other text is taken for it.
+  if (encoding === undefined && named?.startsWith("utf-16"))
+    encoding = isBinary(head) || !isUtf8(withoutCutCharacter(head)) ? named : "utf-8";
   let decoder: TextDecoder | undefined;
   const decode = (chunk?: Buffer): Buffer => {
     try {
       return Buffer.from(decoder!.decode(chunk, { stream: chunk !== undefined }));
     } catch {
-      throw new ContentProblem(`it is not ${encoding} text throughout`);
+      throw new NotText(`it is not ${encoding} text throughout`);
     }
   };
   for await (const { chunk, isLast } of withLast(bytes)) {
     // ASCII is the same in all that are left; the first other bytes decide.
+    if (encoding === undefined && named?.startsWith("iso-2022") && shifts(chunk)) encoding = named;
     if (encoding === undefined && named !== undefined && chunk.some((byte) => byte >= 0x80))
       encoding = isUtf8(isLast ? chunk : withoutCutCharacter(chunk)) ? "utf-8" : named;
     if (encoding === undefined || encoding === "utf-8") yield chunk;
@@ -75,6 +105,11 @@ export async function* asUtf8(
     }
   }
   if (decoder !== undefined) yield decode();
+}
+
+/** Whether ISO 2022 leaves ASCII in a chunk, or begins to at its end. */
+function shifts(chunk: Buffer): boolean {
+  return SHIFTS.some((sign) => chunk.includes(sign)) || chunk.at(-1) === 0x1b;
 }
 
 async function* withLast(bytes: AsyncIterable<Buffer>): AsyncGenerator<{ chunk: Buffer; isLast: boolean }> {
@@ -90,11 +125,6 @@ async function* withLast(bytes: AsyncIterable<Buffer>): AsyncGenerator<{ chunk: 
     throw error;
   }
   if (held !== undefined) yield { chunk: held, isLast: true };
-}
-
-/** Encodings whose bytes may all be ASCII, or none a character of its own: nothing but their name tells them. */
-function isStateful(label: string | undefined): boolean {
-  return label !== undefined && /^(utf-16|iso-2022)/.test(label);
 }
 
 /** Without the first bytes of a character whose last ones are in the next chunk. */

@@ -15,6 +15,7 @@ export interface CorpusFile {
 
 type OnSkip = (skipped: Skipped) => void;
 
+const FOLDER_LINK = "it is a link to a folder, which is not followed; name that folder in corpus, too";
 const MAGIC = /[*?[\]{}!()]/;
 
 /**
@@ -63,6 +64,7 @@ export async function listFiles(patterns: string[], onSkip: OnSkip): Promise<Cor
       if (status.isFile()) files.push({ path: file, source });
       // A glob also matches folders, which is no news; a pipe or socket would never end.
       else if (!status.isDirectory()) onSkip({ file: source, reason: "it is not a regular file" });
+      else if ((await lstat(file)).isSymbolicLink()) onSkip({ file: source, reason: FOLDER_LINK });
     } catch (error) {
       onSkip({ file: source, reason: messageOf(error) });
     }
@@ -86,7 +88,7 @@ async function walk(folder: string, unusable: { path: string; reason: string }[]
       if (entry.name.startsWith(".")) continue;
       const full = path.join(next, entry.name);
       if (entry.isDirectory()) folders.push(full);
-      else if (!entry.isSymbolicLink() || !(await isFolder(full))) files.push(full);
+      else files.push(full);
     }
   }
   return files;

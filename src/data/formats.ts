@@ -1,5 +1,6 @@
 /** The table of formats: what is read how, and what is refused with what to do about it. */
 
+import { parseJson } from "./readers/parse-json.ts";
 import { RECORD_SEPARATOR } from "./readers/types.ts";
 
 /** How a format is read. */
@@ -30,6 +31,12 @@ export interface Format {
   /** What to do about a format that is refused. */
   advice?: string;
 }
+
+/** A string of JSON. */
+const STRING = '"(?:[^"\\\\\\n]|\\\\.)*"';
+
+/** Lines that tell JSON lines from JSON. */
+const SAMPLE_LINES = 16;
 
 const words = (text: string): string[] => text.split(" ");
 
@@ -69,7 +76,7 @@ export const FORMATS: readonly Format[] = [
     name: "JSON",
     endings: words("json json-seq jsonseq geojson webmanifest"),
     start: new RegExp(
-      `^\\s*(${RECORD_SEPARATOR}|\\[\\s*[[{"\\]]|\\{\\s*("(?:[^"\\\\\\n]|\\\\.)*"\\s*:|\\}))`,
+      `^\\s*(${RECORD_SEPARATOR}|\\[\\s*(\\{\\s*["}]|\\[\\s*["[{]|${STRING}\\s*[,\\]])|\\{\\s*(${STRING}\\s*:|\\}))`,
     ),
     reader: "json",
   },
@@ -78,7 +85,7 @@ export const FORMATS: readonly Format[] = [
   {
     name: "HTML",
     endings: words("html htm xhtml shtml"),
-    start: /^\s*(<\?xml[^>]*>\s*)?(<!--[^]*?-->\s*)*<(!doctype\s+html|html)\b/i,
+    start: /^\s*(<\?xml[^>]*>\s*)?(<!--(?:(?!-->)[^])*-->\s*)*<(!doctype\s+html|html)\b/i,
     reader: "html",
   },
   { name: "Parquet", endings: words("parquet pq"), magic: ["PAR1"], reader: "parquet" },
@@ -228,7 +235,8 @@ function startsWith(head: string, magic: string): boolean {
 
 /** A magic that no text starts with: it is long, or has a byte that is in no text. */
 function isCertain(magic: string): boolean {
-  return magic.length >= 5 || /[^\t-\r\x20-\x7e]/.test(magic);
+  const bytes = magic.replaceAll(/@\d+ /g, "");
+  return bytes.length >= 5 || /[^\t-\r\x20-\x7e]/.test(bytes);
 }
 
 /** What a file is, and whether its name says something else. */
@@ -254,8 +262,8 @@ export function recognise(name: string, head: Buffer, text: string | undefined):
   if (text === undefined) return { format: named?.reader === undefined ? (named ?? PLAIN_TEXT) : named };
   if (named === SOURCE_CODE) return { format: named };
   const byStart = FORMATS.find(({ start }) => start?.test(text));
-  const undecided = named === undefined || named === PLAIN_TEXT;
-  if (byStart !== undefined && (byStart.reader !== "json" || undecided))
+  const maybeJson = named === undefined || named === PLAIN_TEXT || named.reader === "json";
+  if (byStart !== undefined && (byStart.reader !== "json" || maybeJson))
     return { format: byStart.reader === "json" ? jsonKind(text, byStart) : byStart };
   if (named?.reader === "json-lines" && isSpread(text)) return { format: formatOfEnding(".json")! };
   if (named?.magic !== undefined) return { format: PLAIN_TEXT, promised: named };
@@ -268,8 +276,20 @@ function isSpread(text: string): boolean {
   return text.startsWith(RECORD_SEPARATOR) || (line.length < text.length && /[[{,]$/.test(line.trimEnd()));
 }
 
-/** JSON lines where the first line is whole and another follows; JSON otherwise. */
+/** JSON lines where values follow each other, each on a line of its own, though some may be wrong; JSON otherwise. */
 function jsonKind(text: string, json: Format): Format {
-  const [first = "", second = ""] = text.trim().split("\n", 2);
-  return /^\s*\{.*\}\s*$/.test(first) && second.trim().startsWith("{") ? formatOfEnding(".jsonl")! : json;
+  const lines = text.trim().split("\n", SAMPLE_LINES);
+  const started = lines.filter((line) => line.trimStart().startsWith("{"));
+  return started.length >= 2 && 2 * started.filter(isJson).length >= lines.length
+    ? formatOfEnding(".jsonl")!
+    : json;
+}
+
+function isJson(line: string): boolean {
+  try {
+    parseJson(line);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -5,6 +5,11 @@ export class ContentProblem extends Error {
   override name = "ContentProblem";
 }
 
+/** Bytes are no text of the encoding that they should have. */
+export class NotText extends ContentProblem {
+  override name = "NotText";
+}
+
 /** The reason of anything thrown while a file is read, without what varies from record to record. */
 export function reasonOf(error: unknown): string {
   if (error instanceof ContentProblem) return error.message;

@@ -4,12 +4,13 @@ import { asUtf8, headText } from "./encoding.ts";
 import type { CorpusFile } from "./files.ts";
 import { endingOf, type Format, HEAD_BYTES, recognise } from "./formats.ts";
 import { ContentProblem, reasonOf } from "./problem.ts";
+import { withoutFrontMatter } from "./readers/front-matter.ts";
 import { declaredEncoding, readHtml } from "./readers/html.ts";
 import { readJson } from "./readers/json.ts";
 import { readJsonLines } from "./readers/json-lines.ts";
 import { readParquet } from "./readers/parquet.ts";
 import { readTable } from "./readers/table.ts";
-import { readText, withoutFrontMatter } from "./readers/text.ts";
+import { readText } from "./readers/text.ts";
 import type { RecordOrProblem } from "./readers/types.ts";
 import { readZip } from "./readers/zip.ts";
 import { unpack } from "./unpack/unpack.ts";
@@ -103,7 +104,7 @@ function readFormat(
     case "table":
       return readTable(utf8, text, options);
     case "html":
-      return readHtml(utf8);
+      return readHtml(withoutFrontMatter(utf8));
     case "parquet":
       return path === undefined
         ? [{ record: "", problem: "it is Parquet inside another file; unpack that first" }]

@@ -21,6 +21,8 @@ export interface DocumentSplit {
   sides: Uint8Array;
   /** Texts of which a stretch at the end was held out, since they are too long to be held out whole. */
   cut: number;
+  /** Documents that are held out though they are near-equal to one on another side, since the corpus has no others. */
+  apart: number;
 }
 
 /** Shares of the corpus that are not trained on; the rest is. Keys as in the run's `data` section. */
@@ -36,24 +38,17 @@ export function splitCorpus(
   documents: SplitDocuments,
   seed: number,
   fractions: SplitFractions,
-): { splitOf(index: number): Split; cut: number } {
+): { splitOf(index: number): Split; cut: number; apart: number } {
   const shares = [fractions.validationFraction, fractions.routerFraction];
-  const { sides, cut } = splitDocuments(documents, shares, `split/${seed}`);
-  return { splitOf: (index) => SIDES[sides[index]!]!, cut };
+  const { sides, cut, apart } = splitDocuments(documents, shares, `split/${seed}`);
+  return { splitOf: (index) => SIDES[sides[index]!]!, cut, apart };
 }
 
-/**
- * Which documents of a path are held out of its shard, for `outer.holdout` and early stopping.
- * @param own the path's documents, ascending
- */
-export function splitHoldout(
-  documents: SplitDocuments,
-  own: ArrayLike<number>,
-  seed: number,
-  holdoutFraction: number,
-): (position: number) => boolean {
-  const { sides } = splitDocuments(pick(documents, own), [holdoutFraction], `holdout/${seed}`);
-  return (position) => sides[position] === 1;
+/** By document the first one of its cluster. */
+export function firstOfClusters(clusters: Uint32Array): (index: number) => number {
+  const first = new Uint32Array(clusters.reduce((most, cluster) => Math.max(most, cluster), 0) + 1);
+  for (let index = clusters.length - 1; index >= 0; index--) first[clusters[index]!] = index;
+  return (index) => first[clusters[index]!]!;
 }
 
 /**
@@ -87,7 +82,14 @@ export function splitDocuments(documents: SplitDocuments, shares: number[], labe
     if (size > 0) cut = Math.max(cut, cutEnds(documents, sides, at + 1, size));
   const joined = joinClusters(documents.clusters, sides);
   for (const at of shares.keys()) rescue(documents, ranked, total, at + 1, sides, joined);
-  return { sides: joined, cut };
+  return { sides: joined, cut, apart: countApart(documents.clusters, joined) };
+}
+
+/** Documents that are held out while one that is near-equal is on another side. */
+function countApart(clusters: Uint32Array, sides: Uint8Array): number {
+  const firstOf = firstOfClusters(clusters);
+  const mixed = new Set(clusters.filter((_, index) => sides[index] !== sides[firstOf(index)]));
+  return clusters.filter((cluster, index) => sides[index] !== 0 && mixed.has(cluster)).length;
 }
 
 interface RankedGroups {
@@ -139,7 +141,7 @@ function cutEnds(documents: SplitDocuments, sides: Uint8Array, side: number, siz
       sides[index] = side;
       held += sizes[index]!;
     }
-    if (held > before) cut++;
+    if (held > before && sides.subarray(start, end).includes(0)) cut++;
   }
   if (held > 0) return cut;
   // Half a document would do. One is held out all the same where another one of its text is left.
@@ -159,11 +161,11 @@ function joinClusters(clusters: Uint32Array, sides: Uint8Array): Uint8Array {
 }
 
 /**
- * Gives a side that lost all its documents to near-equal ones the smallest group instead, if that is at most a quarter
- * of everything; in a corpus where nearly all is near-equal, the side gets back what it had.
+ * Gives a side that lost all its documents to near-equal ones the smallest group instead that has no near-equal document
+ * in another one, if that is at most a quarter of everything; in a corpus where nearly all is near-equal, the side gets back what it had.
  */
 function rescue(
-  { origins, groups }: SplitDocuments,
+  { origins, groups, clusters }: SplitDocuments,
   ranked: RankedGroups,
   total: number,
   side: number,
@@ -172,38 +174,20 @@ function rescue(
 ): void {
   if (!before.includes(side) || joined.includes(side)) return;
   const held = new Set(origins.filter((_, index) => joined[index] !== 0).map((origin) => groups[origin]!));
-  const whole = ranked.order.filter((group) => ranked.sizes[group]! <= total / 4 && !held.has(group));
+  // A group with a document that is near-equal to another one's would only lose it again.
+  const firstOf = firstOfClusters(clusters);
+  const shared = new Set<number>();
+  for (const [index, origin] of origins.entries()) {
+    const [own, other] = [groups[origin]!, groups[origins[firstOf(index)]!]!];
+    if (own !== other) shared.add(own).add(other);
+  }
+  const whole = ranked.order.filter(
+    (group) => ranked.sizes[group]! <= total / 4 && !held.has(group) && !shared.has(group),
+  );
   if (whole.length === 0) {
     for (const [index, own] of before.entries()) if (own === side) joined[index] = side;
     return;
   }
   const smallest = whole.reduce((a, b) => (ranked.sizes[b]! < ranked.sizes[a]! ? b : a));
   for (const [index, origin] of origins.entries()) if (groups[origin] === smallest) joined[index] = side;
-}
-
-/** Some of the documents by themselves, with their origins numbered anew. */
-function pick(documents: SplitDocuments, own: ArrayLike<number>): SplitDocuments {
-  const originals: number[] = [];
-  const groups: number[] = [];
-  const numberOf = new Map<number, number>();
-  const number = (group: number): number => {
-    const known = numberOf.get(group) ?? numberOf.size;
-    numberOf.set(group, known);
-    return known;
-  };
-  const origins = Uint32Array.from(own, (index) => {
-    const origin = documents.origins[index]!;
-    if (originals.at(-1) !== origin) {
-      originals.push(origin);
-      groups.push(number(documents.groups[origin]!));
-    }
-    return originals.length - 1;
-  });
-  return {
-    sizes: Uint32Array.from(own, (index) => documents.sizes[index]!),
-    origins,
-    clusters: Uint32Array.from(own, (index) => documents.clusters[index]!),
-    groups: Uint32Array.from(groups),
-    key: (origin) => documents.key(originals[origin]!),
-  };
 }

@@ -62,7 +62,7 @@ function start(...args: string[]): {
 
 const STAGES: [string, RegExp, NodeJS.Signals, number][] = [
   ["before it begins", /needs about/, "SIGINT", 130],
-  ["training the tokenizer", /training the tokenizer/, "SIGTERM", 143],
+  ["reading the corpus", /reading the corpus/, "SIGTERM", 143],
   ["in the warm start", /warm start .* step [1-9]/, "SIGINT", 130],
   ["in the warm start, by a closed terminal", /warm start .* step [1-9]/, "SIGHUP", 129],
 ];

@@ -8,7 +8,7 @@ const words = (text: string): Set<string> => new Set(text.split(" "));
 
 /** Elements whose content no reader of the page sees as text. */
 const HIDDEN = words(
-  "script style head title template noscript svg math canvas iframe object audio video select datalist",
+  "script style title template noscript svg math canvas iframe object audio video select datalist",
 );
 /** Elements that stand on lines of their own, and those with a blank line around them. */
 const LINES = words(
@@ -43,23 +43,26 @@ class PageText {
   #space = false;
 
   constructor() {
-    this.#parser = new Parser({
-      onopentagname: (name) => {
-        if (++this.#depth > MAX_DEPTH) throw new ContentProblem("its elements are nested too deeply");
-        if (HIDDEN.has(name)) this.#hidden++;
-        if (name === "pre" || name === "textarea") this.#preformatted++;
-        if (name === "br") this.#lines = Math.min(2, this.#lines + 1);
-        if (name === "td" || name === "th") this.#space = true;
-        this.#breakAt(name);
+    this.#parser = new Parser(
+      {
+        onopentagname: (name) => {
+          if (++this.#depth > MAX_DEPTH) throw new ContentProblem("its elements are nested too deeply");
+          if (HIDDEN.has(name)) this.#hidden++;
+          if (name === "pre" || name === "textarea") this.#preformatted++;
+          if (name === "br") this.#lines = Math.min(2, this.#lines + 1);
+          if (name === "td" || name === "th") this.#space = true;
+          this.#breakAt(name);
+        },
+        onclosetag: (name) => {
+          this.#depth--;
+          if (HIDDEN.has(name)) this.#hidden--;
+          if (name === "pre" || name === "textarea") this.#preformatted--;
+          this.#breakAt(name);
+        },
+        ontext: (text) => this.#text(text),
       },
-      onclosetag: (name) => {
-        this.#depth--;
-        if (HIDDEN.has(name)) this.#hidden--;
-        if (name === "pre" || name === "textarea") this.#preformatted--;
-        this.#breakAt(name);
-      },
-      ontext: (text) => this.#text(text),
-    });
+      { recognizeSelfClosing: true },
+    );
   }
 
   push(text: string): void {
@@ -79,7 +82,7 @@ class PageText {
   #text(text: string): void {
     if (this.#hidden > 0) return;
     const shown = this.#preformatted > 0 ? text : text.replaceAll(/[ \t\r\n\f]+/g, " ");
-    const trimmed = this.#preformatted > 0 ? shown : shown.trim();
+    const trimmed = this.#preformatted > 0 ? shown : shown.replaceAll(/^ | $/g, "");
     if (trimmed === "") {
       this.#space ||= shown !== "";
       return;
@@ -97,8 +100,9 @@ class PageText {
   }
 }
 
-/** The encoding that a page names for itself, in its first bytes. */
+/** The encoding that a page names for itself, in its first bytes. By the HTML standard UTF-16 there means UTF-8. */
 export function declaredEncoding(head: string): string | undefined {
   const label = /<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]+)/i.exec(head)?.[1];
-  return label === undefined ? undefined : encodingName(label);
+  const name = label === undefined ? undefined : encodingName(label);
+  return name?.startsWith("utf-16") ? "utf-8" : name;
 }

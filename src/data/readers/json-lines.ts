@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
-import { messageOf } from "../../errors.ts";
 import { notUtf8 } from "../encoding.ts";
 import { reasonOf } from "../problem.ts";
-import { parseJson, textsOf } from "./texts-of.ts";
+import { parseJson } from "./parse-json.ts";
+import { textsOf } from "./texts-of.ts";
 import {
   MAX_VALUE_BYTES,
   type ReaderOptions,
@@ -44,7 +44,7 @@ export function* recordsOf(
   try {
     value = parseJson(json);
   } catch (error) {
-    yield { record, problem: messageOf(error) };
+    yield { record, problem: reasonOf(error) };
     return;
   }
   yield* recordsOfValue(value, record, textFields);

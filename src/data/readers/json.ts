@@ -1,6 +1,8 @@
 import { reasonOf } from "../problem.ts";
 import { recordsOf } from "./json-lines.ts";
+import { parseJson } from "./parse-json.ts";
 import { decodeUtf8 } from "./text.ts";
+import { isMessage } from "./texts-of.ts";
 import {
   MAX_VALUE_BYTES,
   type ReaderOptions,
@@ -21,7 +23,33 @@ export async function* readJson(
   let index = 0;
   // A file of one value is that value: it needs no number.
   let first: string | undefined;
+  // A list of messages is one chat.
+  let list = 0;
+  let chat: { messages: string[]; size: number } | undefined;
+  const endChat = function* (isWhole: boolean): Generator<RecordOrProblem> {
+    if (chat === undefined) return;
+    const start = index - chat.messages.length;
+    if (isWhole && chat.messages.length > 0)
+      yield* recordsOf(`[${chat.messages.join()}]`, scanner.lists === 1 ? "" : String(start), textFields);
+    else
+      for (const [at, message] of chat.messages.entries())
+        yield* recordsOf(message, String(start + at), textFields);
+    chat = undefined;
+  };
   const read = function* (value: string | undefined): Generator<RecordOrProblem> {
+    const isStart = scanner.isList && scanner.lists !== list;
+    list = scanner.lists;
+    if (isStart || !scanner.isList) yield* endChat(true);
+    if (isStart && textFields === undefined) chat = { messages: [], size: 0 };
+    if (chat !== undefined && value !== undefined && isMessageText(value)) {
+      chat.size += value.length + 1;
+      if (chat.size < MAX_VALUE_BYTES) {
+        chat.messages.push(value);
+        index++;
+        return;
+      }
+    }
+    yield* endChat(false);
     const record = String(index++);
     if (value === undefined) yield { record, problem: `the value ${TOO_LONG}; write JSON lines instead` };
     else if (index === 1 && !scanner.isList) first = value;
@@ -34,12 +62,22 @@ export async function* readJson(
   try {
     for await (const text of decodeUtf8(bytes)) for (const value of scanner.push(text)) yield* read(value);
     for (const value of scanner.finish()) yield* read(value);
+    yield* endChat(scanner.isComplete);
     if (first !== undefined) yield* recordsOf(first, index === 1 ? "" : "0", textFields);
     if (!scanner.isComplete)
       yield { record: String(index), problem: "the file ends within its list; it is cut off" };
   } catch (error) {
+    yield* endChat(false);
     if (first !== undefined) yield* recordsOf(first, "0", textFields);
     yield { record: index === 0 ? "" : String(index), problem: reasonOf(error) };
+  }
+}
+
+function isMessageText(json: string): boolean {
+  try {
+    return isMessage(parseJson(json));
+  } catch {
+    return false;
   }
 }
 
@@ -47,6 +85,8 @@ export async function* readJson(
 class ValueScanner {
   /** Whether the text is one list, whose items are the values. */
   isList = false;
+  /** Lists so far whose items were the values. */
+  lists = 0;
   #parts: string[] = [];
   #size = 0;
   #depth = 0;
@@ -111,6 +151,7 @@ class ValueScanner {
       } else if (character === "{" || character === "[") {
         if (character === "[" && !this.#started && this.#depth === 0) {
           this.isList = true;
+          this.lists++;
           start = at;
           this.#take();
         }

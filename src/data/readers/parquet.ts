@@ -1,7 +1,8 @@
+import { isUtf8 } from "node:buffer";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { formatBytes } from "../../run/format.ts";
-import { ContentProblem, reasonOf } from "../problem.ts";
+import { ContentProblem, NOT_UTF8, reasonOf } from "../problem.ts";
 import { recordsOfValue } from "./json-lines.ts";
 import { CHAT_FIELDS, expectedNames, TEXT_FIELDS } from "./texts-of.ts";
 import type { ReaderOptions, RecordOrProblem } from "./types.ts";
@@ -9,6 +10,7 @@ import type { ReaderOptions, RecordOrProblem } from "./types.ts";
 /** Parquet is decoded by row group, whose text must fit into memory. */
 const MAX_ROW_GROUP_BYTES = 1 << 30;
 const MAX_SHOWN = 12;
+const utf8 = new TextDecoder();
 
 /** The texts of one column of a Parquet file, which may be nested. Rows count from 0. */
 export async function* readParquet(
@@ -44,11 +46,14 @@ export async function* readParquet(
         rowStart: row,
         rowEnd,
         compressors,
+        parsers: { stringFromBytes: textOf },
       });
       for (const record of rows) {
         const position = String(row++);
         const value: unknown = record[column];
-        if (value === null || value === undefined)
+        if (value instanceof Uint8Array)
+          yield { record: position, problem: `the column ${column} ${NOT_UTF8.replace(/^it /, "")}` };
+        else if (value === null || value === undefined)
           yield { record: position, problem: `the column ${column} holds no text` };
         else
           for (const found of recordsOfValue({ [column]: value }, position, [field]))
@@ -59,6 +64,11 @@ export async function* readParquet(
   } catch (error) {
     yield { record: row === 0 ? "" : String(row), problem: explain(error) };
   }
+}
+
+/** A value of a column of texts or of bytes; bytes that are no text stay bytes. */
+function textOf(bytes: Uint8Array | undefined): unknown {
+  return bytes !== undefined && isUtf8(bytes) ? utf8.decode(bytes) : bytes;
 }
 
 /** The first field that a column has, and that column; a field may be a path into it. */
@@ -78,8 +88,10 @@ function columnOf(
 
 function explain(error: unknown): string {
   const reason = reasonOf(error);
+  if (error instanceof ContentProblem || (error instanceof Error && "syscall" in error)) return reason;
   const codec = /unsupported compression codec: (\w+)/.exec(reason)?.[1];
-  return codec === undefined
-    ? reason
-    : `it is packed with ${codec}, which cannot be read; write it with zstd`;
+  if (codec !== undefined) return `it is packed with ${codec}, which cannot be read; write it with zstd`;
+  return /footer/.test(reason)
+    ? "its end is not that of a Parquet file, so that it seems to be cut off; fetch it again"
+    : `it is damaged (${reason}); fetch it again`;
 }

@@ -6,6 +6,7 @@ import { expectedNames, TEXT_FIELDS } from "./texts-of.ts";
 import { MAX_VALUE_BYTES, type ReaderOptions, type RecordOrProblem, TOO_LONG } from "./types.ts";
 
 const DELIMITERS = [",", "\t", ";", "|"];
+const QUOTED_CELL = /(?:^|[\t\n])"[^\t"]*"(?:[\t\r\n]|$)/;
 const MAX_SHOWN = 8;
 
 /**
@@ -21,14 +22,24 @@ export async function* readTable(
   const count = (delimiter: string): number => header.split(delimiter).length;
   const problems: RecordOrProblem[] = [];
   let number = 0;
+  const delimiter = DELIMITERS.toSorted((a, b) => count(b) - count(a))[0]!;
   const parser = parse({
-    delimiter: DELIMITERS.toSorted((a, b) => count(b) - count(a))[0]!,
+    delimiter,
+    // In TSV a quote is a character as any other, but where programs put cells into quotes.
+    quote: delimiter !== "\t" || QUOTED_CELL.test(head) ? '"' : null,
     relax_quotes: true,
     skip_empty_lines: true,
     skip_records_with_error: true,
     max_record_size: MAX_VALUE_BYTES,
     // The parser counts no rows that it skips, hence the number goes along as the first cell.
-    on_record: (cells: string[]) => [String(number++), ...cells],
+    raw: true,
+    on_record: (found: unknown): string[] | null => {
+      const { raw, record: cells } = found as { raw: string; record: string[] };
+      const record = String(number++);
+      if (!cells.some((cell) => isMerged(cell, raw))) return [record, ...cells];
+      problems.push({ record, problem: "a quote in it is never closed, so that it runs into the next rows" });
+      return null;
+    },
     on_skip: (error: CsvError | undefined) => {
       problems.push({ record: String(number++), problem: explain(error) });
       return undefined;
@@ -49,6 +60,11 @@ export async function* readTable(
   } catch (error) {
     yield { record: done === 0 ? "" : String(done), problem: reasonOf(error) };
   }
+}
+
+/** Whether a cell goes over lines though it is not in quotes: it opens with one, and the next one closes nothing. */
+function isMerged(cell: string, raw: string): boolean {
+  return cell.startsWith('"') && /[\r\n]/.test(cell) && !raw.includes(`"${cell.replaceAll('"', '""')}"`);
 }
 
 function columnOf(header: readonly string[], fields: readonly string[] | undefined): number {

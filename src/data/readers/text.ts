@@ -1,9 +1,9 @@
-import { ContentProblem, reasonOf, NOT_UTF8 } from "../problem.ts";
-import { notUtf8 } from "../encoding.ts";
+import { NotText, reasonOf, NOT_UTF8 } from "../problem.ts";
+import { notText, notUtf8 } from "../encoding.ts";
 import { TextSplitter } from "../split-text.ts";
 import type { RecordOrProblem } from "./types.ts";
 
-/** Strings of a stream of UTF-8, without its mark. Throws ContentProblem where it is none. */
+/** Strings of a stream of UTF-8, without its mark. Throws NotText where it is none. */
 export async function* decodeUtf8(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let latest: Buffer = Buffer.alloc(0);
@@ -15,7 +15,7 @@ export async function* decodeUtf8(bytes: AsyncIterable<Buffer>): AsyncGenerator<
     yield decoder.decode();
   } catch (error) {
     if (reasonOf(error) !== NOT_UTF8) throw error;
-    throw new ContentProblem(notUtf8(latest));
+    throw new NotText(notUtf8(latest));
   }
 }
 
@@ -27,7 +27,7 @@ export async function* readText(bytes: AsyncIterable<Buffer>): AsyncGenerator<Re
   let held: string[] = [];
   try {
     for await (const text of decodeUtf8(bytes)) {
-      if (text.includes("\0")) throw new ContentProblem("it is binary (it contains NUL bytes)");
+      if (text.includes("\0")) throw new NotText(notText(Buffer.from(text)));
       const parts = splitter.push(text);
       for (const ready of held) yield { record: "", part: String(part++), text: ready };
       held = parts;
@@ -35,34 +35,14 @@ export async function* readText(bytes: AsyncIterable<Buffer>): AsyncGenerator<Re
     held.push(splitter.finish());
   } catch (error) {
     const problem = reasonOf(error);
+    // A file that breaks off, or is damaged from somewhere on, is text up to there.
+    if (!(error instanceof NotText)) {
+      held.push(splitter.finish());
+      for (const text of held) if (text !== "") yield { record: "", part: String(part++), text };
+    }
     yield part === 0 ? { record: "", problem } : { record: String(part), problem: `from here on ${problem}` };
     return;
   }
   const whole = part === 0 && held.length === 1;
   for (const text of held) yield { record: "", ...(whole ? {} : { part: String(part++) }), text };
-}
-
-/** Metadata at the start of a Markdown file: YAML between lines of `---`, or TOML between lines of `+++`. */
-const FRONT_MATTER = [
-  /^(?:\xef\xbb\xbf)?---[ \t]*\r?\n(?:[^\n]*\n)*?(?:---|\.\.\.)[ \t]*(?:\r?\n|$)/,
-  /^(?:\xef\xbb\xbf)?\+\+\+[ \t]*\r?\n(?:[^\n]*\n)*?\+\+\+[ \t]*(?:\r?\n|$)/,
-];
-const MATTER_LINE = /^\s|^$|^#|^- |^[[\]{}]|^[\w"'.-]+\s*[:=]|^(?:---|\+\+\+|\.\.\.)\s*$/;
-
-/** The same UTF-8 without its front matter, of which all must be in the first chunk. A rule above text is none. */
-export async function* withoutFrontMatter(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let first = true;
-  for await (const chunk of bytes) {
-    // Latin-1 has as many characters as bytes.
-    yield first ? chunk.subarray(frontMatter(chunk.toString("latin1")).length) : chunk;
-    first = false;
-  }
-}
-
-function frontMatter(start: string): string {
-  const found = FRONT_MATTER.map((pattern) => pattern.exec(start)?.[0]).find(
-    (matter) => matter !== undefined,
-  );
-  const lines = found?.split("\n").slice(1) ?? [];
-  return found !== undefined && lines.every((line) => MATTER_LINE.test(line)) ? found : "";
 }

@@ -1,5 +1,4 @@
 /** The texts in a value of JSON or a row of Parquet: strings, lists of them, chats, notebooks. */
-import { MAX_VALUE_BYTES } from "./types.ts";
 
 /** Names under which data sets usually keep their text, in order of preference. */
 export const TEXT_FIELDS = ["text", "content", "raw_content", "document", "body", "article", "code"];
@@ -31,7 +30,7 @@ export function textsOf(value: unknown, fields: readonly string[] | undefined): 
     const texts = asTexts(at(value, field), 0);
     if (texts !== undefined) return { texts };
   }
-  const cells = fields === undefined ? notebookCells(value) : undefined;
+  const cells = notebookCells(value);
   if (cells !== undefined) return { texts: [cells] };
   return { problem: `it has no text under ${expectedNames(fields)}; it has ${named(value)}` };
 }
@@ -76,6 +75,11 @@ const ROLES: Record<string, string> = {
   chatbot: "assistant",
 };
 
+/** Whether a value is a message of a chat. */
+export function isMessage(value: unknown): boolean {
+  return chatText([value]) !== undefined;
+}
+
 /** A chat as plain text: `user: …`, a blank line, `assistant: …`. Undefined when the list is no chat. */
 function chatText(messages: readonly unknown[]): string | undefined {
   const turns: string[] = [];
@@ -116,35 +120,4 @@ function named(value: Record<string, unknown>): string {
   if (keys.length === 0) return "no fields";
   const shown = keys.slice(0, MAX_NAMED).map((key) => key.slice(0, 40));
   return `${shown.join(", ")}${keys.length > MAX_NAMED ? ", …" : ""} (name one with textField)`;
-}
-
-const MAX_JSON_DEPTH = 1000;
-
-/** Parses JSON as data sets have it, where numbers may be NaN and Infinity. Throws an Error with the reason. */
-export function parseJson(json: string): unknown {
-  if (json.length > MAX_VALUE_BYTES) throw new Error("it is too long");
-  // Objects take some 50 times the memory of their brackets, so that only a long value can do harm.
-  if (json.length > 1 << 20 && depthOf(json) > MAX_JSON_DEPTH) throw new Error("it is nested too deeply");
-  try {
-    return JSON.parse(json);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    const numbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/g;
-    if (!/NaN|Infinity/.test(json)) throw new Error("it is not valid JSON", { cause: error });
-    try {
-      return JSON.parse(json.replaceAll(numbers, (token) => (token.startsWith('"') ? token : "null")));
-    } catch {
-      throw new Error("it is not valid JSON", { cause: error });
-    }
-  }
-}
-
-function depthOf(json: string): number {
-  let depth = 0;
-  let deepest = 0;
-  for (const [token] of json.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[[{]|[\]}]/g)) {
-    if (token === "[" || token === "{") deepest = Math.max(deepest, ++depth);
-    else if (!token.startsWith('"')) depth--;
-  }
-  return deepest;
 }

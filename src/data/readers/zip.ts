@@ -23,7 +23,10 @@ export async function* readZip(path: string): AsyncGenerator<MemberOrProblem> {
     // Names are not checked by the library, which would end at the first that leads out of the archive.
     zip = await openPromise(path, { decodeStrings: false, autoClose: false });
   } catch (error) {
-    yield { name: "", problem: reasonOf(error) };
+    yield {
+      name: "",
+      problem: damaged(error, "it is no whole zip file: it is cut off, or was fetched in part"),
+    };
     return;
   }
   try {
@@ -37,7 +40,7 @@ export async function* readZip(path: string): AsyncGenerator<MemberOrProblem> {
       else if (!entry.canDecodeFileData())
         yield { name, problem: "it is packed in a way that cannot be read; unpack the archive with unzip" };
       else {
-        const stream = await zip.openReadStreamPromise(entry).catch((error: unknown) => reasonOf(error));
+        const stream = await zip.openReadStreamPromise(entry).catch((error: unknown) => damaged(error));
         if (typeof stream === "string") yield { name, problem: stream };
         else
           try {
@@ -48,7 +51,7 @@ export async function* readZip(path: string): AsyncGenerator<MemberOrProblem> {
       }
     }
   } catch (error) {
-    yield { name: "", problem: reasonOf(error) };
+    yield { name: "", problem: damaged(error) };
   } finally {
     zip.close();
   }
@@ -61,10 +64,20 @@ async function* checked(
   expansion: Expansion,
 ): AsyncGenerator<Buffer> {
   let checksum = 0;
-  for await (const chunk of stream) {
-    expansion.check(chunk.byteLength);
-    checksum = crc32(chunk, checksum);
-    yield chunk;
+  try {
+    for await (const chunk of stream) {
+      expansion.check(chunk.byteLength);
+      checksum = crc32(chunk, checksum);
+      yield chunk;
+    }
+  } catch (error) {
+    throw new ContentProblem(damaged(error), { cause: error });
   }
-  if (checksum !== expected) throw new ContentProblem("it is damaged (its checksum is wrong)");
+  if (checksum !== expected) throw new ContentProblem(damaged(new Error("its checksum is wrong")));
+}
+
+/** What is wrong with an archive, in place of the words of the library, which say nothing of what to do. */
+function damaged(error: unknown, problem = `it is damaged (${reasonOf(error)})`): string {
+  const isSaid = error instanceof ContentProblem || (error instanceof Error && "syscall" in error);
+  return isSaid ? reasonOf(error) : `${problem}; fetch the archive again`;
 }

@@ -108,21 +108,27 @@ describe("reading a corpus", () => {
     const reasons = new Map(skipped.map((each) => [placeOf(each), each.reason]));
     assert.deepEqual(
       documents.filter(({ source }) => !source.startsWith("late.txt")).map(({ text }) => text),
-      ["good"],
+      ["some", "good"],
     );
     assert.equal(reasons.get("empty.txt"), "it is empty");
     assert.equal(reasons.get("blank.txt"), "it is empty");
     assert.match(reasons.get("nul.bin")!, /binary/);
     assert.match(reasons.get("latin1.txt")!, /not UTF-8/);
     assert.match(reasons.get("cut.txt")!, /not UTF-8/);
-    assert.match(reasons.get("broken.gz")!, /cut off after 15 B/);
+    assert.match(reasons.get("broken.gz#1")!, /cut off after 15 B/);
     assert.match(reasons.get("dangling.txt")!, /ENOENT/);
     assert.match(reasons.get("pipe")!, /not a regular file/);
+    assert.match(reasons.get("loop")!, /link to a folder, which is not followed; name that folder/);
     assert.ok(reasons.has("fake.parquet"));
     // A text that turns binary later is used up to there.
     const late = [...reasons.keys()].find((source) => source.startsWith("late.txt#"))!;
     assert.match(reasons.get(late)!, /from here on it is binary/);
-    assert.equal(skipped.length, 10);
+    assert.equal(skipped.length, 11);
+    const matched = await readAll([path.join(folder, "lo*")]);
+    assert.deepEqual(matched, {
+      documents: [],
+      skipped: skipped.filter(({ file }) => file === "loop"),
+    });
   });
 
   it("reads JSON lines, plain and packed, and skips bad records only", async (t) => {

@@ -149,13 +149,15 @@ describe("duplicates", () => {
   });
 
   it("are told in plain words", () => {
-    assert.deepEqual(describeSplit({ copies: 0, nearCopies: 0 }, 0), []);
-    assert.deepEqual(describeSplit({ copies: 1204, nearCopies: 310 }, 0), [
+    assert.deepEqual(describeSplit({ copies: 0, nearCopies: 0 }, 0, 0), []);
+    assert.deepEqual(describeSplit({ copies: 1204, nearCopies: 310 }, 0, 0), [
       "1,204 documents are copies of others and count once",
       "310 documents are nearly copies; they are on the same side of the split as what they resemble",
     ]);
+    const apart = describeSplit({ copies: 0, nearCopies: 99 }, 0, 7).join("\n");
+    assert.match(apart, /^99 .*nearly copies\n.*7 documents are held out though nearly a copy is trained on/);
     assert.match(
-      describeSplit({ copies: 1, nearCopies: 1 }, 1).join("\n"),
+      describeSplit({ copies: 1, nearCopies: 1 }, 1, 0).join("\n"),
       /1 document is a copy.*\n1 document is nearly.*\n.*the end of one is held out instead/,
     );
   });

@@ -38,6 +38,31 @@ const CASES: Case[] = [
     content: '\ufeff+++\r\ntitle = "Whales"\r\n+++\r\nText.\r\n',
     documents: [["a.md", "Text.\r\n"]],
   },
+  ...[
+    "título: Baleias\n鯨: [a, b]\n",
+    'title: "Whales\n\n  and ships"\n',
+    'title: "Whales\nand \\"ships\\""\nnote: \'one\ntwo\'\n',
+    "title: Whales: a history\n# a comment\n",
+    "a: 1\na: 2\n",
+    "",
+  ].map((matter) => ({
+    name: `Markdown below the YAML ${JSON.stringify(matter)}`,
+    file: "a.md",
+    content: `---\n${matter}---\nText.\n`,
+    documents: [["a.md", "Text.\n"] as [string, string]],
+  })),
+  ...[
+    "---\n- one\n- two\n---\nText.\n",
+    "---\n# Whales\n\n---\n# Ships\n",
+    "---\n\n---\n\nText.\n",
+    "---\n\nNote: this is text below a rule.\n\n---\n\nText.\n",
+    "+++\n\nSlide one.\n\n+++\n\nSlide two.\n",
+  ].map((text) => ({
+    name: `the slides ${JSON.stringify(text)}, which are no front matter`,
+    file: "a.md",
+    content: text,
+    documents: [["a.md", text] as [string, string]],
+  })),
   {
     name: "a rule at the start of Markdown, which is no front matter",
     file: "a.md",
@@ -125,6 +150,63 @@ const CASES: Case[] = [
     content: "[1] Introduction\n{x}",
     documents: [["a.txt", "[1] Introduction\n{x}"]],
   },
+  ...[
+    "[ ] buy milk\n[x] sell it",
+    "[[Alice]] met [[Bob]].",
+    '["Hello," she said.]',
+    "Convert WEBP to PNG, or ftyp.",
+    "Say WAVE AVI ",
+  ].map((text) => ({
+    name: `text that begins with ${text.slice(0, 12)}`,
+    file: "a.txt",
+    content: text,
+    documents: [["a.txt", text] as [string, string]],
+  })),
+  {
+    name: "JSON lines in a file whose ending says JSON, with bad ones",
+    file: "a.json",
+    content: `{"text": "b\n${lines({ text: "one" })}{broken\n${lines({ text: "two" }, { text: "three" })}`,
+    documents: [
+      ["a.json#2", "one"],
+      ["a.json#4", "two"],
+      ["a.json#5", "three"],
+    ],
+    skipped: [
+      ["a.json#1", /not valid JSON/],
+      ["a.json#3", /not valid JSON/],
+    ],
+  },
+  {
+    name: "a JSON object with a list whose items stand on lines of their own",
+    file: "a.json",
+    content: '{"data": [\n{"text": "one"},\n{"text": "two"}\n]}\n',
+    options: { textFields: ["data.text"] },
+    documents: [
+      ["a.json#0", "one"],
+      ["a.json#1", "two"],
+    ],
+  },
+  {
+    name: "a JSON file that is one chat",
+    file: "a.json",
+    content: JSON.stringify([
+      { role: "user", content: "Hi" },
+      { role: "assistant", content: "Hello" },
+    ]),
+    documents: [["a.json", "user: Hi\n\nassistant: Hello"]],
+  },
+  {
+    name: "a JSON list of chats, and one of messages and other things",
+    file: "a.json",
+    content: `${JSON.stringify([[{ role: "user", content: "Hi" }], [{ role: "user", content: "Bye" }]])}
+      ${JSON.stringify([{ role: "user", content: "one" }, { content: "two" }])}`,
+    documents: [
+      ["a.json#0", "user: Hi"],
+      ["a.json#1", "user: Bye"],
+      ["a.json#2", "one"],
+      ["a.json#3", "two"],
+    ],
+  },
   // ------------------------------------------------------------ JSON lines
   {
     name: "JSON lines with NaN, Infinity, CRLF and a mark of byte order",
@@ -199,6 +281,15 @@ const CASES: Case[] = [
     skipped: [["a.jsonl#3", /it is empty/]],
   },
   {
+    name: "a long record with escapes everywhere, and one with numbers that JSON does not have",
+    file: "a.jsonl",
+    content: `${JSON.stringify({ id: "\n".repeat(10 << 20), text: "one" })}\n{"x": NaN, "id": "${"\\u4e2d".repeat(4 << 20)}", "text": "-Infinity \\" NaN"}\n`,
+    documents: [
+      ["a.jsonl#1", "one"],
+      ["a.jsonl#2", '-Infinity " NaN'],
+    ],
+  },
+  {
     name: "JSON that is nested without end",
     file: "a.jsonl",
     content: `${"[".repeat(2 << 20)}\n${lines({ text: "one" })}`,
@@ -254,6 +345,36 @@ const CASES: Case[] = [
     documents: [["a.csv#1", "one"]],
     skipped: [["a.csv#2", /never closed/]],
   },
+  {
+    name: "CSV with a quote that the next row closes",
+    file: "a.csv",
+    content: 'id,text\n1,"never closed\n2,"two"\n3,"three"\n4,"""Four"", she\nsaid."\n5,"five" of five\n',
+    documents: [
+      ["a.csv#2", "three"],
+      ["a.csv#3", '"Four", she\nsaid.'],
+      ["a.csv#4", '"five" of five'],
+    ],
+    skipped: [["a.csv#1", /a quote in it is never closed, so that it runs into the next rows/]],
+  },
+  {
+    name: "TSV with quotes that are characters",
+    file: "a.tsv",
+    content: 'id\ttext\n1\t"Yes," he said.\n2\t"open\n3\tsay "no"\n',
+    documents: [
+      ["a.tsv#1", '"Yes," he said.'],
+      ["a.tsv#2", '"open'],
+      ["a.tsv#3", 'say "no"'],
+    ],
+  },
+  {
+    name: "TSV with cells in quotes",
+    file: "a.tsv",
+    content: 'id\ttext\n"1"\t"one\nand\tmore"\n2\ttwo\n',
+    documents: [
+      ["a.tsv#1", "one\nand\tmore"],
+      ["a.tsv#2", "two"],
+    ],
+  },
   // ------------------------------------------------------------ HTML
   {
     name: "HTML without scripts, styles, tags and head",
@@ -280,6 +401,49 @@ const CASES: Case[] = [
     documents: [["a.html", "Caf\u00e9"]],
   },
   {
+    name: "HTML below front matter",
+    file: "a.html",
+    content: "---\nlayout: post\ntitle: X\n---\n<p>one</p>",
+    documents: [["a.html", "one"]],
+  },
+  {
+    name: "text in HTML whose head and body have no tags of their own",
+    file: "a.html",
+    content: "<!DOCTYPE html><head><meta charset=utf-8><title>No</title><p>one<p>two",
+    documents: [["a.html", "one\n\ntwo"]],
+  },
+  {
+    name: "XHTML whose empty elements close themselves",
+    file: "a.xhtml",
+    content:
+      '<?xml version="1.0"?>\n<html xmlns="http://www.w3.org/1999/xhtml"><head><title/><script src="a.js"/></head><body><p>one</p></body></html>',
+    documents: [["a.xhtml", "one"]],
+  },
+  {
+    name: "HTML with spaces that do not break",
+    file: "a.html",
+    content: "<html><p>10&nbsp;km <b>\u00a0and</b> more</p>",
+    documents: [["a.html", "10\u00a0km \u00a0and more"]],
+  },
+  {
+    name: "HTML below thousands of comments",
+    file: "a.html",
+    content: `${"<!-- a -->\n".repeat(5000)}# T`,
+    documents: [["a.html", "# T"]],
+  },
+  {
+    name: "HTML with thousands of comments of which none ends",
+    file: "a.html",
+    content: "<!--".repeat(20_000),
+    skipped: [["a.html", /it is empty/]],
+  },
+  {
+    name: "HTML that says that it is UTF-16, and is not",
+    file: "a.html",
+    content: '<html><head><meta charset="utf-16"></head><body>Caf\u00e9</body></html>',
+    documents: [["a.html", "Caf\u00e9"]],
+  },
+  {
     name: "HTML that is nested without end",
     file: "a.html",
     content: `<html>${"<div>".repeat(100_000)}x`,
@@ -300,6 +464,13 @@ const CASES: Case[] = [
       ],
     }),
     documents: [["a.ipynb", "# Title\nText.\n\nx = 1"]],
+  },
+  {
+    name: "a notebook beside a field that is named",
+    file: "a.ipynb",
+    content: JSON.stringify({ nbformat: 4, cells: [{ cell_type: "markdown", source: "Text." }] }),
+    options: { textFields: ["review"] },
+    documents: [["a.ipynb", "Text."]],
   },
   // ------------------------------------------------------------ encodings
   ...(["utf-16le", "utf-16be"] as const).flatMap((encoding) => {
@@ -334,6 +505,16 @@ const CASES: Case[] = [
     content: Buffer.from("Le caf\u00e9 \u00e9tait ferm\u00e9, h\u00e9las.", "latin1"),
     skipped: [["a.txt", /not UTF-8 text but seems to be windows-1252; if it is, add encoding: windows-1252/]],
   },
+  ...(["utf-16le", "utf-16be"] as const).flatMap((encoding) =>
+    ["Зовите меня Измаил. Несколько лет тому назад", "叫我以实玛利。几年前，\n没有钱"].map((text) => ({
+      name: `the ${encoding} ${text} without a mark and a word of it`,
+      file: "a.txt",
+      content: encoding === "utf-16le" ? Buffer.from(text, "utf16le") : Buffer.from(text, "utf16le").swap16(),
+      skipped: [
+        ["a.txt", new RegExp(`UTF-16 without a mark.*add encoding: ${encoding} to`)] as [string, RegExp],
+      ],
+    })),
+  ),
   {
     name: "Windows-1252 that is named",
     file: "a.txt",
@@ -347,6 +528,36 @@ const CASES: Case[] = [
     content: "caf\u00e9 🐋",
     options: { encoding: "windows-1252" },
     documents: [["a.txt", "caf\u00e9 🐋"]],
+  },
+  ...["utf-16le", "iso-2022-jp"].flatMap((encoding) =>
+    ["Call me Ishmael.", "caf\u00e9 🐋", "\x1b[31mred\x1b[0m caf\u00e9"].map((text) => ({
+      name: `the UTF-8 ${JSON.stringify(text)} beside ${encoding} that is named`,
+      file: "a.txt",
+      content: text,
+      options: { encoding },
+      documents: [["a.txt", text] as [string, string]],
+    })),
+  ),
+  ...["Зовите меня Измаил.", "叫我以实玛利。"].map((text) => ({
+    name: `the UTF-16 ${text} that is named`,
+    file: "a.txt",
+    content: Buffer.from(text, "utf16le"),
+    options: { encoding: "utf-16le" },
+    documents: [["a.txt", text] as [string, string]],
+  })),
+  {
+    name: "ISO 2022 that is named, also behind much ASCII",
+    file: "a.jsonl",
+    content: Buffer.concat([
+      Buffer.from(`{"text": "one"}\n${" ".repeat(3 << 20)}\n{"text": "`),
+      Buffer.from("\x1b$B7_\x1b(B", "latin1"),
+      Buffer.from('"}\n'),
+    ]),
+    options: { encoding: "iso-2022-jp" },
+    documents: [
+      ["a.jsonl#1", "one"],
+      ["a.jsonl#3", "鯨"],
+    ],
   },
   {
     name: "Shift JIS that is named",
@@ -470,6 +681,28 @@ describe("reading formats", () => {
       );
       assert.deepEqual(skipped, [{ file: "train", record: "2", reason: "the column text holds no text" }]);
     });
+
+  it("reads texts in Parquet columns of bytes, and reports bytes that are no text", async (t) => {
+    const folder = temporaryFolder(t);
+    cpSync(path.join(GOLDEN, "binary.parquet"), path.join(folder, "a.parquet"));
+    const { documents, skipped } = await readAll([folder]);
+    assert.deepEqual(
+      documents.map(({ source, text }) => [source, text]),
+      [["a.parquet#1", "ok"]],
+    );
+    assert.deepEqual(skipped, [
+      { file: "a.parquet", record: "0", reason: "the column text is not UTF-8 text" },
+    ]);
+  });
+
+  it("says what to do about Parquet that is cut off or damaged", async (t) => {
+    const whole = readFileSync(path.join(GOLDEN, "none.parquet"));
+    const damaged = Buffer.from(whole).fill(0xff, whole.byteLength - 60, whole.byteLength - 8);
+    const folder = temporaryFolder(t, { "a.parquet": whole.subarray(0, -20), "b.parquet": damaged });
+    const { skipped } = await readAll([folder]);
+    assert.match(skipped[0]!.reason, /cut off.*fetch it again/);
+    assert.match(skipped[1]!.reason, /^it is damaged \(.*\); fetch it again/);
+  });
 
   it("reads nested columns of Parquet: structs, lists and chats", async (t) => {
     const folder = temporaryFolder(t);

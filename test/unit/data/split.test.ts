@@ -3,7 +3,8 @@ import { hash } from "node:crypto";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { CorpusSurvey, type SurveyedCorpus } from "../../../src/data/duplicates.ts";
-import { splitCorpus, splitHoldout } from "../../../src/data/split.ts";
+import { splitHoldouts } from "../../../src/data/holdouts.ts";
+import { splitCorpus } from "../../../src/data/split.ts";
 import type { Split, TextDocument } from "../../../src/data/types.ts";
 import { createRandom } from "../../../src/random.ts";
 
@@ -38,7 +39,7 @@ function survey(documents: TextDocument[]): SurveyedCorpus {
 /** Where each text goes, and the share of the characters on each side. */
 async function split(documents: TextDocument[], seed = 0, fractions = FRACTIONS) {
   const surveyed = survey(documents);
-  const { splitOf, cut } = splitCorpus(surveyed, seed, fractions);
+  const { splitOf, cut, apart } = splitCorpus(surveyed, seed, fractions);
   const sides = new Map<string, Split>();
   const shares = { train: 0, validation: 0, router: 0 };
   const total = surveyed.sizes.reduce((sum, size) => sum + size, 0);
@@ -47,7 +48,7 @@ async function split(documents: TextDocument[], seed = 0, fractions = FRACTIONS)
     sides.set(document.text, splitOf(index));
     shares[splitOf(index)] += document.text.length / total;
   }
-  return { sides, shares, cut, surveyed };
+  return { sides, shares, cut, apart, surveyed };
 }
 
 const files = (count: number, parts: (index: number) => number, words = 60): Record<string, string[]> =>
@@ -164,16 +165,84 @@ describe("splitting the corpus", () => {
     assert.ok(shares.validation > 0.025 && shares.validation < 0.065, `${shares.validation}`);
   });
 
-  it("holds out a part of a path's documents by the same rule", async () => {
-    for (const corpus of [files(1, () => 300), files(300, () => 1)]) {
-      const surveyed = survey(corpusOf(corpus));
-      const own = Array.from({ length: 150 }, (_, index) => 2 * index);
-      const isHeldOut = splitHoldout(surveyed, own, 7, 0.1);
-      const held = own.filter((_, position) => isHeldOut(position));
-      assert.ok(held.length >= 8 && held.length <= 16, `${held.length}`);
-      assert.equal(splitHoldout(surveyed, [4], 7, 0.1)(0), false);
-      assert.equal(splitHoldout(surveyed, [], 7, 0.1)(0), false);
+  it("holds out another text where one is nearly a part of a book, and says where there is none", async () => {
+    const book = Array.from({ length: 20 }, (_, part) => text(`book ${part}`, 500));
+    const others = Object.fromEntries(
+      ["essay", "letters", "notes"].map((name) => [
+        name,
+        Array.from({ length: 5 }, (_, part) => text(`${name} ${part}`, 500)),
+      ]),
+    );
+    const corpus = { book, chapter: [`${book[7]} the end`], ...others };
+    for (const seed of [0, 1, 2, 3]) {
+      const { sides, apart } = await split(corpusOf(corpus), seed, {
+        validationFraction: 0.05,
+        routerFraction: 0.05,
+      });
+      assert.equal(apart, 0);
+      assert.equal(sides.get(corpus.chapter[0]!), sides.get(book[7]!));
+      assert.deepEqual(new Set(sides.values()), new Set(["train", "validation", "router"]));
     }
+    const page = text("page", 400);
+    const same = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`page ${i}`, [`${page} ${i}`]]));
+    const { apart, sides } = await split(corpusOf(same));
+    assert.equal(apart, [...sides.values()].filter((side) => side !== "train").length);
+    assert.ok(apart > 0);
+  });
+
+  it("counts as cut only texts of which a part is trained on", async () => {
+    // Each text is one document and too long for the shares, so that it is held out whole or not at all.
+    const { cut, sides } = await split(corpusOf(files(12, () => 1)));
+    assert.ok([...sides.values()].some((side) => side !== "train"));
+    assert.equal(cut, 0);
+  });
+
+  describe("holding out a part of each path", () => {
+    const shareOut = (surveyed: SurveyedCorpus, paths: number): number[][] => {
+      const random = createRandom("paths");
+      const own: number[][] = Array.from({ length: paths }, () => []);
+      for (const index of surveyed.sizes.keys()) own[random.integer(paths)]!.push(index);
+      return own;
+    };
+
+    it("keeps near-copies and parts of one text on one side, whatever the path", () => {
+      const books = files(60, (file) => 2 + (file % 30), 200);
+      const pairs = Object.fromEntries(
+        Array.from({ length: 400 }, (_, i) => {
+          const own = text(`pair ${i >> 1}`, 300);
+          return [`pair ${i}`, [i % 2 === 0 ? own : `${own} ending`]];
+        }),
+      );
+      for (const corpus of [books, pairs, { ...books, ...pairs }]) {
+        const surveyed = survey(corpusOf(corpus));
+        const paths = shareOut(surveyed, 3);
+        const held = splitHoldouts(surveyed, paths, 7, 0.05);
+        const trained = [...surveyed.sizes.keys()].filter((index) => !held.has(index));
+        const clusters = new Set(trained.map((index) => surveyed.clusters[index]));
+        const origins = new Set(trained.map((index) => surveyed.origins[index]));
+        for (const index of held) {
+          assert.ok(!clusters.has(surveyed.clusters[index]));
+          assert.ok(!origins.has(surveyed.origins[index]));
+        }
+        for (const own of paths) assert.ok(own.some((index) => held.has(index)));
+      }
+    });
+
+    it("holds out about the fraction, and leaves every path most of its text", () => {
+      for (const corpus of [files(1, () => 300), files(300, () => 1), files(4, () => 60)]) {
+        const surveyed = survey(corpusOf(corpus));
+        // The last path has the end of the corpus, and one path has a single document.
+        const all = [...surveyed.sizes.keys()];
+        const paths = [all.slice(0, 150), all.slice(150, -16), all.slice(-16, -15), all.slice(-15), []];
+        const held = splitHoldouts(surveyed, paths, 7, 0.1);
+        assert.ok(held.size >= all.length * 0.03 && held.size <= all.length * 0.15, `${held.size}`);
+        for (const own of paths) {
+          const out = own.filter((index) => held.has(index)).length;
+          assert.ok(out <= own.length / 2, `${out} of ${own.length}`);
+          assert.equal(out > 0, own.length > 1);
+        }
+      }
+    });
   });
 });
 

@@ -66,10 +66,10 @@ for (const [ending, pack] of [
       assert.ok(texts.length >= 1000, `${texts.length} documents`);
       assert.deepEqual(texts, numbered(texts.length));
       assert.match(skipped.at(-1)![1]!, /^the file is cut off after [\d.]+ KiB$/);
-      const nothing = await readFile(t, `b.txt.${ending}`, pack("some text").subarray(0, 12));
+      const nothing = await readFile(t, `b.txt.${ending}`, pack("some text").subarray(0, 6));
       assert.deepEqual(nothing, {
         texts: [],
-        skipped: [[`b.txt.${ending}`, "the file is cut off after 12 B"]],
+        skipped: [[`b.txt.${ending}`, "the file is cut off after 6 B"]],
       });
     });
 
@@ -104,6 +104,34 @@ describe("reading .gz", () => {
     damaged[damaged.length - 6]! ^= 1;
     const { skipped } = await readFile(t, "a.jsonl.gz", damaged);
     assert.match(skipped[0]![1]!, /checksum is wrong/);
+  });
+});
+
+describe("reading short texts that are cut off or damaged", () => {
+  // Letters in no order, so that even a little of them takes many bytes.
+  const text = Array.from({ length: 6000 }, (_, i) => ((i * 7919) % 6007).toString(36)).join(" ");
+  for (const [ending, pack] of [
+    ["gz", gzipSync],
+    ["zst", zstdCompressSync],
+  ] as const)
+    it(`reads what is before the cut of a .${ending} file`, async (t) => {
+      const whole = Buffer.concat([pack(text), pack(text)]);
+      const { texts, skipped } = await readFile(t, `a.txt.${ending}`, whole.subarray(0, -9));
+      assert.ok(texts.join("").startsWith(text), `${texts.join("").length}`);
+      assert.equal(skipped.length, 1);
+      assert.match(skipped[0]![1]!, /^from here on the file is cut off after/);
+    });
+
+  it("reads what is before the damage of a .bz2 file", async (t) => {
+    const { texts, skipped } = await readFile(t, "a.py.bz2", Buffer.concat(BZIP2).subarray(0, -20));
+    assert.deepEqual(texts, ['{"text": "one"}\n{"text": "two"}\n']);
+    assert.match(skipped[0]![1]!, /^from here on the file is cut off/);
+  });
+
+  it("uses nothing of a short file that turns out to be no text", async (t) => {
+    const { texts, skipped } = await readFile(t, "a.txt.gz", gzipSync(Buffer.from("text\xff", "latin1")));
+    assert.deepEqual(texts, []);
+    assert.match(skipped[0]![1]!, /^it is not UTF-8/);
   });
 });
 
@@ -205,11 +233,24 @@ describe("reading .zip", () => {
   it("reports a cut archive, a wrong checksum and a bomb of many members", async (t) => {
     const good = zip([["a.txt", "text ".repeat(100)]]);
     const cut = await readFile(t, "a.zip", good.subarray(0, -30));
-    assert.deepEqual([cut.texts, cut.skipped.length], [[], 1]);
+    assert.deepEqual(cut.texts, []);
+    assert.deepEqual(cut.skipped, [
+      ["a.zip", "it is no whole zip file: it is cut off, or was fetched in part; fetch the archive again"],
+    ]);
     const wrong = Buffer.from(good);
     // The checksum in the directory, 16 bytes into its entry.
     wrong[wrong.indexOf("PK\x01\x02") + 16]! ^= 1;
-    assert.match((await readFile(t, "a.zip", wrong)).skipped[0]![1]!, /checksum is wrong/);
+    assert.match(
+      (await readFile(t, "a.zip", wrong)).skipped[0]![1]!,
+      /checksum is wrong\); fetch the archive again/,
+    );
+    const short = Buffer.from(good);
+    // The size in the directory, 24 bytes into its entry.
+    short.writeUInt32LE(501, short.indexOf("PK\x01\x02") + 24);
+    assert.match(
+      (await readFile(t, "b.zip", short)).skipped[0]![1]!,
+      /it is damaged \(.*\); fetch the archive again/,
+    );
     const piece = Buffer.alloc(12 << 20, "a");
     const bomb = zip(Array.from({ length: 8 }, (_, i): [string, Buffer] => [`${i}.jsonl`, piece]));
     const { skipped } = await readFile(t, "a.zip", bomb);

@@ -73,6 +73,35 @@ describe("pathweave corpus", () => {
     for (const line of stdout.split("\n")) assert.ok(line.length <= 80, line);
   });
 
+  it("takes one text field at a time, before files, too", async (t) => {
+    const folder = temporaryFolder(t, {
+      "a.jsonl": `${JSON.stringify({ review: "one", text: "no" })}\n${JSON.stringify({ note: "two" })}\n`,
+    });
+    const { stdout, stderr } = await corpus(
+      folder,
+      "--text-field",
+      "review",
+      "--text-field",
+      "note",
+      "a.jsonl",
+      "--json",
+    );
+    assert.equal(stderr, "");
+    assert.deepEqual(
+      JSON.parse(stdout).first.map(({ start }: { start: string }) => start),
+      ["one", "two"],
+    );
+  });
+
+  it("cuts first lines by the columns that they take, and between characters", async (t) => {
+    const folder = temporaryFolder(t, { "a.txt": "鯨".repeat(100), "b.txt": "👨‍👩‍👧".repeat(100) });
+    const { stdout } = await corpus(folder, ".", "--json");
+    assert.deepEqual(
+      JSON.parse(stdout).first.map(({ start }: { start: string }) => start),
+      [`${"鯨".repeat(35)}…`, `${"👨‍👩‍👧".repeat(35)}…`],
+    );
+  });
+
   it("ends with an error where nothing can be read, and by --strict where not all can", async (t) => {
     const folder = temporaryFolder(t, { "a.pdf": "%PDF-1.4", "b.txt": "some text" });
     const nothing = await corpus(folder, "a.pdf");
