@@ -1,4 +1,4 @@
-/** What the demo compares with: dense networks of one path's size, each at the learning rate that is best for it. */
+/** What the demo compares with: dense networks of one path's size, each at a learning rate of its own. */
 import type { CreatedRun } from "../src/create.ts";
 import { initialState, trainDense } from "../src/dense.ts";
 import { createEngine } from "../src/engine/engine.ts";

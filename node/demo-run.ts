@@ -1,4 +1,7 @@
-/** The best of a sweep on the demo's text (docs/log.md, 2026-11-30), as that of the run below is for DiPaCo. */
+/**
+ * At equal steps the best of a sweep on the demo's text, as that of the run below is for DiPaCo; at equal tokens between
+ * that and what was best for another implementation on 1300 steps (docs/log.md, 2026-11-30).
+ */
 export const DENSE_LEARNING_RATE = { equalSteps: 8e-3, equalTokens: 6e-3 } as const;
 
 /** The demo's run, as its YAML file says it. */

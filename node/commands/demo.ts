@@ -435,7 +435,7 @@ function report(created: CreatedRun, evaluation: RunEvaluation, scores: Scores, 
       row(`DiPaCo, ${counted(paths, "path")}`, seedSteps + inRounds, all, learningRate, scores.dipaco),
     ],
   );
-  lines.push("", "Each model has the learning rate that is best for it (docs/log.md).");
+  lines.push("", "The learning rates are from a sweep (docs/log.md).");
   const byPath = formatTable(
     ["path", "held-out documents", "warm start", "DiPaCo"],
     evaluation.paths.map((path, index) => [
