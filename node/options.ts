@@ -1,5 +1,7 @@
 /** Flags that several commands share. Each has a mirror in the environment: `--log-level` is PATHWEAVE_LOG_LEVEL. */
 import type { Options } from "yargs";
+import { UsageError } from "../src/errors.ts";
+import type { DeviceOptions } from "../src/peer.ts";
 
 /** Where a peer keeps what must survive a restart. */
 export const dataOptions = {
@@ -73,6 +75,24 @@ export const engineOptions = {
     describe: "Threads of the cpu device; all cores when absent",
   },
 } as const satisfies Record<string, Options>;
+
+/** What `engineOptions` gives. */
+export interface EngineFlags {
+  engine: "compiled" | "eager";
+  device: string;
+  threads: number | undefined;
+}
+
+/** More would only be a slip of the finger, and each takes memory. */
+const MOST_THREADS = 1024;
+
+/** What to compute with. Throws UsageError. */
+export function deviceOf({ engine, device, threads }: EngineFlags): DeviceOptions {
+  if (threads === undefined) return { kind: engine, device };
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS))
+    throw new UsageError(`--threads takes a whole number from 1 to ${MOST_THREADS}, such as 2.`);
+  return { kind: engine, device, threads };
+}
 
 /** What a peer does for its run. */
 export const workOptions = {

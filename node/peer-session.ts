@@ -10,6 +10,7 @@ import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import { openNewFolder } from "./new-folder.ts";
 import { nextSteps } from "./next-steps.ts";
+import { deviceOf, type EngineFlags } from "./options.ts";
 import {
   counted,
   createProgress,
@@ -31,15 +32,12 @@ import {
 import { type Shutdown, untilInterrupted } from "./shutdown.ts";
 
 /** Flags of every command that runs a peer, as yargs gives them. */
-export interface PeerFlags {
+export interface PeerFlags extends EngineFlags {
   data: string;
   listen: string[];
   announce: string[];
   bootstrap: string[];
   mdns: boolean;
-  engine: "compiled" | "eager";
-  device: string;
-  threads: number | undefined;
   archive: boolean;
   "max-connections": number;
   "max-mbps": number | undefined;
@@ -84,11 +82,7 @@ export function peerOptions(
     bootstrap: flags.bootstrap,
     mdns: flags.mdns,
     role: "worker",
-    device: {
-      kind: flags.engine,
-      device: flags.device,
-      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    },
+    device: deviceOf(flags),
     archive: flags.archive,
     maxConnections,
     ...(mbps === undefined ? {} : { bytesPerSecond: (mbps * 1_000_000) / 8 }),

@@ -23,7 +23,14 @@ import { checkAddresses } from "../../src/net/addresses.ts";
 import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { endsWithin } from "../../src/within.ts";
 import { openNewFolder } from "../new-folder.ts";
-import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
+import {
+  dataOptions,
+  deviceOf,
+  engineOptions,
+  networkOptions,
+  outputOptions,
+  workOptions,
+} from "../options.ts";
 import {
   counted,
   createProgress,
@@ -94,6 +101,7 @@ export const command: CommandModule<object, CreateFlags> = {
 /** Makes the run in `flags.data`. If that fails or is interrupted, the folder is as it was before. */
 async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   checkAddresses(flags);
+  const device = deviceOf(flags);
   const file = await readRunFile(flags.file);
   if ((await readInvite(flags.data)) !== undefined)
     throw new UsageError(
@@ -131,11 +139,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         },
         store: node.store,
         packs: node.packs,
-        device: {
-          kind: flags.engine,
-          device: flags.device,
-          ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-        },
+        device,
         onProgress: (step) => progress.update(describeProgress(step)),
         signal,
       }),
