@@ -91,7 +91,7 @@ export const command: CommandModule<object, TuneFlags> = {
     progress[Symbol.dispose]();
     const best = bestTrial(trials);
     if (flags.json)
-      process.stdout.write(`${formatJson({ learningRate: best?.learningRate, steps, complete, trials })}\n`);
+      process.stdout.write(`${formatJson({ learningRate: best?.learningRate ?? null, steps, complete, trials })}\n`);
     else
       for (const line of describeTrials(trials, { file: flags.file, steps, complete, learningRate }))
         process.stdout.write(`${line}\n`);
@@ -179,11 +179,13 @@ export function describeTrials(
     );
   if (best.learningRate === run.learningRate)
     return [...lines, `${run.file} has the best rate already, ${formatRate(best.learningRate)}.`];
+  if (!rates.includes(run.learningRate))
+    lines.push("The run's own rate was not tried and may be better; add it to --rates.");
   return [
     ...lines,
-    `For ${run.file}, whose rate is ${formatRate(run.learningRate)}:`,
+    `For ${run.file}, whose rate is ${formatRate(run.learningRate)}, below its line training:`,
     "",
-    `training: { learningRate: ${formatRate(best.learningRate)} }`,
+    `  learningRate: ${formatRate(best.learningRate)}`,
   ];
 }
 
