@@ -1,9 +1,9 @@
 /** What can be done with a trained model; `join` and `status` end with it. */
-import { pathweaveCommand } from "../src/invocation.ts";
+import { dataFlag, pathweaveCommand } from "../src/invocation.ts";
 
 /** Lines of commands for the run in a folder, or in the default one. */
 export function nextSteps(data: string): string[] {
-  const where = data === ".pathweave" ? [] : ["--data", data];
+  const where = dataFlag(data);
   const rows: [string, string][] = [
     ["write with it", pathweaveCommand('generate "Once upon a time"', ...where)],
     ["score it", pathweaveCommand("eval", ...where)],

@@ -75,7 +75,12 @@ export async function exportPaths(
       await writePath(source, path, folder, options, (written) =>
         options.onProgress(index * bytes + written, paths.length * bytes),
       );
-      exported.push({ path, folder: join(resolve(options.out), name), files: (await readdir(folder)).toSorted(), bytes });
+      exported.push({
+        path,
+        folder: join(resolve(options.out), name),
+        files: (await readdir(folder)).toSorted(),
+        bytes,
+      });
     }
     await replace(out, unfinished);
     return exported;

@@ -103,11 +103,7 @@ function describe(report: AuditReport): string {
   return `${fitting.join("\n")}\n`;
 }
 
-async function auditSwarm(
-  flags: AuditFlags,
-  invite: string | undefined,
-  progress: Progress,
-): Promise<void> {
+async function auditSwarm(flags: AuditFlags, invite: string | undefined, progress: Progress): Promise<void> {
   const folders = invite === undefined ? flags.where : flags.where.slice(1);
   if (folders.length > 0 || flags.from !== "genesis" || flags.events !== undefined)
     throw new UsageError("An invite stands alone: folders, --from and --events are for an audit of folders.");

@@ -4,7 +4,7 @@ import type { CommandModule } from "yargs";
 import { createRun } from "../../src/create.ts";
 import type { CreateProgress } from "../../src/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
-import { pathweaveCommand } from "../../src/invocation.ts";
+import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";
 import { IDENTITY_FILE, loadIdentity } from "../../src/net/identity.ts";
 import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
@@ -94,7 +94,7 @@ export const command: CommandModule<object, CreateFlags> = {
     says = PEER_STOPS;
     if (flags.start) await runPeer(flags, undefined, shutdown);
     else if (!flags.json)
-      process.stdout.write(`Start its first peer: ${pathweaveCommand("join --data", flags.data)}\n`);
+      process.stdout.write(`Start its first peer: ${pathweaveCommand("join", ...dataFlag(flags.data))}\n`);
   },
 };
 
@@ -105,7 +105,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   const file = await readRunFile(flags.file);
   if ((await readInvite(flags.data)) !== undefined)
     throw new UsageError(
-      `${flags.data} holds a run already. Choose another --data, or go on with it: ${pathweaveCommand("join --data", flags.data)}`,
+      `${flags.data} holds a run already. Choose another --data, or go on with it: ${pathweaveCommand("join", ...dataFlag(flags.data))}`,
     );
   const topology = createTopology(file.config);
   const sizes = runSizes(file.config, topology, elementsOfParts(modelShape(file.config.model)));
@@ -178,7 +178,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     if (error instanceof InterruptedError)
       throw new InterruptedError(
         error.signal,
-        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file)}`,
+        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
       );
     throw error;
   }

@@ -91,7 +91,9 @@ export const command: CommandModule<object, TuneFlags> = {
     progress[Symbol.dispose]();
     const best = bestTrial(trials);
     if (flags.json)
-      process.stdout.write(`${formatJson({ learningRate: best?.learningRate ?? null, steps, complete, trials })}\n`);
+      process.stdout.write(
+        `${formatJson({ learningRate: best?.learningRate ?? null, steps, complete, trials })}\n`,
+      );
     else
       for (const line of describeTrials(trials, { file: flags.file, steps, complete, learningRate }))
         process.stdout.write(`${line}\n`);

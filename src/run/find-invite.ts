@@ -36,9 +36,7 @@ export function holdsInvite(text: string): boolean {
 }
 
 /** Words of a command that people copy along with an invite. */
-const COPIED = new Set(
-  "$ npx npm run node pathweave -- join status eval audit generate export".split(" "),
-);
+const COPIED = new Set("$ npx npm run node pathweave -- join status eval audit generate export".split(" "));
 /** The program of a checkout or of a package, wherever it lies. */
 const PROGRAM = /(^|[\\/])node[\\/]launch\.js$/;
 
