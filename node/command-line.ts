@@ -93,7 +93,7 @@ function parser(line: CommandLine, state: ParserState): Argv {
       `Every flag has a mirror in the environment: --log-level is PATHWEAVE_LOG_LEVEL.${
         pathweaveCommand("") === `${name} `
           ? ""
-          : `\n${name} is run here as: ${pathweaveCommand("<command>")}`
+          : `\nWhere these lines say ${name}, write here: ${pathweaveCommand("").trim()}`
       }`,
     )
     .fail((message, error) => {

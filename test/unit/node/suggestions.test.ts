@@ -4,6 +4,7 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import yargs, { type CommandModule } from "yargs";
 import { join } from "node:path";
+import { afterwards } from "../../../node/commands/demo.ts";
 import { dataOptions } from "../../../node/options.ts";
 import { dataFlag, invocationOf, pathweaveCommand, quoted } from "../../../src/invocation.ts";
 
@@ -130,6 +131,14 @@ test("a command is suggested in the form that works where the user is", () => {
 test("the folder of a peer is named unless it is the default", () => {
   assert.deepEqual(dataFlag(dataOptions.data.default), []);
   assert.deepEqual(dataFlag("lab"), ["--data", "lab"]);
+});
+
+test("the demo ends with how its model can be used", () => {
+  const kept = afterwards("lab").join("\n");
+  assert.match(kept, /generate "[^"]+" --data lab\/peer-1\n/);
+  assert.match(kept, /export --path 0 --out \S+ --data lab\/peer-1$/);
+  assert.doesNotMatch(kept, / eval /, "its peers have stopped, so there is nobody to ask");
+  assert.match(afterwards(undefined).join("\n"), /gone with the demo.* demo --data \S+$/);
 });
 
 test("values are quoted for a shell where they need it", () => {
