@@ -166,7 +166,8 @@ function checkValues(
     const isBare = words.some(
       (word, at) => word === `--${flag}` && (words[at + 1] === undefined || /^--?\w/.test(words[at + 1]!)),
     );
-    if (kind === "array" && isBare) throw new UsageError(`--${flag} needs a value.`);
+    if ((kind === "array" && isBare) || (kind === "string" && value === ""))
+      throw new UsageError(`--${flag} needs a value.`);
     if (kind !== "array" && (Array.isArray(value) || (kind === "number" && times > 1)))
       throw new UsageError(`--${flag} is given more than once; give it once.`);
     if (kind === "number" && value !== undefined && !Number.isFinite(value))

@@ -33,6 +33,11 @@ export function moduleUrl(module: string, asker: string): URL {
   return new URL(module.replace(/\.ts$/, extension), asker);
 }
 
+/** A file of a package that this one depends on, by the package's name and the path below it. */
+export function packageFile(name: string): string {
+  return require.resolve(name);
+}
+
 /** Folders of packages that came with this one, nearest first: a `node_modules`, or several after a flat install. */
 export function packageFolders(): string[] {
   // In an installed package, texts of packages that only a checkout has.

@@ -137,6 +137,7 @@ const wrong: [string, string[], Record<string, string>, RegExp][] = [
   ],
   ["a word for a number", ["join", "i", "--threads", "all"], {}, /--threads takes a number/],
   ["a flag given twice", ["join", "i", "--data", "a", "--data", "b"], {}, /--data is given more than once/],
+  ["an empty value", ["join", "i", "--data", ""], {}, /--data needs a value/],
   ["a wrong choice", ["join", "i", "--log-level", "loud"], {}, /log-level.*"loud".*"debug"/],
   [
     "a wrong choice in the environment",
