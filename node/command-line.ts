@@ -42,12 +42,18 @@ export interface CommandLine {
  * line, 128 and the signal's number for an interruption. A bug is shown with its stack and is 1, too.
  */
 export async function runCommandLine(line: CommandLine): Promise<number> {
+  const state: ParserState = { active: undefined };
   try {
-    await parser(line).parseAsync();
+    await parser(line, state).parseAsync();
     return 0;
   } catch (error) {
-    if (error instanceof UsageError || (error instanceof Error && error.name === "YError")) {
+    if (error instanceof UsageError) {
       line.writeError(`${line.name}: ${messageOf(error)}`);
+      return 2;
+    }
+    // What yargs finds wrong while it parses, it throws past its own handler.
+    if (error instanceof Error && error.name === "YError") {
+      line.writeError(`${line.name}: ${explain(line, error.message, state.active)}`);
       return 2;
     }
     if (error instanceof InterruptedError) {
@@ -66,11 +72,14 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
   }
 }
 
-function parser(line: CommandLine): Argv {
+interface ParserState {
+  /** Set once a command is recognised. */
+  active: { command: LazyCommand; flags: Map<string, FlagKind> } | undefined;
+}
+
+function parser(line: CommandLine, state: ParserState): Argv {
   const { name, commands } = line;
   const args = gatherInvite(line.args);
-  // Set once a command is recognised.
-  let active: { command: LazyCommand; flags: Map<string, FlagKind> } | undefined;
 
   let y = yargs(args)
     .scriptName(name)
@@ -84,12 +93,12 @@ function parser(line: CommandLine): Argv {
       `Every flag has a mirror in the environment: --log-level is PATHWEAVE_LOG_LEVEL.${
         pathweaveCommand("") === `${name} `
           ? ""
-          : `\n${name} is run here as: ${pathweaveCommand("<command>")}`
+          : `\nWhere these lines say ${name}, write here: ${pathweaveCommand("").trim()}`
       }`,
     )
     .fail((message, error) => {
       // A thrown failure comes with its error, a wrong command line with a message only.
-      throw (error as Error | undefined) ?? new UsageError(explain(line, message, active));
+      throw (error as Error | undefined) ?? new UsageError(explain(line, message, state.active));
     });
   y = y.wrap(Math.min(100, terminalWidth()));
   for (const [usage, description] of line.examples) y = y.example(usage, description);
@@ -101,11 +110,11 @@ function parser(line: CommandLine): Argv {
         const { command: module } = await command.load();
         const built = await declare(inner, module);
         const flags = flagsOf(built, command);
-        active = { command, flags };
+        state.active = { command, flags };
         return built.config(await flagsFromEnvironment(line.environment, flags, () => flagsOfAll(commands)));
       },
       async (argv) => {
-        if (active !== undefined) checkValues(argv, active.flags);
+        if (state.active !== undefined) checkValues(argv, state.active.flags, args);
         const { command: module } = await command.load();
         await module.handler(argv);
       },
@@ -141,11 +150,25 @@ async function flagsOfAll(commands: LazyCommand[]): Promise<string[]> {
   return flags.flat();
 }
 
-/** yargs takes any word for a number and makes an array of a flag that is given twice. */
-function checkValues(argv: Record<string, unknown>, flags: ReadonlyMap<string, FlagKind>): void {
+/**
+ * yargs takes any word for a number and a list's default for nothing, and makes an array of a flag that is given twice, unless its
+ * first value is 0, which it forgets.
+ */
+function checkValues(
+  argv: Record<string, unknown>,
+  flags: ReadonlyMap<string, FlagKind>,
+  args: readonly string[],
+): void {
+  const words = args.slice(0, args.includes("--") ? args.indexOf("--") : undefined);
   for (const [flag, kind] of flags) {
     const value = argv[flag];
-    if (kind !== "array" && Array.isArray(value))
+    const times = words.filter((word) => word === `--${flag}` || word.startsWith(`--${flag}=`)).length;
+    const isBare = words.some(
+      (word, at) => word === `--${flag}` && (words[at + 1] === undefined || /^--?\w/.test(words[at + 1]!)),
+    );
+    if ((kind === "array" && isBare) || (kind === "string" && value === ""))
+      throw new UsageError(`--${flag} needs a value.`);
+    if (kind !== "array" && (Array.isArray(value) || (kind === "number" && times > 1)))
       throw new UsageError(`--${flag} is given more than once; give it once.`);
     if (kind === "number" && value !== undefined && !Number.isFinite(value))
       throw new UsageError(`--${flag} takes a number, such as --${flag} 1.`);
@@ -160,7 +183,7 @@ function wordOf(usage: string): string {
 function explain(
   { name, args, commands }: CommandLine,
   message: string,
-  active: { command: LazyCommand; flags: ReadonlyMap<string, FlagKind> } | undefined,
+  active: ParserState["active"],
 ): string {
   const help = `See "${pathweaveCommand(active === undefined ? "--help" : `${wordOf(active.command.usage)} --help`)}".`;
   const unknown = /^Unknown (?:argument|command)s?: ([^,\s]+)/.exec(message)?.[1];
@@ -182,6 +205,10 @@ function explain(
   }
   if (active !== undefined && message.startsWith("Not enough non-option arguments"))
     return `Something is missing; usage: ${name} ${active.command.usage}. ${help}`;
-  const oneLine = messageOf(message);
+  const bare = /^Not enough arguments following: (\S+)$/.exec(message)?.[1];
+  if (bare !== undefined) return `--${bare} needs a value. ${help}`;
+  // What a command asks for in its own words.
+  const asked = /^Missing required arguments?: .*\n([^]+)/.exec(message)?.[1];
+  const oneLine = messageOf(asked ?? message);
   return `${oneLine}${/[.!?]$/.test(oneLine) ? "" : "."} ${help}`;
 }

@@ -16,7 +16,7 @@ export interface InviteFlags {
 export async function givenInvite({ invite, "invite-file": file }: InviteFlags): Promise<Invite | undefined> {
   if (file === undefined) return invite === undefined ? undefined : decodeInvite(findInvite(invite));
   if (invite !== undefined)
-    throw new UsageError("Give the invite as an argument or with --invite-file, not both.");
+    throw new UsageError("There are two invites, one of them in --invite-file; give only one.");
   const name = file === "-" ? "standard input" : file;
   let bytes: Uint8Array;
   try {

@@ -3,6 +3,8 @@ import { rmSync } from "node:fs";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NetworkError } from "../src/errors.ts";
+import { dataFlag, pathweaveCommand } from "../src/invocation.ts";
 import { createLogger, type Level } from "../src/log.ts";
 import { IDENTITY_FILE, OBSERVER_FILE } from "../src/net/identity.ts";
 import { openPeer, type Peer } from "../src/peer.ts";
@@ -32,6 +34,7 @@ export async function observe<T>(
   use: (peer: Peer) => Promise<T>,
   show: (doing: string) => void = () => {},
 ): Promise<T> {
+  const isGiven = flags.invite !== undefined || flags["invite-file"] !== undefined;
   const invite = await inviteOf(flags);
   const directory = await mkdtemp(join(tmpdir(), "pathweave-observer-"));
   const removeNow = (): void => rmSync(directory, { recursive: true, force: true });
@@ -54,6 +57,8 @@ export async function observe<T>(
       logger: createLogger(flags["log-level"]),
       emit: () => {},
       signal,
+    }).catch((error: unknown) => {
+      throw isGiven || !(error instanceof NetworkError) ? error : withOwnPeer(error, flags.data);
     });
     try {
       show("asking a peer what it knows of the run");
@@ -67,6 +72,13 @@ export async function observe<T>(
     await rm(directory, { recursive: true, force: true });
     process.off("exit", removeNow);
   }
+}
+
+/** Whoever looks at the run of a folder has a peer of it: the one in that folder. */
+function withOwnPeer({ message }: NetworkError, data: string): NetworkError {
+  return new NetworkError(
+    `${message}\nIf the peer in ${data} does not run, start it: ${pathweaveCommand("join", ...dataFlag(data))}`,
+  );
 }
 
 /** A run with an allow-list admits an observer only under an id that it lists: `pathweave id --observer`. */

@@ -1,11 +1,13 @@
 /** Flags that several commands share. Each has a mirror in the environment: `--log-level` is PATHWEAVE_LOG_LEVEL. */
 import type { Options } from "yargs";
+import { UsageError } from "../src/errors.ts";
+import { DEFAULT_DATA } from "../src/invocation.ts";
 
 /** Where a peer keeps what must survive a restart. */
 export const dataOptions = {
   data: {
     type: "string",
-    default: ".pathweave",
+    default: DEFAULT_DATA,
     requiresArg: true,
     describe: "Folder for keys, blocks and optimizer state; one per running peer",
   },
@@ -73,6 +75,28 @@ export const engineOptions = {
     describe: "Threads of the cpu device; all cores when absent",
   },
 } as const satisfies Record<string, Options>;
+
+/** What `engineOptions` gives. */
+export interface EngineFlags {
+  engine: "compiled" | "eager";
+  device: string;
+  threads: number | undefined;
+}
+
+/** More would only be a slip of the finger, and each takes memory. */
+const MOST_THREADS = 1024;
+
+/** What to compute with, as an engine takes it. Throws UsageError. */
+export function deviceOf({ engine, device, threads }: EngineFlags): {
+  kind: EngineFlags["engine"];
+  device: string;
+  threads?: number;
+} {
+  if (threads === undefined) return { kind: engine, device };
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS))
+    throw new UsageError(`--threads takes a whole number from 1 to ${MOST_THREADS}, such as 2.`);
+  return { kind: engine, device, threads };
+}
 
 /** What a peer does for its run. */
 export const workOptions = {

@@ -1,6 +1,6 @@
 /** Runs a peer until it is told to stop, and tells people or programs what happens. */
 import { InterruptedError, UsageError } from "../src/errors.ts";
-import { pathweaveCommand, pathweaveCommandElsewhere } from "../src/invocation.ts";
+import { dataFlag, pathweaveCommand, pathweaveCommandElsewhere } from "../src/invocation.ts";
 import { createLogger, type Level } from "../src/log.ts";
 import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
 import { relaysIn } from "../src/net/scope.ts";
@@ -10,6 +10,7 @@ import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import { openNewFolder } from "./new-folder.ts";
 import { nextSteps } from "./next-steps.ts";
+import { deviceOf, type EngineFlags } from "./options.ts";
 import {
   counted,
   createProgress,
@@ -31,15 +32,12 @@ import {
 import { type Shutdown, untilInterrupted } from "./shutdown.ts";
 
 /** Flags of every command that runs a peer, as yargs gives them. */
-export interface PeerFlags {
+export interface PeerFlags extends EngineFlags {
   data: string;
   listen: string[];
   announce: string[];
   bootstrap: string[];
   mdns: boolean;
-  engine: "compiled" | "eager";
-  device: string;
-  threads: number | undefined;
   archive: boolean;
   "max-connections": number;
   "max-mbps": number | undefined;
@@ -84,11 +82,7 @@ export function peerOptions(
     bootstrap: flags.bootstrap,
     mdns: flags.mdns,
     role: "worker",
-    device: {
-      kind: flags.engine,
-      device: flags.device,
-      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    },
+    device: deviceOf(flags),
     archive: flags.archive,
     maxConnections,
     ...(mbps === undefined ? {} : { bytesPerSecond: (mbps * 1_000_000) / 8 }),
@@ -114,8 +108,6 @@ export async function runPeer(
     view.event(event);
   };
   const peer = await joinRun(peerOptions(flags, invite, emit, signal), view, signal);
-  // Told to stop while it was still joining.
-  if (peer === undefined) return;
   let failure: unknown;
   let relays = "";
   const stopWatching = peer.network.onReach(() => {
@@ -147,16 +139,25 @@ export async function runPeer(
   if (failure !== undefined) throw failure;
 }
 
-/** Undefined when it was interrupted. A folder that was made for a run that is not joined is gone again. */
-async function joinRun(options: PeerOptions, view: View, signal: AbortSignal): Promise<Peer | undefined> {
+/** Of an interruption: for what is under way to end. */
+const JOIN_GRACE_MS = 500;
+
+/** A folder that was made for a run that is not joined is gone again. Throws InterruptedError when told to stop. */
+async function joinRun(options: PeerOptions, view: View, signal: AbortSignal): Promise<Peer> {
   const folder = await openNewFolder(options.directory);
   view.joining();
   try {
-    return await untilInterrupted(signal, openPeer(options));
+    return await untilInterrupted(signal, openPeer(options), JOIN_GRACE_MS);
   } catch (error) {
     view.failed();
     if (folder.isNew) await folder.undo().catch(() => {});
-    if (error instanceof InterruptedError) return undefined;
+    if (error instanceof InterruptedError)
+      throw new InterruptedError(
+        error.signal,
+        folder.isNew
+          ? "Interrupted before joining; nothing is kept."
+          : `Interrupted before joining; ${options.directory} is as it was. To go on: ${pathweaveCommand("join", ...dataFlag(options.directory))}`,
+      );
     throw error;
   }
 }
@@ -266,7 +267,7 @@ function textView(data: string): View {
       );
       if (invite === undefined)
         progress.line(
-          `with the file that this makes: ${pathweaveCommand("invite --data", data)} > lab.invite`,
+          `with the file that this makes: ${pathweaveCommand("invite", ...dataFlag(data))} > lab.invite`,
         );
       progress.update("looking for peers of the run");
     },

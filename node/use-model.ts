@@ -48,6 +48,7 @@ export async function useModel<T>(
         progress.line(
           `${flags.data} has the run up to generation ${generation} of ${rounds}; --invite-file ${quoted(join(flags.data, "invite"))} asks its peers for newer ones.`,
         );
+      progress.update("reading the weights");
       return await use(source);
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;

@@ -1,9 +1,9 @@
 /**
- * Writes paths of a run as Hugging Face checkpoints. A checkpoint is written beside its place and moved there when it is
- * whole, so whoever looks finds the old folder or the new one.
+ * Writes paths of a run as Hugging Face checkpoints. A checkpoint is written elsewhere and moved to its place when it is
+ * whole: a new folder in one step, into a folder that is there file by file.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, realpath, rename, rm, rmdir, statfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { generationConfig, modelCard, modelConfig, tokenizerFiles } from "./checkpoint.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
@@ -18,6 +18,9 @@ import { hasCode, storageError } from "./store/storage-error.ts";
 /** Room for tokenizer, configuration and headers. */
 const OTHER_BYTES = 32 << 20;
 const UNFINISHED = ".unfinished";
+/** What an export that was killed has left. */
+const LEFT = /^\..*\.unfinished(\.old)?$/;
+const CONFIG = "config.json";
 /** What a checkpoint consists of. Nothing else is ever replaced. */
 const OWN_FILE =
   /^(model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json|tokenizer(_config)?\.json|README\.md)$/;
@@ -52,13 +55,15 @@ export async function exportPaths(
   paths: readonly number[],
   options: ExportOptions,
 ): Promise<ExportedPath[]> {
-  const out = resolve(options.out);
+  const there = await realFolder(options.out);
+  const out = there ?? resolve(options.out);
   const tensors = parameterSpecs(source.shape).map(({ name, shape }) => ({ name, shape }));
   const bytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   // Else a path that does not exist would be found after hours.
   for (const path of paths) source.topology.modulesOfPath(path);
   await requireFree(out, options.force);
-  const unfinished = join(dirname(out), `.${basename(out)}.${randomUUID()}${UNFINISHED}`);
+  // A folder that is there may be a disk of its own.
+  const unfinished = join(there ?? dirname(out), `.${basename(out)}.${randomUUID()}${UNFINISHED}`);
   try {
     await mkdir(unfinished, { recursive: true });
     await requireRoom(unfinished, paths.length * (bytes + OTHER_BYTES));
@@ -70,7 +75,12 @@ export async function exportPaths(
       await writePath(source, path, folder, options, (written) =>
         options.onProgress(index * bytes + written, paths.length * bytes),
       );
-      exported.push({ path, folder: join(out, name), files: (await readdir(folder)).toSorted(), bytes });
+      exported.push({
+        path,
+        folder: join(resolve(options.out), name),
+        files: (await readdir(folder)).toSorted(),
+        bytes,
+      });
     }
     await replace(out, unfinished);
     return exported;
@@ -107,7 +117,7 @@ async function writePath(
   const writeJson = (name: string, value: object): Promise<void> =>
     write(name, `${JSON.stringify(value, undefined, 2)}\n`);
   if (files.length > 1) await writeJson(INDEX_FILE, indexOf(files));
-  await writeJson("config.json", modelConfig(shape, endOfText));
+  await writeJson(CONFIG, modelConfig(shape, endOfText));
   await writeJson("generation_config.json", generationConfig(endOfText));
   await write("tokenizer.json", tokenizer.json);
   await writeJson("tokenizer_config.json", tokenizer.config);
@@ -150,7 +160,7 @@ async function* tensorsOf(
 
 /** Throws UsageError unless the folder is absent, empty, or an export that may be replaced. */
 export async function requireFree(out: string, force: boolean): Promise<void> {
-  const entries = await entriesOf(out);
+  const entries = (await entriesOf(out)).filter(({ name }) => !LEFT.test(name));
   if (entries.length === 0) return;
   if (!force)
     throw new UsageError(
@@ -179,7 +189,7 @@ async function findOther(
   folder: string,
   entries: Awaited<ReturnType<typeof entriesOf>>,
 ): Promise<string | undefined> {
-  if (!entries.some(({ name }) => name === "config.json" || OWN_FOLDER.test(name))) return entries[0]!.name;
+  if (!entries.some(({ name }) => name === CONFIG || OWN_FOLDER.test(name))) return entries[0]!.name;
   for (const entry of entries) {
     if (entry.isFile() && OWN_FILE.test(entry.name)) continue;
     if (!entry.isDirectory() || !OWN_FOLDER.test(entry.name)) return entry.name;
@@ -198,20 +208,43 @@ async function requireRoom(folder: string, bytes: number): Promise<void> {
     );
 }
 
-/** Moves what is whole to its place. What was there goes only once that has worked. */
-async function replace(out: string, whole: string): Promise<void> {
-  const old = `${whole}.old`;
-  let moved = false;
+/** The folder itself, where its name may be a link to it or end in a dot; undefined when it is not there. */
+async function realFolder(out: string): Promise<string | undefined> {
   try {
-    await rename(out, old);
-    moved = true;
+    return await realpath(out);
   } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
+    if (hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR")) return undefined;
+    throw storageError(error, out);
   }
+}
+
+/** Moves what is whole to its place, which is not there or holds it. What was there goes only once that has worked. */
+async function replace(out: string, whole: string): Promise<void> {
+  if (dirname(whole) !== out) return rename(whole, out);
+  // The folder stays the same one: a shell may stand in it, a link lead to it, a disk be mounted on it.
+  const old = `${whole}.old`;
+  await mkdir(old);
+  const moved: { from: string; to: string }[] = [];
+  const move = async (names: string[], source: string, target: string): Promise<void> => {
+    for (const name of names) {
+      const [from, to] = [join(source, name), join(target, name)];
+      await rename(from, to);
+      moved.push({ from, to });
+    }
+  };
   try {
-    await rename(whole, out);
+    const before = await readdir(out);
+    await move(
+      before.filter((name) => ![whole, old].includes(join(out, name))),
+      out,
+      old,
+    );
+    // By its configuration a checkpoint is known, so it comes last.
+    const names = (await readdir(whole)).toSorted((a, b) => Number(a === CONFIG) - Number(b === CONFIG));
+    await move(names, whole, out);
   } catch (error) {
-    if (moved) await rename(old, out);
+    for (const { from, to } of moved.toReversed()) await rename(to, from);
+    await rmdir(old);
     throw error;
   }
   await rm(old, { recursive: true, force: true });

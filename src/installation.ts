@@ -22,12 +22,20 @@ export const version: string = manifest.version;
 /** Whether this is a checkout, with `npm start` and the like, and not an installed package. */
 export const isCheckout: boolean = extension === ".ts";
 
+/** The program `pathweave`, for a Node.js that runs it. */
+export const program: string = path.join(root, ...(isCheckout ? [] : ["dist"]), "node", "launch.js");
+
 /**
  * The file of a module that runs in a thread or process of its own. `module` is written as an import is, such as
  * `./worker.ts`, and is relative to `asker`, an `import.meta.url`.
  */
 export function moduleUrl(module: string, asker: string): URL {
   return new URL(module.replace(/\.ts$/, extension), asker);
+}
+
+/** A file of a package that this one depends on, by the package's name and the path below it. */
+export function packageFile(name: string): string {
+  return require.resolve(name);
 }
 
 /** Folders of packages that came with this one, nearest first: a `node_modules`, or several after a flat install. */

@@ -1,14 +1,20 @@
 /** How the user runs Pathweave, so that every command that is suggested works where the user is. */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join, relative, sep } from "node:path";
-import { root } from "./installation.ts";
+import { isCheckout, program, root } from "./installation.ts";
+
+/** The folder of a peer when no other is named. */
+export const DEFAULT_DATA = ".pathweave";
 
 const IN_CHECKOUT = "npm run pathweave --";
+const IN_PROJECT = "npx pathweave";
 
 /** What `invocationOf` looks at. */
 export interface Surroundings {
   /** The folder of the package. */
   root: string;
+  /** The file that runs it. */
+  program: string;
   cwd: string;
   environment: Record<string, string | undefined>;
   /** Whether a file can be run. */
@@ -16,24 +22,31 @@ export interface Surroundings {
 }
 
 /**
- * What comes before the command: `pathweave` when it is on the PATH, `npx pathweave` when it is installed in a project,
+ * What comes before the command: `pathweave` when it is on the PATH, `npx pathweave` in a project that it is installed in,
  * `npm run pathweave --` in a checkout, and Node.js with a file elsewhere. Pure.
  */
-export function invocationOf({ root, cwd, environment, isExecutable }: Surroundings): string {
+export function invocationOf({ root, program, cwd, environment, isExecutable }: Surroundings): string {
   // npm puts folders on the PATH of what it runs, and they are gone afterwards.
   const lasting = (environment["PATH"] ?? "")
     .split(delimiter)
     .filter((folder) => folder !== "" && !folder.includes(join("node_modules", ".bin")));
   if (lasting.some((folder) => isExecutable(join(folder, "pathweave")))) return "pathweave";
-  if (root.split(sep).includes("node_modules")) return "npx pathweave";
-  const below = relative(root, cwd);
-  const isInside = below === "" || !(below === ".." || below.startsWith(`..${sep}`));
-  return isInside ? IN_CHECKOUT : `node ${quoted(join(root, "node", "launch.js"))}`;
+  const folders = root.split(sep);
+  const packages = folders.indexOf("node_modules");
+  const project = packages < 0 ? root : folders.slice(0, packages).join(sep);
+  if (!isBelow(project, cwd)) return `node ${quoted(program)}`;
+  return packages < 0 ? IN_CHECKOUT : IN_PROJECT;
+}
+
+function isBelow(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way === "" || !(way === ".." || way.startsWith(`..${sep}`));
 }
 
 const here = (): string =>
   invocationOf({
     root,
+    program,
     cwd: process.cwd(),
     environment: process.env,
     isExecutable: (file) => {
@@ -57,7 +70,13 @@ export function pathweaveCommand(words: string, ...values: string[]): string {
 /** The same for another machine, which has the files of this one nowhere. */
 export function pathweaveCommandElsewhere(words: string, ...values: string[]): string {
   const prefix = here();
-  return [prefix.startsWith("node ") ? IN_CHECKOUT : prefix, words, ...values.map(quoted)].join(" ");
+  const there = isCheckout ? IN_CHECKOUT : IN_PROJECT;
+  return [prefix.startsWith("node ") ? there : prefix, words, ...values.map(quoted)].join(" ");
+}
+
+/** The words that name a folder of a peer in a command to suggest; none for the one that is the default. */
+export function dataFlag(data: string): string[] {
+  return data === DEFAULT_DATA ? [] : ["--data", data];
 }
 
 /** One word to a shell. */

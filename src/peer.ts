@@ -21,7 +21,7 @@ import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { findManifest } from "./find-run.ts";
-import { pathweaveCommand } from "./invocation.ts";
+import { dataFlag, pathweaveCommand } from "./invocation.ts";
 import { type Logger, silentLogger } from "./log.ts";
 import { elementsOfParts, modelShape } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
@@ -240,7 +240,7 @@ export async function openPeer(given: PeerOptions): Promise<Peer> {
   const invite = options.invite ?? known;
   if (invite === undefined)
     throw new UsageError(
-      `There is no run in ${directory}. Give an invite, or make a run: ${pathweaveCommand("create run.yaml")}`,
+      `There is no run in ${directory}. Give an invite, or make a run: ${pathweaveCommand("create run.yaml", ...dataFlag(directory))}`,
     );
   if (known !== undefined && !known.run.equals(invite.run))
     throw new UsageError(

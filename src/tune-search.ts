@@ -21,11 +21,11 @@ export function bestTrial(trials: readonly Trial[]): Trial | undefined {
   return best?.loss === undefined ? undefined : best;
 }
 
-/** The next rate, in two digits as it would stand in a run file; undefined when the search is over. */
+/** The next rate, the first as it is and others in two digits, as in a run file; undefined when the search is over. */
 export function nextRate(start: number, trials: readonly Trial[]): number | undefined {
   if (trials.length >= MOST_TRIALS) return undefined;
   const tried = trials.map(({ learningRate }) => learningRate).toSorted((a, b) => a - b);
-  const first = [start, start * FACTOR, start / FACTOR].map(round);
+  const first = [start, round(start * FACTOR), round(start / FACTOR)];
   const missing = first.find((rate) => !tried.includes(rate));
   if (missing !== undefined) return missing;
   // What diverges says that the best rate is lower.

@@ -44,14 +44,15 @@ export const command: CommandModule<object, AuditFlags> = {
       })
       .example("$0 audit", "everything that is in .pathweave")
       .example("$0 audit --from head~10 peer-1 peer-2", "the newest generations, out of two folders")
-      .example("$0 audit pathweave1…", "needs a peer that keeps all tensors: join --archive"),
+      .example("$0 audit pathweave1…", "needs a peer that keeps all tensors: join --archive")
+      .example("$0 audit --invite-file lab.invite", "the same for an invite that nobody else should see"),
   async handler(flags) {
     const [first] = flags.where;
     const progress = createProgress(process.stderr);
     try {
-      if (first !== undefined && (isInvite(first) || holdsInvite(first)))
-        await auditSwarm(flags, first, progress);
-      else await auditFolders(flags, progress);
+      const invite = first !== undefined && (isInvite(first) || holdsInvite(first)) ? first : undefined;
+      if (invite === undefined && flags["invite-file"] === undefined) await auditFolders(flags, progress);
+      else await auditSwarm(flags, invite, progress);
     } finally {
       progress[Symbol.dispose]();
     }
@@ -102,8 +103,9 @@ function describe(report: AuditReport): string {
   return `${fitting.join("\n")}\n`;
 }
 
-async function auditSwarm(flags: AuditFlags, invite: string, progress: Progress): Promise<void> {
-  if (flags.where.length > 1 || flags.from !== "genesis" || flags.events !== undefined)
+async function auditSwarm(flags: AuditFlags, invite: string | undefined, progress: Progress): Promise<void> {
+  const folders = invite === undefined ? flags.where : flags.where.slice(1);
+  if (folders.length > 0 || flags.from !== "genesis" || flags.events !== undefined)
     throw new UsageError("An invite stands alone: folders, --from and --events are for an audit of folders.");
   // Folders are read without the network and the engine, which are slow to load.
   const { observe } = await import("../observe.ts");

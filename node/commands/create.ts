@@ -4,7 +4,7 @@ import type { CommandModule } from "yargs";
 import { createRun } from "../../src/create.ts";
 import type { CreateProgress } from "../../src/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
-import { pathweaveCommand } from "../../src/invocation.ts";
+import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";
 import { IDENTITY_FILE, loadIdentity } from "../../src/net/identity.ts";
 import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
@@ -23,7 +23,14 @@ import { checkAddresses } from "../../src/net/addresses.ts";
 import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { endsWithin } from "../../src/within.ts";
 import { openNewFolder } from "../new-folder.ts";
-import { dataOptions, engineOptions, networkOptions, outputOptions, workOptions } from "../options.ts";
+import {
+  dataOptions,
+  deviceOf,
+  engineOptions,
+  networkOptions,
+  outputOptions,
+  workOptions,
+} from "../options.ts";
 import {
   counted,
   createProgress,
@@ -87,17 +94,18 @@ export const command: CommandModule<object, CreateFlags> = {
     says = PEER_STOPS;
     if (flags.start) await runPeer(flags, undefined, shutdown);
     else if (!flags.json)
-      process.stdout.write(`Start its first peer: ${pathweaveCommand("join --data", flags.data)}\n`);
+      process.stdout.write(`Start its first peer: ${pathweaveCommand("join", ...dataFlag(flags.data))}\n`);
   },
 };
 
 /** Makes the run in `flags.data`. If that fails or is interrupted, the folder is as it was before. */
 async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   checkAddresses(flags);
+  const device = deviceOf(flags);
   const file = await readRunFile(flags.file);
   if ((await readInvite(flags.data)) !== undefined)
     throw new UsageError(
-      `${flags.data} holds a run already. Choose another --data, or go on with it: ${pathweaveCommand("join --data", flags.data)}`,
+      `${flags.data} holds a run already. Choose another --data, or go on with it: ${pathweaveCommand("join", ...dataFlag(flags.data))}`,
     );
   const topology = createTopology(file.config);
   const sizes = runSizes(file.config, topology, elementsOfParts(modelShape(file.config.model)));
@@ -131,11 +139,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         },
         store: node.store,
         packs: node.packs,
-        device: {
-          kind: flags.engine,
-          device: flags.device,
-          ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-        },
+        device,
         onProgress: (step) => progress.update(describeProgress(step)),
         signal,
       }),
@@ -175,7 +179,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     if (error instanceof InterruptedError)
       throw new InterruptedError(
         error.signal,
-        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file)}`,
+        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
       );
     throw error;
   }

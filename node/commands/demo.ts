@@ -1,20 +1,22 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CommandModule } from "yargs";
 import { stringify } from "yaml";
 import { createRun, type CreatedRun } from "../../src/create.ts";
 import { createEngine } from "../../src/engine/engine.ts";
-import { CorpusError } from "../../src/errors.ts";
+import { CorpusError, InterruptedError, UsageError } from "../../src/errors.ts";
 import { evaluateRun, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
 import { generate } from "../../src/generate.ts";
 import { packageFolders } from "../../src/installation.ts";
+import { pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/path-model.ts";
 import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
+import { storageError } from "../../src/store/storage-error.ts";
 import {
   type BaselineName,
   baselineOf,
@@ -27,6 +29,7 @@ import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
 import { type ChaosSession, startChaos } from "../chaos/session.ts";
 import { type LocalSwarm, startLocalSwarm, STOP_MS } from "../local-swarm.ts";
+import { nextSteps } from "../next-steps.ts";
 import { observe } from "../observe.ts";
 import { outputOptions } from "../options.ts";
 import {
@@ -89,10 +92,12 @@ export const command: CommandModule<object, DemoFlags> = {
       .example("$0 demo", "a 2×2 DiPaCo on four kinds of text, in a few minutes")
       .example("$0 demo --seed 1 --json", "end with one line of JSON"),
   async handler(flags) {
+    if (!(Number.isInteger(flags.peers) && flags.peers >= 1))
+      throw new UsageError("--peers takes a whole number from 1, such as 4.");
+    if (flags.data !== undefined) await makeEmpty(flags.data);
     const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(flags.json ? process.stderr : process.stdout);
     const directory = flags.data ?? (await mkdtemp(path.join(tmpdir(), "pathweave-demo-")));
-    await mkdir(directory, { recursive: true });
     try {
       // Its peers say goodbye, too.
       const result = await untilInterrupted(
@@ -102,11 +107,40 @@ export const command: CommandModule<object, DemoFlags> = {
       );
       progress[Symbol.dispose]();
       if (flags.json) process.stdout.write(`${formatJson(result)}\n`);
+    } catch (error) {
+      progress[Symbol.dispose]();
+      if (error instanceof InterruptedError && flags.data !== undefined)
+        throw new InterruptedError(
+          error.signal,
+          `Interrupted. What the demo made so far stays in ${flags.data}; delete that folder before you start again with it.`,
+        );
+      throw error;
     } finally {
       if (flags.data === undefined) await rm(directory, { recursive: true, force: true });
     }
   },
 };
+
+/** The demo writes a run file and the folders of its peers. Throws UsageError unless there is room for them. */
+async function makeEmpty(data: string): Promise<void> {
+  try {
+    await mkdir(data, { recursive: true });
+    if ((await readdir(data)).length === 0) return;
+  } catch (error) {
+    throw storageError(error, data);
+  }
+  throw new UsageError(
+    `${data} is not empty, and the demo overwrites nothing. Give --data a folder that is new or empty.`,
+  );
+}
+
+/** How the model can be used afterwards. */
+export function afterwards(data: string | undefined): string[] {
+  if (data !== undefined) return nextSteps(path.join(data, "peer-1"), { peersRun: false });
+  return [
+    `The model is gone with the demo. To keep it for generate and export: ${pathweaveCommand("demo --data ./demo")}`,
+  ];
+}
 
 interface Scores {
   seed: number;
@@ -218,7 +252,9 @@ async function runDemo(
         `lineage folds again to the same CIDs: ${lineageVerified ? "yes" : "NO"}; ` +
         `${formatBytes(bytesUp)} sent and ${formatBytes(bytesDown)} received by ${counted(flags.peers, "peer")}`,
     );
-    progress.update(`done in ${formatDuration(1000 * seconds)}`);
+    progress.line(`done in ${formatDuration(1000 * seconds)}`);
+    for (const line of afterwards(flags.data)) progress.line(line);
+    progress.update(undefined);
     return {
       seconds,
       peers: flags.peers,

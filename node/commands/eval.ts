@@ -1,15 +1,11 @@
 import type { CommandModule } from "yargs";
 import { evaluateRun, perplexity } from "../../src/evaluate.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
-import { engineOptions, inviteArgument, observeOptions } from "../options.ts";
+import { deviceOf, type EngineFlags, engineOptions, inviteArgument, observeOptions } from "../options.ts";
 import { createProgress, formatBar, formatJson, formatTable } from "../output.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 
-interface EvalFlags extends ObserveCommandFlags {
-  engine: "compiled" | "eager";
-  device: string;
-  threads: number | undefined;
-}
+type EvalFlags = ObserveCommandFlags & EngineFlags;
 
 export const command: CommandModule<object, EvalFlags> = {
   describe: "Score a run's heads and its warm start on the held-out documents",
@@ -20,13 +16,9 @@ export const command: CommandModule<object, EvalFlags> = {
       .example("$0 eval", "the heads of the run in .pathweave, fetched from its peers")
       .example("$0 eval pathweave1… --json", "any run, for programs"),
   async handler(flags) {
+    const device = deviceOf(flags);
     const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));
     const progress = createProgress(process.stderr);
-    const device = {
-      kind: flags.engine,
-      device: flags.device,
-      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    };
     const { run, heads, evaluation } = await untilInterrupted(
       shutdown.signal,
       observe(

@@ -26,7 +26,12 @@ export const command: CommandModule<object, ExportFlags> = {
           requiresArg: true,
           describe: "Number of the path, or all for a folder of each in --out",
         },
-        out: { type: "string", demandOption: true, requiresArg: true, describe: "Folder to make" },
+        out: {
+          type: "string",
+          demandOption: "Give --out, the folder to make.",
+          requiresArg: true,
+          describe: "Folder to make",
+        },
         force: {
           type: "boolean",
           default: false,

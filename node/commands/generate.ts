@@ -9,24 +9,20 @@ import { UsageError } from "../../src/errors.ts";
 import { generate } from "../../src/generate.ts";
 import type { ModelShape } from "../../src/model/types.ts";
 import { type ModelSource, pathParameters, routePrompt } from "../../src/path-model.ts";
-import type { DeviceOptions } from "../../src/peer.ts";
 import { createTextStream } from "../../src/text-stream.ts";
 import type { ObserveCommandFlags } from "../observe.ts";
-import { engineOptions } from "../options.ts";
+import { deviceOf, type EngineFlags, engineOptions } from "../options.ts";
 import { counted, createProgress, formatBytes, formatJson, printable, type Progress } from "../output.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
 import { describePath, listPaths, modelOptions, useModel } from "../use-model.ts";
 
-interface GenerateFlags extends ObserveCommandFlags {
+interface GenerateFlags extends ObserveCommandFlags, EngineFlags {
   prompt: string;
   length: number;
   temperature: number;
   "top-p": number;
   seed: number;
   path: number | undefined;
-  engine: "compiled" | "eager";
-  device: string;
-  threads: number | undefined;
 }
 
 export const command: CommandModule<object, GenerateFlags> = {
@@ -204,10 +200,6 @@ async function write(
   return { text, tokens, ending: tokens < length ? "end-of-text" : "length", tokensPerSecond };
 }
 
-function deviceOf({ engine, device, threads }: GenerateFlags): DeviceOptions {
-  return { kind: engine, device, ...(threads === undefined ? {} : { threads }) };
-}
-
 function checkFlags(flags: GenerateFlags): void {
   const { length, temperature, "top-p": topP, seed, path } = flags;
   const check = (isRight: boolean, flag: string, expected: string): void => {
@@ -222,6 +214,7 @@ function checkFlags(flags: GenerateFlags): void {
     "path",
     "the number of a path, from 0",
   );
+  deviceOf(flags);
   if (flags.prompt === "-" && flags["invite-file"] === "-")
     throw new UsageError(
       "Standard input is either the prompt or the invite; give the other one as a file or argument.",

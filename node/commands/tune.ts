@@ -6,12 +6,12 @@ import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/pre
 import { describeSkipped } from "../../src/data/skipped.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { createLogger, type Level } from "../../src/log.ts";
-import { openDirectory } from "../../src/peer.ts";
+import { type DeviceOptions, openDirectory } from "../../src/peer.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import type { RunFile } from "../../src/run/types.ts";
 import { bestTrial, type Trial } from "../../src/tune-search.ts";
 import { tune } from "../../src/tune.ts";
-import { engineOptions, outputOptions } from "../options.ts";
+import { deviceOf, type EngineFlags, engineOptions, outputOptions } from "../options.ts";
 import {
   createProgress,
   formatBar,
@@ -30,13 +30,10 @@ const MOST_STEPS = 320;
 /** Rates that a search around the default takes, mostly. */
 const USUAL_TRIALS = 6;
 
-interface TuneFlags {
+interface TuneFlags extends EngineFlags {
   file: string;
   steps: number | undefined;
   rates: string | undefined;
-  engine: "compiled" | "eager";
-  device: string;
-  threads: number | undefined;
   "log-level": Level;
   json: boolean;
 }
@@ -70,13 +67,14 @@ export const command: CommandModule<object, TuneFlags> = {
     const steps = flags.steps ?? Math.min(MOST_STEPS, seedSteps + rounds * innerSteps);
     if (!Number.isInteger(steps) || steps < 2)
       throw new UsageError(`--steps is ${steps}; give a whole number of steps, such as --steps 100.`);
+    const device = deviceOf(flags);
     const rates = parseRates(flags.rates);
     const trials: Trial[] = [];
     const began = performance.now();
     const directory = await mkdtemp(path.join(tmpdir(), "pathweave-tune-"));
     let interrupted: InterruptedError | undefined;
     try {
-      const what = { directory, steps, ...(rates === undefined ? {} : { rates }) };
+      const what = { directory, device, steps, ...(rates === undefined ? {} : { rates }) };
       const { signal } = shutdown;
       await untilInterrupted(signal, tryRates(flags, file, what, trials, progress, signal));
     } catch (error) {
@@ -93,7 +91,9 @@ export const command: CommandModule<object, TuneFlags> = {
     progress[Symbol.dispose]();
     const best = bestTrial(trials);
     if (flags.json)
-      process.stdout.write(`${formatJson({ learningRate: best?.learningRate, steps, complete, trials })}\n`);
+      process.stdout.write(
+        `${formatJson({ learningRate: best?.learningRate ?? null, steps, complete, trials })}\n`,
+      );
     else
       for (const line of describeTrials(trials, { file: flags.file, steps, complete, learningRate }))
         process.stdout.write(`${line}\n`);
@@ -109,7 +109,7 @@ export const command: CommandModule<object, TuneFlags> = {
 async function tryRates(
   flags: TuneFlags,
   file: RunFile,
-  what: { directory: string; steps: number; rates?: number[] },
+  what: { directory: string; device: DeviceOptions; steps: number; rates?: number[] },
   trials: Trial[],
   progress: Progress,
   signal: AbortSignal,
@@ -124,12 +124,7 @@ async function tryRates(
     for (const line of describeSkipped(prepared.report.skipped)) progress.line(line);
     progress.line(describeWork(prepared, steps));
     onProgress({ stage: "compiling", done: 0 });
-    const device = {
-      kind: flags.engine,
-      device: flags.device,
-      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    };
-    for await (const event of tune({ prepared, store, device, signal, ...what })) {
+    for await (const event of tune({ prepared, store, signal, ...what })) {
       const total = rates?.length ?? Math.max(USUAL_TRIALS, trials.length + 1);
       if (event.type === "trial") {
         trials.push(event.trial);
@@ -186,11 +181,13 @@ export function describeTrials(
     );
   if (best.learningRate === run.learningRate)
     return [...lines, `${run.file} has the best rate already, ${formatRate(best.learningRate)}.`];
+  if (!rates.includes(run.learningRate))
+    lines.push("The run's own rate was not tried and may be better; add it to --rates.");
   return [
     ...lines,
-    `For ${run.file}, whose rate is ${formatRate(run.learningRate)}:`,
+    `For ${run.file}, whose rate is ${formatRate(run.learningRate)}, below its line training:`,
     "",
-    `training: { learningRate: ${formatRate(best.learningRate)} }`,
+    `  learningRate: ${formatRate(best.learningRate)}`,
   ];
 }
 

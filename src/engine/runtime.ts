@@ -1,6 +1,8 @@
 /** The one place where ONNX Runtime is set up. */
 import * as onnxRuntime from "onnxruntime-node";
 import { CapacityError, messageOf } from "../errors.ts";
+import { packageFile } from "../installation.ts";
+import { quoted } from "../invocation.ts";
 import { type ElementType, GraphBuilder } from "./graph.ts";
 import { encodeModel } from "./onnx.ts";
 
@@ -9,6 +11,7 @@ export type DeviceTensor = onnxRuntime.Tensor;
 // What it logs goes to standard error, past our own log; what matters of it is in the errors that it throws.
 onnxRuntime.env.logLevel = "fatal";
 
+const INSTALLER = "onnxruntime-node/script/install.js";
 const DEVICES = ["cpu", "webgpu", "cuda"];
 
 /** A compiled graph, ready to run. */
@@ -46,7 +49,7 @@ export async function loadProgram(model: Uint8Array, device: string, threads: nu
     if (device === "cpu") throw error;
     const libraries =
       device === "cuda"
-        ? " CUDA needs libraries that no package holds: node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12 downloads them."
+        ? ` CUDA needs libraries that no package holds: node ${quoted(packageFile(INSTALLER))} --onnxruntime-node-install=cuda12 downloads them.`
         : "";
     throw new CapacityError(
       `The device ${device} cannot be used here; choose cpu or check its driver.${libraries} ONNX Runtime says: ${reasonOf(error)}`,

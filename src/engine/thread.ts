@@ -5,6 +5,12 @@ import { nativeWork } from "../native-work.ts";
 import { moduleUrl } from "../installation.ts";
 import type { ArgumentsOf, Method, Reply, ResultOf, WorkerData } from "./protocol.ts";
 
+/**
+ * ONNX Runtime else reports its use to Microsoft, and leaves an id of the machine in the user's home. Its code reads the
+ * environment of the process, which only the main thread can change.
+ */
+process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
+
 interface Pending {
   resolve(result: unknown): void;
   reject(error: Error): void;

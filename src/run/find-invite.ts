@@ -36,7 +36,13 @@ export function holdsInvite(text: string): boolean {
 }
 
 /** Words of a command that people copy along with an invite. */
-const COPIED = new Set(["npx", "npm", "run", "node", "pathweave", "--", "join", "status", "eval", "audit"]);
+const COPIED = new Set("$ npx npm run node pathweave -- join status eval audit generate export".split(" "));
+/** The program of a checkout or of a package, wherever it lies. */
+const PROGRAM = /(^|[\\/])node[\\/]launch\.js$/;
+
+function isCopied(word: string): boolean {
+  return COPIED.has(word) || PROGRAM.test(word);
+}
 
 /**
  * The arguments of a command line whose invite is one word: without the words of a copied command before it, and
@@ -46,7 +52,7 @@ export function gatherInvite(args: readonly string[]): string[] {
   const at = args.findIndex((arg, index) => index > 0 && !arg.startsWith("-") && holdsInvite(arg));
   if (at < 0) return [...args];
   let start = at;
-  while (start > 1 && COPIED.has(args[start - 1]!)) start--;
+  while (start > 1 && isCopied(args[start - 1]!)) start--;
   // The word after a flag is its value, whatever it says.
   const before = args[start - 1]!;
   if (start < at && before.startsWith("--") && before !== "--" && !before.includes("=")) start++;

@@ -25,10 +25,17 @@ export async function readRunFile(path: string): Promise<RunFile> {
     text = await readFile(path, "utf8");
   } catch (error) {
     throw new ManifestError(
-      `The run file cannot be read: ${messageOf(error)}. Give the path of a YAML file; docs/run-file.md has examples.`,
+      `${whyUnread(path, error)} Give the path of a YAML file; docs/run-file.md has examples.`,
     );
   }
   return parseRunFile(text, path);
+}
+
+function whyUnread(path: string, error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return `There is no run file ${path}.`;
+  if (code === "EISDIR") return `${path} is a folder, not a run file.`;
+  return `The run file cannot be read: ${messageOf(error)}.`;
 }
 
 /**

@@ -15,6 +15,7 @@ const REASONS: [code: string, reason: string][] = [
   ["EACCES", "this user may not write there; choose another directory or change its permissions"],
   ["EPERM", "this user may not write there; choose another directory or change its permissions"],
   ["ENOTDIR", "a part of that path is a file; choose another directory"],
+  ["EEXIST", "there is a file of that name; choose another directory"],
   ["EIO", UNREADABLE],
   ["Input/output error", UNREADABLE],
   ["EMFILE", "too many files are open; raise the limit (ulimit -n)"],

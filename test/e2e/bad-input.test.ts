@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -59,11 +59,30 @@ test("a corpus path that does not exist is named, and no folder is left behind",
   assert.ok(!(await readdir(directory)).includes("no-corpus"));
 });
 
+test("the demo overwrites nothing in a folder that it is given", async () => {
+  const data = at("precious");
+  await mkdir(data);
+  await writeFile(path.join(data, "run.yaml"), "mine");
+  assertOneLine(await pathweave("demo", "--data", data), /precious is not empty.*new or empty\.$/);
+  assert.equal(await readFile(path.join(data, "run.yaml"), "utf8"), "mine");
+  assertOneLine(
+    await pathweave("demo", "--data", path.join(data, "run.yaml")),
+    /there is a file of that name/,
+  );
+});
+
 test("a YAML typo is named with its line and the nearest valid key", async () => {
   const file = at("typo.yaml");
   const { training, ...rest } = tinyRun();
   await writeFile(file, stringify({ ...rest, trainng: training }));
   assertOneLine(await pathweave("create", file, "--data", at("typo")), /trainng/, /training/, /:\d+/);
+});
+
+test("an audit uses the invite of --invite-file, and nothing beside it", async () => {
+  const file = at("some.invite");
+  await writeFile(file, "hello");
+  assertOneLine(await pathweave("audit", "--invite-file", file), /some\.invite: Not an invite/);
+  assertOneLine(await pathweave("audit", at("peer-1"), "--invite-file", file), /An invite stands alone/);
 });
 
 test("a truncated invite is told from a valid one", async () => {
@@ -178,6 +197,11 @@ test("a port in use and a second peer on one folder are refused, and the run in 
     first.kill("SIGINT");
     const [code] = await once(first, "exit");
     assert.equal(code, 0, "Ctrl-C ends in order");
+  }
+  for (const command of ["status", "eval"]) {
+    const { code, stderr } = await pathweave(command, "--data", data, "--no-mdns");
+    assert.equal(code, 1);
+    assert.ok(stderr.endsWith(` does not run, start it: npm run pathweave -- join --data ${data}\n`), stderr);
   }
 });
 

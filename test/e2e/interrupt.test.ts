@@ -78,11 +78,24 @@ for (const [name, stage, signal, expected] of STAGES)
       const { code, signal: died, output } = await ended;
       // While the engine computes, it dies by the signal, which a shell shows as the same code.
       assert.ok(code === expected || died === signal, `${code} ${died} ${output}`);
-      assert.match(output, /pathweave: Interrupted\. Nothing of the run is kept.*create \S+endless\.yaml\n$/);
+      assert.match(
+        output,
+        /pathweave: Interrupted\. Nothing of the run is kept.*create \S+endless\.yaml --data \S+\n$/,
+      );
       assert.doesNotMatch(output, /this is a bug|terminate called|Error:/);
       assert.ok(!(await readdir(directory)).includes(path.basename(data)));
     },
   );
+
+test("a demo that is interrupted says what stays", { skip }, async () => {
+  const data = at("demo");
+  const { child, said, ended } = start("demo", "--data", data);
+  await said(/training the tokenizer|reading and tokenizing/);
+  child.kill("SIGINT");
+  const { output } = await ended;
+  assert.match(output, /pathweave: Interrupted\. What the demo made so far stays in \S+demo; delete/);
+  assert.ok((await readdir(data)).includes("run.yaml"));
+});
 
 test("a folder that was there before is left as it was", { skip }, async () => {
   const data = at("mine");

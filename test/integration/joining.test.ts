@@ -1,10 +1,12 @@
 /** Ctrl-C while a peer is still joining. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type PeerFlags, runPeer } from "../../node/peer-session.ts";
+import { InterruptedError } from "../../src/errors.ts";
 import { RUN } from "../../src/sim/run.ts";
 import { LOOPBACK, startPeer, temporaryDirectory } from "./net/support.ts";
 
@@ -19,7 +21,7 @@ test("a peer that is told to stop while whom it joins through hangs stops withou
   const stop = new AbortController();
   mute.on("connection", (socket) => {
     t.after(() => socket.destroy());
-    stop.abort(new Error("stopped by Ctrl-C"));
+    stop.abort(new InterruptedError("SIGINT"));
   });
   const flags: PeerFlags = {
     data: join(dir, "peer"),
@@ -39,6 +41,12 @@ test("a peer that is told to stop while whom it joins through hangs stops withou
   };
   const bootstrap = [`/ip4/127.0.0.1/tcp/${port}/p2p/${network.peerId}`];
   const shutdown = { signal: stop.signal, [Symbol.dispose]: () => {} };
-  await runPeer(flags, { run: RUN, bootstrap }, shutdown);
-  assert.ok(stop.signal.aborted);
+  let told = 0;
+  stop.signal.addEventListener("abort", () => (told = performance.now()));
+  await assert.rejects(runPeer(flags, { run: RUN, bootstrap }, shutdown), {
+    name: "InterruptedError",
+    message: "Interrupted before joining; nothing is kept.",
+  });
+  assert.ok(performance.now() - told < 1000, "within a second");
+  assert.ok(!existsSync(flags.data));
 });

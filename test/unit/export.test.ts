@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { before, test } from "node:test";
 import { CID } from "multiformats/cid";
@@ -179,6 +189,31 @@ test("--force replaces an export and nothing else", async (t) => {
   const readme = temporaryFolder(t, { "README.md": "mine" });
   await assert.rejects(exportPaths(source(), [0], options(readme, { force })), UsageError);
   assert.deepEqual(contents(readme), { "README.md": "mine" });
+});
+
+test("the folder that a shell stands in stays the same one, and so does one behind a link", async (t) => {
+  const folder = temporaryFolder(t);
+  const out = path.join(folder, "out");
+  mkdirSync(out);
+  const link = path.join(folder, "link");
+  symlinkSync(out, link);
+  const { ino } = statSync(out);
+  const before = process.cwd();
+  process.chdir(out);
+  t.after(() => process.chdir(before));
+  const force = true;
+  await exportPaths(source(), [0], options("."));
+  assert.ok(existsSync("config.json"), "the shell sees the export");
+  // As a killed export leaves it.
+  mkdirSync(".out.1.unfinished");
+  const [exported] = await exportPaths(source(), [1], options(link, { force }));
+  assert.equal(exported!.folder, link);
+  assert.match(readFileSync("README.md", "utf8"), /path 1/i);
+  await exportPaths(source(), [2, 3], options(`${out}/.`, { force }));
+  assert.deepEqual(readdirSync(".").toSorted(), ["path-2", "path-3"]);
+  assert.ok(lstatSync(link).isSymbolicLink());
+  assert.equal(statSync(out).ino, ino);
+  assert.deepEqual(readdirSync(folder).toSorted(), ["link", "out"]);
 });
 
 test("an export that fails leaves everything as it was", async (t) => {

@@ -3,13 +3,15 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { isCheckout, moduleUrl, packageFolders, root, version } from "../../src/installation.ts";
+import { isCheckout, moduleUrl, packageFolders, program, root, version } from "../../src/installation.ts";
 
 const PROJECT = path.join(import.meta.dirname, "../..");
 
 test("a checkout knows its root, its version and where its packages lie", () => {
   assert.equal(isCheckout, true);
   assert.equal(root, PROJECT);
+  assert.equal(program, path.join(PROJECT, "node", "launch.js"));
+  assert.ok(existsSync(program));
   assert.equal(version, JSON.parse(readFileSync(path.join(PROJECT, "package.json"), "utf8")).version);
   assert.deepEqual(packageFolders(), [path.join(PROJECT, "node_modules")]);
 });

@@ -35,6 +35,11 @@ test("encloses the best rate and comes within a factor of √2 of it, wherever i
   );
 });
 
+test("the run's own rate is tried as it is, with all its digits", () => {
+  assert.equal(nextRate(3.712e-3, []), 3.712e-3);
+  assert.ok(search(3.712e-3, bowl(4e-3)).some(({ learningRate }) => learningRate === 3.712e-3));
+});
+
 test("begins with the run's own rate and stops after five where that is the best", () => {
   assert.deepEqual(
     search(4e-3, bowl(4e-3)).map(({ learningRate }) => learningRate),

@@ -31,6 +31,7 @@ async function run(args: string[], environment: Record<string, string> = {}, fai
           .positional("invite", { type: "string" })
           .options({ ...dataOptions, ...networkOptions, ...engineOptions, ...outputOptions }),
       ),
+      lazy("export", { out: { type: "string", demandOption: "Give --out, the folder." } }),
       lazy("status", { ...outputOptions, every: { type: "number", requiresArg: true } }),
     ],
     examples: [],
@@ -114,9 +115,29 @@ const wrong: [string, string[], Record<string, string>, RegExp][] = [
     {},
     /"j" is one word too many; usage: pathweave join <invite>/,
   ],
-  ["a flag without its value", ["join", "i", "--data"], {}, /Not enough arguments following: data/],
+  [
+    "a flag without its value",
+    ["join", "i", "--data"],
+    {},
+    /: --data needs a value\. See "npm run pathweave -- join --help"\.$/,
+  ],
+  ["a flag without its value before another", ["join", "i", "--data", "--json"], {}, /--data needs a value/],
+  ["a list without values", ["join", "i", "--listen", "--json"], {}, /--listen needs a value/],
+  [
+    "a missing flag",
+    ["export"],
+    {},
+    /: Give --out, the folder\. See "npm run pathweave -- export --help"\.$/,
+  ],
+  [
+    "a number given twice, first 0",
+    ["join", "i", "--threads", "0", "--threads=1"],
+    {},
+    /given more than once/,
+  ],
   ["a word for a number", ["join", "i", "--threads", "all"], {}, /--threads takes a number/],
   ["a flag given twice", ["join", "i", "--data", "a", "--data", "b"], {}, /--data is given more than once/],
+  ["an empty value", ["join", "i", "--data", ""], {}, /--data needs a value/],
   ["a wrong choice", ["join", "i", "--log-level", "loud"], {}, /log-level.*"loud".*"debug"/],
   [
     "a wrong choice in the environment",

@@ -4,7 +4,9 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import yargs, { type CommandModule } from "yargs";
 import { join } from "node:path";
-import { invocationOf, pathweaveCommand, quoted } from "../../../src/invocation.ts";
+import { afterwards } from "../../../node/commands/demo.ts";
+import { dataOptions } from "../../../node/options.ts";
+import { dataFlag, invocationOf, pathweaveCommand, quoted } from "../../../src/invocation.ts";
 
 const root = new URL("../../../", import.meta.url);
 const read = (file: string): string => readFileSync(new URL(file, root), "utf8");
@@ -87,6 +89,7 @@ test("commands that are suggested through the helper exist, too", async () => {
 
 const surroundings = (changes: Partial<Parameters<typeof invocationOf>[0]>) => ({
   root: join("/", "home", "me", "pathweave"),
+  program: join("/", "home", "me", "pathweave", "node", "launch.js"),
   cwd: join("/", "home", "me", "pathweave"),
   environment: { PATH: "/usr/bin:/home/me/pathweave/node_modules/.bin" },
   isExecutable: () => false,
@@ -101,16 +104,41 @@ test("a command is suggested in the form that works where the user is", () => {
     "node /home/me/pathweave/node/launch.js",
   );
   assert.equal(
-    invocationOf(surroundings({ root: "/home/me/my project", cwd: "/tmp" })),
+    invocationOf(
+      surroundings({
+        root: "/home/me/my project",
+        program: "/home/me/my project/node/launch.js",
+        cwd: "/tmp",
+      }),
+    ),
     "node '/home/me/my project/node/launch.js'",
   );
-  const installed = { root: "/srv/app/node_modules/pathweave", cwd: "/srv/app" };
+  const inApp = { root: "/srv/app/node_modules/pathweave", program: "/srv/app/node_modules/pathweave/l.js" };
+  const installed = { ...inApp, cwd: "/srv/app/runs" };
+  const linked = { ...inApp, root: "/srv/app/node_modules/.pnpm/pathweave@1/node_modules/pathweave" };
+  assert.equal(invocationOf(surroundings({ ...linked, cwd: "/srv/app" })), "npx pathweave");
+  // npx looks for it in the folder where it runs and in those above, and else in the registry.
+  for (const cwd of ["/srv", "/home/me", "/srv/application"])
+    assert.equal(invocationOf(surroundings({ ...inApp, cwd })), "node /srv/app/node_modules/pathweave/l.js");
   assert.equal(invocationOf(surroundings(installed)), "npx pathweave");
   const global = { isExecutable: (file: string) => file === join("/usr/bin", "pathweave") };
   assert.equal(invocationOf(surroundings({ ...installed, ...global })), "pathweave");
   // The folder that npm adds for the time of a script is no installation.
   const passing = { isExecutable: (file: string) => file.includes(".bin") };
   assert.equal(invocationOf(surroundings({ ...installed, ...passing })), "npx pathweave");
+});
+
+test("the folder of a peer is named unless it is the default", () => {
+  assert.deepEqual(dataFlag(dataOptions.data.default), []);
+  assert.deepEqual(dataFlag("lab"), ["--data", "lab"]);
+});
+
+test("the demo ends with how its model can be used", () => {
+  const kept = afterwards("lab").join("\n");
+  assert.match(kept, /generate "[^"]+" --data lab\/peer-1\n/);
+  assert.match(kept, /export --path 0 --out \S+ --data lab\/peer-1$/);
+  assert.doesNotMatch(kept, / eval /, "its peers have stopped, so there is nobody to ask");
+  assert.match(afterwards(undefined).join("\n"), /gone with the demo.* demo --data \S+$/);
 });
 
 test("values are quoted for a shell where they need it", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parse } from "yaml";
 import { describeTrials } from "../../../node/commands/tune.ts";
 import type { Trial } from "../../../src/tune-search.ts";
 
@@ -17,11 +18,22 @@ const advice = (losses: Record<string, number | undefined>, changes: Partial<typ
 };
 
 test("ends with the line for the run file", () => {
-  assert.deepEqual(advice({ "4e-3": 4.2, "8e-3": 4, "1.6e-2": 4.1 }), [
-    "For run.yaml, whose rate is 3.7e-3:",
+  assert.deepEqual(advice({ "3.7e-3": 4.2, "8e-3": 4, "1.6e-2": 4.1 }), [
+    "For run.yaml, whose rate is 3.7e-3, below its line training:",
     "",
-    "training: { learningRate: 8e-3 }",
+    "  learningRate: 8e-3",
   ]);
+});
+
+test("the line is right where the run file has a training block", () => {
+  const [line] = advice({ "3.7e-3": 4.2, "8e-3": 4, "1.6e-2": 4.1 }).slice(-1);
+  assert.deepEqual(parse(`training:\n${line}\n  rounds: 3\n`), {
+    training: { learningRate: 8e-3, rounds: 3 },
+  });
+});
+
+test("says that the run's own rate was not tried", () => {
+  assert.match(advice({ "4e-3": 4.2, "8e-3": 4, "1.6e-2": 4.1 })[0]!, /own rate was not tried/);
 });
 
 test("says that the run file has the best rate already", () => {

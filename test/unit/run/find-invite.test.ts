@@ -97,6 +97,18 @@ test("the words of a copied command are no arguments, the values of flags are", 
       ["join", "--data", "lab", INVITE, "--no-mdns"],
     ],
     [
+      ["join", "$", "node", "/home/me/pathweave/node/launch.js", "join", INVITE],
+      ["join", INVITE],
+    ],
+    [
+      ["status", "$", "npx", "pathweave", "generate", INVITE],
+      ["status", INVITE],
+    ],
+    [
+      ["generate", "It was", "--invite", INVITE],
+      ["generate", "It was", "--invite", INVITE],
+    ],
+    [
       ["join", "--data", "join", INVITE],
       ["join", "--data", "join", INVITE],
     ],

@@ -64,13 +64,17 @@ test("how the corpus is read stands beside it, and not in the configuration that
   assert.deepEqual(parse("textField: [text, body]\n").textFields, ["text", "body"]);
 });
 
-test("a file is read from disk, and a missing one is one clear line", async (t) => {
+test("a file is read from disk, and a missing one or a folder is one clear line", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "pathweave-"));
   t.after(() => rm(folder, { recursive: true }));
   const path = join(folder, "run.yaml");
   await assert.rejects(readRunFile(path), {
     name: "ManifestError",
-    message: /cannot be read.*no such file/i,
+    message: /^There is no run file \S+run\.yaml\. Give the path/,
+  });
+  await assert.rejects(readRunFile(folder), {
+    name: "ManifestError",
+    message: /^\S+ is a folder, not a run file\. Give the path/,
   });
   await writeFile(path, MINIMAL);
   assert.deepEqual((await readRunFile(path)).corpus, [join(folder, "text")]);
