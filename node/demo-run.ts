@@ -21,6 +21,8 @@ export function demoRun(seed: number): object {
     },
     // With few rounds a lower momentum wins: the gain of a constant gradient is η/(1 − μ).
     outer: { learningRate: 0.7, momentum: 0.6, codec: "bf16" },
+    // Whole texts are held out. Of half as many, the seed would decide whether they are novel or manual.
+    data: { validationFraction: 0.1 },
     swarm: {
       heartbeatSeconds: 1,
       leaseSeconds: 10,
