@@ -44,8 +44,6 @@ export function generationConfig(endOfText: number): object {
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string() })).default([]),
   post_processor: z.looseObject({ type: z.string() }).nullish(),
-  truncation: z.unknown(),
-  padding: z.unknown(),
   model: z.looseObject({ vocab: z.unknown() }),
 });
 type TokenizerFile = z.infer<typeof tokenizerSchema>;
@@ -59,24 +57,17 @@ export interface TokenizerFiles {
 }
 
 /**
- * Adapts a run's `tokenizer.json`. A run never adds tokens to a text, cuts it or fills it up, so parts of the file that
- * do are left out; a file without any is kept byte by byte. Throws CorpusError when it has no token `endOfText`.
+ * Adapts a run's `tokenizer.json`. A run never adds tokens to a text, so a part of the file that does is left out; a file
+ * without one is kept byte by byte. (What cuts or fills up texts is refused at `create`.) Throws CorpusError when it has
+ * no token `endOfText`.
  */
 export function tokenizerFiles(json: Uint8Array, endOfText: number, sequenceLength: number): TokenizerFiles {
   const file = parse(json);
-  const plain: TokenizerFile = {
-    ...file,
-    truncation: null,
-    padding: null,
-    post_processor: withoutAddedTokens(file.post_processor),
-  };
-  const isPlain =
-    (file.truncation ?? null) === null &&
-    (file.padding ?? null) === null &&
-    plain.post_processor === file.post_processor;
+  const processor = withoutAddedTokens(file.post_processor);
+  const isPlain = processor === file.post_processor;
   const name = nameOf(file, endOfText);
   return {
-    json: isPlain ? json : Buffer.from(JSON.stringify(plain)),
+    json: isPlain ? json : Buffer.from(JSON.stringify({ ...file, post_processor: processor })),
     config: {
       tokenizer_class: "PreTrainedTokenizerFast",
       bos_token: name,

@@ -212,15 +212,6 @@ function addsTokens(json: Uint8Array): string {
   const token = { SpecialToken: { id: content, type_id: 0 } };
   return JSON.stringify({
     ...file,
-    truncation: { direction: "Right", max_length: 4, strategy: "LongestFirst", stride: 0 },
-    padding: {
-      strategy: { Fixed: 16 },
-      direction: "Right",
-      pad_to_multiple_of: null,
-      pad_id: id,
-      pad_type_id: 0,
-      pad_token: content,
-    },
     post_processor: {
       type: "TemplateProcessing",
       single: [token, { Sequence: { id: "A", type_id: 0 } }],
