@@ -73,7 +73,7 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
 export function baseServices(config: NodeConfig): Libp2pOptions<BaseServices>["services"] & object {
   let reach: Reach;
   return {
-    reach: (components) => (reach = new Reach(components)),
+    reach: (components) => (reach = new Reach(components, config.listen)),
     relays: (components) => new Relays(components, config, () => reach),
     identify: identify(),
     identifyPush: identifyPush(),

@@ -27,15 +27,20 @@ export interface Listenable {
 export class Reach extends EventTarget implements Startable {
   /** IP addresses from which those that this node dialled saw it come. */
   readonly seen = new Set<string>();
-  /** IP addresses from which this machine speaks to the world. */
+  /** IP addresses from which this machine speaks to the world; none for a node that listens within the machine only. */
   sources: ReadonlySet<string> = new Set();
   /** Whether somebody with a public address dialled this node directly. */
   dialledFromOutside = false;
   readonly #components: ReachComponents;
+  readonly #listensOutside: boolean;
 
-  constructor(components: ReachComponents) {
+  /** `listen` is what the node listens on. */
+  constructor(components: ReachComponents, listen: readonly string[]) {
     super();
     this.#components = components;
+    this.#listensOutside = listen.some(
+      (address) => !isRelayed(address) && scopeOf(hostOf(address)) !== "loopback",
+    );
   }
 
   async start(): Promise<void> {
@@ -43,7 +48,7 @@ export class Reach extends EventTarget implements Startable {
     events.addEventListener("peer:identify", this.#onIdentify);
     events.addEventListener("connection:open", this.#onConnection);
     events.addEventListener("transport:listening", this.#onListening);
-    this.sources = await defaultSources();
+    if (this.#listensOutside) this.sources = await defaultSources();
   }
 
   stop(): void {
