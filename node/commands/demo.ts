@@ -201,10 +201,14 @@ async function runDemo(
   };
   try {
     const faults = await stage("swarm", async () => {
-      showSwarm(swarm, created, progress);
-      if (session !== undefined) return strikeSwarm(session, flags.chaos!, progress, signal);
-      await swarm.complete(signal);
-      return 0;
+      const hide = showSwarm(swarm, created, progress);
+      try {
+        if (session !== undefined) return await strikeSwarm(session, flags.chaos!, progress, signal);
+        await swarm.complete(signal);
+        return 0;
+      } finally {
+        hide();
+      }
     });
     const dense = await stage("dense", () => finish(training, progress));
     progress.update("joining as an observer, with nothing but the invite");
@@ -318,13 +322,15 @@ async function createDemoRun(
   }
 }
 
-/** Shows the swarm at work whenever something happens. */
-function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): void {
+/** Shows the swarm at work whenever something happens, until the function that it returns is called. */
+function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): () => void {
   const { config } = created.manifest;
   const { rounds, innerSteps } = config.training;
   const paths = created.manifest.shards.length;
   const began = performance.now();
+  let isShown = true;
   const show = (): void => {
+    if (!isShown) return;
     const rows = Array.from({ length: paths }, (_, index) => {
       const { done, loss } = swarm.pathProgress(index, innerSteps);
       return `path ${index} ${formatBar(done, rounds * innerSteps, 12)} ${formatNumber(loss, 2)}`;
@@ -341,6 +347,9 @@ function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): 
   };
   swarm.onEvent(show);
   show();
+  return () => {
+    isShown = false;
+  };
 }
 
 /** What is left of a training once the swarm is done. */
