@@ -21,45 +21,41 @@ export type BaselineName = keyof typeof DENSE_LEARNING_RATE;
 /** As a peer of the demo trains: networks this small gain little from a second thread. */
 const DEVICE = { kind: "compiled", device: "cpu", threads: 1 } as const;
 
-/** Parameters of each, by name. */
-export type Trained = Record<BaselineName, Float32Array>;
-
-/** A training that goes on beside other work. */
+/** Trainings that go on beside other work. */
 export interface Training {
-  /** Which one is trained, and how far it is; undefined when all are done. */
-  progress(): { name: string; done: number; steps: number } | undefined;
-  trained: Promise<Trained>;
-  /** Ends it in any case. */
+  /** How far those are that are not done. */
+  progress(): { name: string; done: number; steps: number }[];
+  /** Parameters of each, by name. */
+  trained: Record<BaselineName, Promise<Float32Array>>;
+  /** Ends them in any case. */
   stop(): Promise<void>;
 }
 
-/** Trains the baselines of a run, one after the other. */
+/** Trains the baselines of a run, both at once. */
 export function startBaselines(created: CreatedRun, signal: AbortSignal): Training {
   const stopping = new AbortController();
-  let now: { name: string; done: number; steps: number } | undefined;
-  const train = (key: BaselineName): Promise<Float32Array> => {
+  const under = AbortSignal.any([signal, stopping.signal]);
+  const running = new Map<BaselineName, { name: string; done: number; steps: number }>();
+  const train = async (key: BaselineName): Promise<Float32Array> => {
     const baseline = baselineOf(key, created.manifest);
     const { name, steps } = baseline;
-    const onStep = (done: number): void => void (now = { name, done, steps });
+    const onStep = (done: number): void => void running.set(key, { name, done, steps });
     onStep(0);
-    return trainBaseline(baseline, created, onStep, AbortSignal.any([signal, stopping.signal]));
-  };
-  const trained = (async (): Promise<Trained> => {
     try {
-      const equalSteps = await train("equalSteps");
-      return { equalSteps, equalTokens: await train("equalTokens") };
+      return await trainBaseline(baseline, created, onStep, under);
     } finally {
-      now = undefined;
+      running.delete(key);
     }
-  })();
-  // Whoever awaits it hears of a failure; until then nobody may.
-  trained.catch(() => {});
+  };
+  const trained = { equalSteps: train("equalSteps"), equalTokens: train("equalTokens") };
+  // Whoever awaits one hears of a failure; until then nobody may.
+  const ended = Promise.allSettled(Object.values(trained));
   return {
-    progress: () => now,
+    progress: () => [...running.values()],
     trained,
     async stop() {
       stopping.abort();
-      await trained.catch(() => {});
+      await ended;
     },
   };
 }

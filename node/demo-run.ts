@@ -12,10 +12,10 @@ export function demoRun(seed: number): object {
     grid: [2, 2],
     model: { vocabulary: 1024, sequenceLength: 128, width: 96, blocks: 4, heads: 4 },
     training: {
-      rounds: 8,
-      innerSteps: 25,
+      rounds: 5,
+      innerSteps: 34,
       batchSize: 8,
-      seedSteps: 120,
+      seedSteps: 150,
       learningRate: 8e-3,
       warmupSteps: 20,
     },
@@ -24,11 +24,11 @@ export function demoRun(seed: number): object {
     // Whole texts are held out. Of half as many, the seed would decide whether they are novel or manual.
     data: { validationFraction: 0.1 },
     swarm: {
-      heartbeatSeconds: 1,
+      heartbeatSeconds: 2,
       leaseSeconds: 10,
       settleSeconds: 0.5,
       graceSeconds: 45,
-      antiEntropySeconds: 3,
+      antiEntropySeconds: 6,
       owners: 2,
       verify: "all",
     },

@@ -31,13 +31,13 @@ export interface RunEvaluation {
 }
 
 /**
- * Evaluates a run's heads, fetched from the swarm, and any other parameters of the same shape.
- * `onProgress` receives sequences scored and the total over all models.
+ * Evaluates a run's heads, fetched from the swarm, and any other parameters of the same shape, which are asked for when
+ * the heads are done, in order. `onProgress` receives sequences scored and the total over all models.
  */
 export async function evaluateRun(
   peer: Peer,
   device: DeviceOptions,
-  others: Record<string, Float32Array>,
+  others: Record<string, () => Promise<Float32Array>>,
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<RunEvaluation> {
@@ -79,7 +79,7 @@ export async function evaluateRun(
     }
     const scores: Record<string, Score> = {};
     for (const [name, parameters] of Object.entries(others))
-      scores[name] = await scoreOf(parameters, documents);
+      scores[name] = await scoreOf(await parameters(), documents);
     return {
       seed: sum(paths.map((path) => path.seed)),
       dipaco: sum(paths.map((path) => path.dipaco)),

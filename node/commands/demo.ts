@@ -17,13 +17,7 @@ import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
 import { storageError } from "../../src/store/storage-error.ts";
-import {
-  type BaselineName,
-  baselineOf,
-  startBaselines,
-  type Trained,
-  type Training,
-} from "../demo-baselines.ts";
+import { type BaselineName, baselineOf, startBaselines, type Training } from "../demo-baselines.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
@@ -210,7 +204,6 @@ async function runDemo(
         hide();
       }
     });
-    const dense = await stage("dense", () => finish(training, progress));
     progress.update("joining as an observer, with nothing but the invite");
     const invite = {
       invite: swarm.invite,
@@ -227,10 +220,13 @@ async function runDemo(
           swarm.peers.every((other) => other.heads.get(module) === cid),
         ),
         lineageVerified: await stage("audit", () => auditAll(peer, progress)),
+        // The heads first; meanwhile the baselines train on.
         evaluation: await stage("evaluate", () => {
           const show = (done: number, total: number): void =>
             progress.update(`evaluating ${formatBar(done, total)}`);
-          return evaluateRun(peer, DEVICE, { ...dense }, show, signal);
+          const trained = (key: BaselineName) => () => finish(training, key, progress);
+          const others = { equalSteps: trained("equalSteps"), equalTokens: trained("equalTokens") };
+          return evaluateRun(peer, { ...DEVICE, threads: 1 }, others, show, signal);
         }),
         samples: await stage("generate", () => generateLines(peer, flags.seed, progress, signal)),
       };
@@ -352,16 +348,15 @@ function showSwarm(swarm: LocalSwarm, created: CreatedRun, progress: Progress): 
   };
 }
 
-/** What is left of a training once the swarm is done. */
-async function finish(training: Training, progress: Progress): Promise<Trained> {
+/** What is left of the training of a baseline once the swarm is done. */
+async function finish(training: Training, key: BaselineName, progress: Progress): Promise<Float32Array> {
   const show = (): void => {
-    const now = training.progress();
-    if (now !== undefined)
-      progress.update(`${now.name} ${formatBar(now.done, now.steps)} step ${now.done}/${now.steps}`);
+    const bars = training.progress().map(({ name, done, steps }) => `${name} ${formatBar(done, steps, 12)}`);
+    if (bars.length > 0) progress.update(bars.join(" | "));
   };
   const timer = setInterval(show, 500);
   try {
-    return await training.trained;
+    return await training.trained[key];
   } finally {
     clearInterval(timer);
   }
