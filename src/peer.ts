@@ -12,6 +12,7 @@ import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
+import { systemClock } from "./clock.ts";
 import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
@@ -182,6 +183,7 @@ export async function openDirectory(
   const node = await openNode({
     dir: directory,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
+    clock: systemClock,
     log: logger,
     ...(quota === undefined ? {} : { quota }),
   });
