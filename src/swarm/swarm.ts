@@ -385,7 +385,7 @@ export class Swarm {
   /** Takes in a block from a peer, which is charged when it is wrong; `published` says that the peer made it itself. */
   async #receive(block: Uint8Array, from: string, published = false): Promise<boolean> {
     try {
-      return await this.#ingest(block, from, published);
+      return await this.#ingest(block, from, { published });
     } catch (error) {
       if (error instanceof InvalidObjectError)
         this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
@@ -412,8 +412,12 @@ export class Swarm {
   }
 
   /** Takes in the block of a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  async #ingest(bytes: Uint8Array, from: string, published = false): Promise<boolean> {
-    const opened = await openRecord(bytes);
+  async #ingest(
+    bytes: Uint8Array,
+    from: string,
+    { published = false, verified = false } = {},
+  ): Promise<boolean> {
+    const opened = await openRecord(bytes, verified);
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
@@ -797,8 +801,8 @@ export class Swarm {
   async #restore(): Promise<void> {
     await this.#announcers.restore();
     let records = 0;
-    for await (const bytes of this.#records.restore()) {
-      await this.#ingest(bytes, this.#init.network.peerId);
+    for await (const { bytes, verified } of this.#records.restore()) {
+      await this.#ingest(bytes, this.#init.network.peerId, { verified });
       records++;
     }
     for (const lineage of this.#lineages.values()) {
@@ -823,12 +827,12 @@ export class Swarm {
 
 type Opened = { type: "version"; record: KnownVersion } | { type: "contribution"; record: KnownContribution };
 
-/** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
-async function openRecord(bytes: Uint8Array): Promise<Opened> {
+/** A version or a signed contribution, by what its block says it is; `verified` when it was opened before. Throws InvalidObjectError. */
+async function openRecord(bytes: Uint8Array, verified = false): Promise<Opened> {
   if (kindOf(bytes) === Version.kind) {
     const value = Version.decode(bytes);
     return { type: "version", record: { ...value, cid: dagCborCid(bytes) } };
   }
-  const { value, signer } = await Contribution.open(bytes);
+  const { value, signer } = verified ? Contribution.recall(bytes) : await Contribution.open(bytes);
   return { type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }
