@@ -189,9 +189,10 @@ function summary({ run, leaseMs, disks, evidence, audits, outcomes }: SummaryIni
     ...bad.map(describe),
     ...disagreements,
     ...misled(audits, evidence),
-    ...[...outcomes].flatMap(([cid, outcome]) =>
-      outcome.fate === "lost" ? `Contribution ${cid} is lost: ${outcome.reason}.` : [],
-    ),
+    ...[...outcomes].flatMap(([cid, outcome]) => [
+      ...(outcome.fate === "lost" ? [`Contribution ${cid} is lost: ${outcome.reason}.`] : []),
+      ...(outcome.contradicted === undefined ? [] : [`Contribution ${cid}: ${outcome.contradicted}.`]),
+    ]),
   ];
   const first = bad[0];
   const takeovers = evidence.takeovers.all();

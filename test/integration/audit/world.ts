@@ -86,6 +86,8 @@ export interface ContributeOptions {
   bases?: ReadonlyMap<string, KnownVersion>;
   /** Whether the lineages hear of it; it is on disk anyway. */
   announce?: boolean;
+  /** The outer gradient, for each module; random when absent. */
+  delta?: Float32Array;
 }
 
 /** Opens a folder, which is new or a copy of one in which `earlier` records were made. */
@@ -177,7 +179,7 @@ export async function openWorld(
     write,
     put,
     store,
-    async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true } = {}) {
+    async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true, delta } = {}) {
       const key = await keyOf(by);
       const made: KnownContribution[] = [];
       for (const module of topology.modulesOfPath(path)) {
@@ -189,7 +191,7 @@ export async function openWorld(
           path,
           replica: 0,
           base: base.cid,
-          delta: await write(numbers([by, module, round, path].join()), config.outer.codec),
+          delta: await write(delta ?? numbers([by, module, round, path].join()), config.outer.codec),
           tokens: INNER_STEPS * config.training.batchSize * config.model.sequenceLength,
           steps: INNER_STEPS,
           loss: 1,
