@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
-import type { CreateProgress } from "../../src/prepare.ts";
+import type { CreateProgress } from "../../src/create/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";
@@ -116,7 +116,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
   // What is wrong with flags and file is said before the network and the engine are loaded, which is slow.
   const [{ createRun }, { capacityOf, openDirectory }] = await Promise.all([
-    import("../../src/create.ts"),
+    import("../../src/create/create.ts"),
     import("../../src/peer.ts"),
   ]);
   const folder = await openNewFolder(flags.data);
