@@ -53,3 +53,15 @@ export function contradiction(said: string, found: readonly Reason[]): string | 
       : `where its objects say: ${found.map(({ words }) => words).join("; ")}`;
   return `a peer rejected it, saying "${said}", ${truth}`;
 }
+
+/**
+ * What is wrong with what peers said against a version; undefined when nothing is. The objects decide where they can:
+ * a version that does not follow is refused rightly, and one that does is not, unless it folds what only an engine can
+ * try. Of one that cannot be folded again the peers are believed.
+ */
+export function contradictedVersion(said: readonly string[], follows: boolean): string | undefined {
+  const against = said.find((words) => kindOfWords(words) !== LOSS.kind);
+  return !follows || against === undefined
+    ? undefined
+    : `a peer refused it, saying "${against}", and it follows`;
+}

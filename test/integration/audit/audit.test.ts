@@ -378,6 +378,20 @@ test("what peers logged as refused is no problem", async (t) => {
   assert.deepEqual(report.problems, []);
 });
 
+test("a version that follows and that a peer refused is named, and stays the head", async (t) => {
+  let head: KnownVersion;
+  const directories = await disksOf(t, async ({ lineages }) => {
+    head = lineages.get(MODULE)!.head();
+  });
+  const cid = head!.cid.toString();
+  const events = log(said("peer-2", { type: "rejected", cid, reason: "no" }));
+  const report = await auditDisks({ directories, events });
+  assert.equal(report.heads[MODULE], cid);
+  assert.deepEqual(report.problems, [
+    `lower/1 generation 3 (${cid}): a peer refused it, saying "no", and it follows.`,
+  ]);
+});
+
 test("disks with different heads disagree, unless a fault held one of them to the end", async (t) => {
   let head: KnownVersion;
   const directories = await disksOf(t, async ({ lineages }) => {
