@@ -12,6 +12,7 @@ import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
+import { systemClock } from "./clock.ts";
 import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
@@ -157,7 +158,7 @@ export interface DirectoryOptions {
  */
 export async function openDirectory(
   directory: string,
-  net: Partial<Omit<NodeConfig, "privateKey" | "records" | "admission">> = {},
+  net: Partial<Omit<NodeConfig, "privateKey" | "clock" | "records" | "admission">> = {},
   logger: Logger = silentLogger,
   { quota, run }: DirectoryOptions = {},
 ): Promise<OpenNode> {
@@ -176,6 +177,7 @@ export async function openDirectory(
     ...net,
     bootstrap,
     privateKey,
+    clock: systemClock,
     records: { [HEAD_NAMESPACE]: headRecords() },
     admission: new Admission(bootstraps, logger.component("net")),
   };
