@@ -20,6 +20,7 @@ import {
   StorageError,
   UsageError,
 } from "../../src/errors.ts";
+import { systemClock } from "../../src/clock.ts";
 import { openShard } from "../../src/data/shard.ts";
 import { readRecords } from "../../src/data/records.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
@@ -163,6 +164,7 @@ async function asked(): Promise<RequestHandler> {
   }
   const { promise, resolve } = Promise.withResolvers<RequestHandler>();
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: {
       handle: async (_protocol, handler) => resolve(handler),
       request: () => Promise.reject(new Error()),
@@ -183,6 +185,7 @@ const MORE = Answer.encode({ records: [], more: true }).bytes;
 async function told(bytes: Uint8Array): Promise<void> {
   const lineage = createLineage();
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: {
       handle: async () => {},
       // First it says that it has more.
