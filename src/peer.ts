@@ -185,6 +185,7 @@ export async function openDirectory(
   const node = await openNode({
     dir: directory,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
+    clock: systemClock,
     log: logger,
     ...(quota === undefined ? {} : { quota }),
   });

@@ -36,8 +36,8 @@ const LAYERS: Record<string, Layer> = {
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
   outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
   swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
-  // Runs what the swarm decides under a virtual clock; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, "outer", "swarm"] },
+  // Runs what the swarm decides under a virtual clock, with a network and a disk in memory; nothing but the command imports it.
+  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "outer", "swarm"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below; files beside it, such as `src/create.ts`, use what it wires.
