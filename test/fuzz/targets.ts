@@ -21,7 +21,6 @@ import {
   StorageError,
   UsageError,
 } from "../../src/errors.ts";
-import { systemClock } from "../../src/clock.ts";
 import { openShard } from "../../src/data/shard.ts";
 import { readRecords } from "../../src/data/records.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
