@@ -10,6 +10,7 @@
  */
 import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { randomUUID } from "node:crypto";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
 import { systemClock } from "./clock.ts";
@@ -17,17 +18,17 @@ import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
 import type { TokenizedShard, Tokenizer } from "./data/types.ts";
-import { createHoldoutScorer } from "./holdout.ts";
+import { createHoldoutScorer } from "./peer/holdout.ts";
 import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
 import { messageOf, UsageError } from "./errors.ts";
-import { findManifest } from "./find-run.ts";
+import { findManifest } from "./peer/find-run.ts";
 import { dataFlag, pathweaveCommand } from "./invocation.ts";
 import { type Logger, silentLogger } from "./log.ts";
 import { elementsOfParts, modelShape } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
-import { moduleTensors } from "./module-tensors.ts";
+import { moduleTensors } from "./peer/module-tensors.ts";
 import { checkAddresses, peerOfAddress } from "./net/addresses.ts";
 import { Admission } from "./net/admission.ts";
 import { IDENTITY_FILE, loadIdentity } from "./net/identity.ts";
@@ -40,12 +41,13 @@ import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
 import { Manifest, type ShardReference } from "./objects/manifest.ts";
 import { Version } from "./objects/version.ts";
 import type { KnownVersion } from "./outer/types.ts";
+import { createRandom } from "./random.ts";
 import { createRouter } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
 import { type Capacity, checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
-import { keepObject, objectOwner } from "./run-objects.ts";
+import { keepObject, objectOwner } from "./peer/run-objects.ts";
 import type { Topology } from "./run/types.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
@@ -54,9 +56,9 @@ import { createPacks } from "./store/pack.ts";
 import type { QuotaOptions } from "./store/quota.ts";
 import { storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
-import { createEvidenceLog } from "./swarm/evidence.ts";
-import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
-import { createPathTrainer } from "./swarm/path-trainer.ts";
+import { createEvidenceLog } from "./swarm/conduct/evidence.ts";
+import { HEAD_NAMESPACE, headRecords } from "./swarm/sync/head-record.ts";
+import { createPathTrainer } from "./swarm/rounds/path-trainer.ts";
 import { Swarm } from "./swarm/swarm.ts";
 import type { Packs, SwarmEvent } from "./swarm/types.ts";
 
@@ -184,6 +186,7 @@ export async function openDirectory(
   const node = await openNode({
     dir: directory,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
+    clock: systemClock,
     log: logger,
     ...(quota === undefined ? {} : { quota }),
   });
@@ -342,6 +345,7 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     options.role === "observer"
       ? undefined
       : createPathTrainer({
+          clock: systemClock,
           engine: await createEngine({ shape, batchSize: config.training.batchSize, ...options.device }),
           training: config.training,
           learningRate: learningRateSchedule(config.training, totalSteps),
@@ -372,6 +376,8 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
           validation: () => shard(manifest.validation),
         });
   const swarm = new Swarm({
+    clock: systemClock,
+    random: createRandom(randomUUID()),
     network,
     store,
     packs,
@@ -381,7 +387,7 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     genesis,
     tensors: (module) => tensorsOf.get(module)!,
     sources: () => [...providers],
-    evidence: createEvidenceLog(join(directory, "evidence.ndjson")),
+    evidence: createEvidenceLog(join(directory, "evidence.ndjson"), systemClock),
     trainer,
     ...(scorer === undefined ? {} : { scorer }),
     keep: (object, stopping) =>

@@ -61,6 +61,7 @@ async function withPeer<T>(
     };
     const node = await openNode({
       dir,
+      clock: systemClock,
       libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
     });
     const network = createNetwork(node.libp2p, config);

@@ -2,8 +2,8 @@
  * The effects of the swarm: carries out what the coordinator decides, over the network, the store and the
  * trainer. Everything it knows is rebuilt from disk at a restart and from any one peer by anti-entropy.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { CID } from "multiformats/cid";
+import { type Clock, delay, timeout } from "../clock.ts";
 import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Network } from "../net/types.ts";
@@ -16,34 +16,35 @@ import { Version } from "../objects/version.ts";
 import { Lineage } from "../outer/lineage.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import type { Random } from "../random.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
-import { createAnnouncers } from "./announcers.ts";
-import { createAntiEntropy } from "./anti-entropy.ts";
-import { Completion } from "./completion.ts";
-import type { Offence } from "./conduct.ts";
-import { Coordinator, type Decision } from "./coordinator.ts";
-import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
-import { createDiscipline, type Discipline } from "./discipline.ts";
-import type { EvidenceLog } from "./evidence.ts";
-import { peersWithNewerHeads, publishHead } from "./discovery.ts";
-import { type Slot, slotKey, TICK_MS } from "./leases.ts";
-import { createHoldoutCheck } from "./holdout-check.ts";
-import { createHeartbeats, type Heartbeats } from "./heartbeats.ts";
-import { Holdings } from "./holdings.ts";
-import { createLineageStore } from "./lineage-store.ts";
+import { createAnnouncers } from "./conduct/provenance.ts";
+import { createAntiEntropy } from "./sync/anti-entropy.ts";
+import { Completion } from "./plan/completion.ts";
+import type { Offence } from "./conduct/offences.ts";
+import { Coordinator, type Decision } from "./plan/coordinator.ts";
+import { createCustody, type Custody, objectsInCustody } from "./modules/replication.ts";
+import { createDiscipline, type Discipline } from "./conduct/discipline.ts";
+import type { EvidenceLog } from "./conduct/evidence.ts";
+import { peersWithNewerHeads, publishHead } from "./sync/discovery.ts";
+import { type Slot, slotKey, TICK_MS } from "./plan/leases.ts";
+import { createHoldoutCheck } from "./modules/holdout-check.ts";
+import { createHeartbeats, type Heartbeats } from "./members/heartbeats.ts";
+import { Holdings } from "./modules/holdings.ts";
+import { createLineageStore } from "./modules/lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
-import { createModuleStates } from "./module-states.ts";
-import { createPathStates, type PathStates } from "./path-states.ts";
-import { type FinishedRound, writeRound } from "./round.ts";
-import { RoundDriver } from "./round-driver.ts";
-import { createRoundStates } from "./round-states.ts";
-import { createPublications } from "./publications.ts";
-import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
-import { createSplitDetector } from "./split.ts";
+import { createModuleStates } from "./modules/module-states.ts";
+import { createPathStates, type PathStates } from "./rounds/path-states.ts";
+import { type FinishedRound, writeRound } from "./rounds/round.ts";
+import { RoundDriver } from "./rounds/round-driver.ts";
+import { createRoundStates } from "./rounds/round-states.ts";
+import { createPublications } from "./conduct/publications.ts";
+import { createOutsideSearch, SEARCH_MS, searchPause } from "./sync/outside-search.ts";
+import { createSplitDetector } from "./sync/split.ts";
 import { Tasks } from "./tasks.ts";
 import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
-import { createWaitReport } from "./waiting.ts";
+import { createWaitReport } from "./plan/waiting.ts";
 import { endsWithin } from "../within.ts";
 
 /** Longest time for one peer to deliver the tensors of one module. */
@@ -58,6 +59,9 @@ const SAVE_MS = 30_000;
 const CLOSE_MS = 5_000;
 
 export interface SwarmInit {
+  clock: Clock;
+  /** For choices among peers and modules. */
+  random: Random;
   network: Network;
   store: Store;
   packs: Packs;
@@ -135,7 +139,7 @@ export class Swarm {
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
-    this.#tasks = new Tasks(this.#log);
+    this.#tasks = new Tasks(init.clock, this.#log);
     this.#lineages = new Map(
       [...init.genesis].map(([module, genesis]) => [
         module,
@@ -149,7 +153,7 @@ export class Swarm {
       config: manifest.config,
       topology,
       lineages: this.#lineages,
-      now: performance.now(),
+      now: init.clock.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
     const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
@@ -158,13 +162,14 @@ export class Swarm {
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
-      now: () => performance.now(),
+      now: () => init.clock.now(),
       forget: (peer) => this.#forget(peer),
       emit: (event) => init.emit(event),
     });
     this.#announcers = createAnnouncers(init.store);
     const { holdout } = manifest.config.outer;
     this.#holdings = new Holdings({
+      clock: init.clock,
       ...(holdout === undefined || init.scorer === undefined
         ? {}
         : {
@@ -193,7 +198,7 @@ export class Swarm {
       announcers: this.#announcers,
       archive: init.archive,
       lineage: (module) => this.lineage(module),
-      owners: (module) => this.coordinator.owners(module, performance.now()),
+      owners: (module) => this.coordinator.owners(module, this.#init.clock.now()),
       live: () => this.#live.keys(),
       sources: () => init.sources(),
       flush: (first) => this.#records.flush(first),
@@ -209,6 +214,7 @@ export class Swarm {
     this.#rounds =
       trainer &&
       new RoundDriver({
+        clock: init.clock,
         coordinator: this.coordinator,
         trainer,
         config: manifest.config,
@@ -227,6 +233,7 @@ export class Swarm {
         emit: (event) => init.emit(event),
       });
     this.#heartbeats = createHeartbeats({
+      clock: init.clock,
       run,
       coordinator: this.coordinator,
       role: trainer === undefined ? "observer" : "worker",
@@ -237,13 +244,14 @@ export class Swarm {
       transferred: () => init.store.transferred,
       publish: async (bytes) => void (await network.publish(this.#topic(), bytes)),
     });
-    this.#outside = createOutsideSearch({ network, store: init.store, run });
+    this.#outside = createOutsideSearch({ clock: init.clock, network, store: init.store, run });
     this.#splits = createSplitDetector({
       lineages: this.#lineages,
       heartbeatMs: manifest.config.swarm.heartbeatSeconds * 1000,
-      now: performance.now(),
+      now: init.clock.now(),
     });
     this.#antiEntropy = createAntiEntropy({
+      clock: init.clock,
       network,
       run,
       lineages: this.#lineages,
@@ -281,7 +289,7 @@ export class Swarm {
     this.#tasks.every(TICK_MS, () => this.#tick());
     this.#tasks.every(Math.min(TICK_MS, this.#config.swarm.heartbeatSeconds * 1000), () => {
       // Timers are late more often than early, so half of one ahead of time is nearest.
-      if (this.#heartbeats.isDue(performance.now(), TICK_MS / 2)) this.#beat();
+      if (this.#heartbeats.isDue(this.#init.clock.now(), TICK_MS / 2)) this.#beat();
     });
     this.#tasks.every(this.#config.swarm.antiEntropySeconds * 1000, () => {
       this.#reconcile();
@@ -308,6 +316,7 @@ export class Swarm {
       !(await endsWithin(
         GOODBYE_MS,
         this.#heartbeats.publish(true).catch(() => {}),
+        this.#init.clock,
       ))
     )
       this.#log.warn("could not say goodbye; the others take over when the lease ends");
@@ -315,14 +324,14 @@ export class Swarm {
     this.#init.network.unsubscribe(this.#topic());
     for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
     try {
-      if (!(await endsWithin(SAVE_MS, this.#flush())))
+      if (!(await endsWithin(SAVE_MS, this.#flush(), this.#init.clock)))
         throw new StorageError(
           `The lineage could not be saved within ${SAVE_MS / 1000} s: the disk does not answer. ` +
             "What was announced is on it; the rest comes from other peers at the next start.",
         );
     } finally {
       const closed = Promise.all([this.#init.trainer?.close(), this.#init.scorer?.close()]);
-      if (!(await endsWithin(CLOSE_MS, closed)))
+      if (!(await endsWithin(CLOSE_MS, closed, this.#init.clock)))
         this.#log.warn("the engine did not close in time; it ends with the process");
     }
   }
@@ -334,7 +343,7 @@ export class Swarm {
   heads(): HeadStatus[] {
     return this.#init.topology.modules.map(({ name }) => {
       const { cid, generation, tokens } = this.lineage(name).head();
-      const owners = this.coordinator.owners(name, performance.now());
+      const owners = this.coordinator.owners(name, this.#init.clock.now());
       return { module: name, generation, cid: cid.toString(), tokens, owners };
     });
   }
@@ -399,7 +408,7 @@ export class Swarm {
   }
 
   #hear(from: string, heartbeat: Heartbeat): void {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const known = this.#live.has(from);
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
@@ -486,15 +495,15 @@ export class Swarm {
 
   /** Stops counting with a peer. What it contributed stays: work is judged by itself. */
   #forget(peer: string): void {
-    this.coordinator.forget(peer, performance.now());
-    this.#noteDepartures(performance.now());
+    this.coordinator.forget(peer, this.#init.clock.now());
+    this.#noteDepartures(this.#init.clock.now());
   }
 
   // ---------------------------------------------------------------- the clock
 
   #tick(): void {
     if (!this.#working) return;
-    const now = performance.now();
+    const now = this.#init.clock.now();
     this.#noteDepartures(now);
     for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
     const interesting = this.#interesting(now);
@@ -697,24 +706,24 @@ export class Swarm {
         await network.provide(run, this.#tasks.within(DHT_MS));
         this.#provided = true;
       });
-    const now = performance.now();
+    const now = this.#init.clock.now();
     if (now < this.#nextSearch) return;
     this.#nextSearch = Infinity;
     this.#run("looking for peers", () => this.#lookOutside(now));
   }
 
   async #lookOutside(now: number): Promise<void> {
-    const { searchMs = SEARCH_MS, topology } = this.#init;
+    const { searchMs = SEARCH_MS, topology, clock, random } = this.#init;
     try {
-      const module = topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name;
+      const module = topology.modules[random.integer(topology.modules.length)]!.name;
       await Promise.all([
         this.#outside.run(new Set(this.#live.keys()), now, this.#tasks.stopping),
         this.#askForNewer([module]),
       ]);
     } finally {
       const pause =
-        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
-      this.#nextSearch = performance.now() + pause;
+        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, random.uniform());
+      this.#nextSearch = clock.now() + pause;
     }
   }
 
@@ -728,7 +737,7 @@ export class Swarm {
 
   /** Fetches what is in this peer's custody, one object after the other. */
   #keep(): void {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const workers = this.coordinator.workers(now);
     // Who hears nobody has nobody to ask either, and would take everything for its duty.
     if (this.#init.trainer === undefined || this.#keeping || this.#tasks.stopping.aborted) return;
@@ -752,12 +761,12 @@ export class Swarm {
 
   #reconcile(): void {
     const peers = [...this.#live.keys()];
-    const peer = peers[Math.floor(Math.random() * peers.length)];
+    const peer = peers[this.#init.random.integer(peers.length)];
     if (peer !== undefined) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
   async #ask(peer: string): Promise<void> {
-    const split = await this.#splits.during(peer, performance.now(), () =>
+    const split = await this.#splits.during(peer, this.#init.clock.now(), () =>
       this.#antiEntropy.ask(peer, this.#tasks.stopping),
     );
     if (split !== undefined) this.#init.emit({ type: "split", ...split });
@@ -772,14 +781,14 @@ export class Swarm {
 
   /** Listens for a while, so that every live peer has been heard. */
   observed(milliseconds: number, signal: AbortSignal): Promise<void> {
-    return delay(milliseconds, undefined, { signal: AbortSignal.any([signal, this.#tasks.stopping]) });
+    return delay(this.#init.clock, milliseconds, AbortSignal.any([signal, this.#tasks.stopping]));
   }
 
   /**
    * Resolves when a first peer has told all it knows. Throws NetworkError after a minute without one.
    */
   async synchronised(signal: AbortSignal): Promise<void> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(SYNCHRONISE_MS)]);
+    const deadline = AbortSignal.any([signal, timeout(this.#init.clock, SYNCHRONISE_MS)]);
     const late = new Promise<never>((_, reject) => {
       deadline.addEventListener(
         "abort",

@@ -36,14 +36,27 @@ const LAYERS: Record<string, Layer> = {
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
   outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
   swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
-  // Runs what the swarm decides under a virtual clock; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, "outer", "swarm"] },
+  // Runs what the swarm decides under a virtual clock, with a network and a disk in memory; nothing but the command imports it.
+  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "outer", "swarm"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
-  // `src/peer.ts` wires everything below; files beside it, such as `src/create.ts`, use what it wires.
+  // `src/peer.ts` wires everything below.
   peer: {
-    files: /^src\/(peer\/.*|[a-z-]+\.ts$)/,
+    files: /^src\/(peer\.ts$|peer\/)/,
     values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
+  },
+  // A trained model, and before it the making of one, with what the peer wires.
+  use: {
+    files: /^src\/use\//,
+    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer"],
+  },
+  create: {
+    files: /^src\/create\//,
+    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer", "use"],
+  },
+  library: {
+    files: /^src\/index\.ts$/,
+    values: [...BASE, ...LEARNING, ...NETWORK, "swarm", "peer", "use", "create"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
   terminal: {
@@ -52,7 +65,19 @@ const LAYERS: Record<string, Layer> = {
   },
   node: {
     files: /^node\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "audit", "peer", "terminal"],
+    values: [
+      ...BASE,
+      ...LEARNING,
+      ...NETWORK,
+      "outer",
+      "swarm",
+      "sim",
+      "audit",
+      "peer",
+      "use",
+      "create",
+      "terminal",
+    ],
   },
   bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
 };
@@ -76,6 +101,11 @@ const CONSTRUCTED: [string, RegExp][] = [
   ["an ONNX Runtime session", /\bInferenceSession\.create\s*\(/],
   ["a tfjs backend", /\b(registerBackend|setBackend)\s*\(/],
 ];
+
+/** What knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
+const TIMELESS = /^src\/(swarm|outer|sim\/world)\//;
+const OWN_TIME =
+  /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 
 /** What the bootstrap node must not load, however indirectly. */
 const HEAVY = /^(@tensorflow\/|onnx|helia$|@helia\/)/;
@@ -165,6 +195,13 @@ function heavyChains(files: ReadonlyMap<string, string>): string[] {
   return chains;
 }
 
+/** Files of a layer without time that keep their own. */
+function ownTime(files: ReadonlyMap<string, string>): string[] {
+  return [...files]
+    .filter(([file, source]) => TIMELESS.test(file) && OWN_TIME.test(withoutComments(source)))
+    .map(([file]) => file);
+}
+
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const tree = new Map(
   globSync("{src,node,bootstrap}/**/*.ts", { cwd: root })
@@ -185,6 +222,24 @@ test("every import of a file has a file", () => {
   );
   assert.deepEqual(missing, []);
 });
+
+test("time and chance come from outside", () => {
+  assert.deepEqual(ownTime(tree), []);
+});
+
+for (const source of [
+  "const now = performance.now();",
+  "const today = Date.now();",
+  "setTimeout(next, 1);",
+  'import { setTimeout as delay } from "node:timers/promises";',
+  "const index = Math.floor(Math.random() * 3);",
+  "const signal = AbortSignal.timeout(1);",
+  "endsWithin(1, task, systemClock);",
+])
+  test(`a clock or a die of one's own would be noticed: ${source}`, () => {
+    assert.deepEqual(ownTime(new Map([["src/swarm/a.ts", source]])), ["src/swarm/a.ts"]);
+    assert.deepEqual(ownTime(new Map([["src/swarm/a.ts", `// ${source}`]])), []);
+  });
 
 for (const [what, pattern] of CONSTRUCTED)
   test(`${what} is constructed in exactly one file`, () => {
@@ -231,6 +286,8 @@ const planted: [string, string, string][] = [
   ["a worker", "src/swarm/a.ts", `new Worker(moduleUrl("../engine/worker.ts", import.meta.url));`],
   ["the base that imports anything", "src/errors.ts", `import { x } from "./objects/object.ts";`],
   ["a peer that imports the daemon", "src/peer.ts", `import { x } from "../node/output.ts";`],
+  ["a peer that creates", "src/peer/a.ts", `import { x } from "../create/create.ts";`],
+  ["a model that creates", "src/use/a.ts", `import { x } from "../create/create.ts";`],
   ["a bootstrap node that imports the daemon", "bootstrap/a.ts", `import { x } from "../node/pathweave.ts";`],
   [
     "an auditor that uses the peer's fold",
