@@ -3,18 +3,14 @@
  * that share blocks loses the shared ones (helia 7.1.15), and successive checkpoints share blocks.
  */
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import * as dagCbor from "@ipld/dag-cbor";
-import type { LevelDatastore } from "datastore-level";
 import { CID } from "multiformats/cid";
-import { writeAtomically } from "./atomic-file.ts";
+import type { Clock } from "../clock.ts";
 import { type Block, matches } from "../objects/object.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
-import { hasCode, storageError } from "./storage-error.ts";
+import type { Database, Files } from "./ports.ts";
+import { storageError } from "./storage-error.ts";
 import type { RetentionChange } from "./types.ts";
-
-type Level = LevelDatastore["db"];
 
 // In the same database as libp2p's peers and records, whose keys start with other words.
 const OWNERS = "/pathweave/retained/";
@@ -25,6 +21,8 @@ const CLOCK_SLACK_MS = 60_000;
 const SWEPT_AT = "/pathweave/swept-at";
 const SUM = "/pathweave/sum";
 const SUM_BYTES = 32;
+/** File with the number of changes. */
+const COUNTER = "changes";
 
 /** Blocks lie on disk by multihash; what codec the CID names is lost there. */
 function keyOf(cid: CID): string {
@@ -43,14 +41,9 @@ function countOf(sealed: Uint8Array | undefined): number {
 }
 
 /** 0 when there is no such file, or nothing in it that helps. */
-async function readCount(file: string): Promise<number> {
-  try {
-    const count = Number(await readFile(file, "utf8"));
-    return Number.isSafeInteger(count) ? count : 0;
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return 0;
-    throw error;
-  }
+function readCount(bytes: Uint8Array | undefined): number {
+  const count = Number(Buffer.from(bytes ?? []).toString());
+  return Number.isSafeInteger(count) ? count : 0;
 }
 
 function hashOf(key: string, value: Uint8Array): Buffer {
@@ -62,6 +55,13 @@ function add(sum: Buffer, hash: Buffer | undefined): void {
   hash?.forEach((byte, i) => {
     sum[i]! ^= byte;
   });
+}
+
+export interface RetentionInit {
+  files: Files;
+  database: Database;
+  blocks: CheckedBlockstore;
+  clock: Clock;
 }
 
 export interface Retention {
@@ -84,19 +84,15 @@ export interface Retention {
 /**
  * Reads back what is retained. LevelDB passes over what it cannot read and does not check what it can, so with every
  * change the sum of the hashes of all entries is written, and the number of changes: there, and then in the file
- * `counter`, which a database that lost its last changes falls behind. Throws StorageError.
+ * `changes`, which a database that lost its last changes falls behind. Throws what files and database throw.
  */
-export async function openRetention(
-  database: Level,
-  blocks: CheckedBlockstore,
-  counter: string,
-): Promise<Retention> {
+export async function openRetention({ files, database, blocks, clock }: RetentionInit): Promise<Retention> {
   const owned = new Map<string, CID[]>();
   const counts = new Map<string, number>();
   /** Of each entry as it is in the database, by key; `sum` is of them all. */
   const hashes = new Map<string, Buffer>();
   let sum = Buffer.alloc(SUM_BYTES);
-  for await (const [key, value] of database.iterator({ gte: OWNERS, lt: `${OWNERS}\xFF` })) {
+  for await (const [key, value] of database.entries(OWNERS)) {
     hashes.set(key, hashOf(key, value));
     try {
       replace(decodeURIComponent(key.slice(OWNERS.length)), dagCbor.decode<CID[]>(value));
@@ -106,29 +102,29 @@ export async function openRetention(
   }
   /** Blocks of the last change, when that was not finished. */
   const unfinished: Block[] = [];
-  for await (const [key, value] of database.iterator({ gte: FRESH, lt: `${FRESH}\xFF` })) {
+  for await (const [key, value] of database.entries(FRESH)) {
     hashes.set(key, hashOf(key, value));
     const block = freshBlock(key, value);
     if (block !== undefined) unfinished.push(block);
   }
   for (const hash of hashes.values()) add(sum, hash);
   const sealed = await database.get(SUM);
-  const counted = await readCount(counter);
+  const counted = readCount(await files.read(COUNTER));
   let changeCount = Math.max(counted, countOf(sealed));
   let complete =
     sealed === undefined
-      ? hashes.size === 0 && (await readdir(blocks.path)).length === 0
+      ? hashes.size === 0 && (await isEmpty(blocks.cids()))
       : sum.equals(sealed.subarray(0, SUM_BYTES)) && countOf(sealed) >= counted;
   // Blocks younger than the last sweep of an earlier process are left by the first sweep of this one: a
   // fetch or a contribution may have been under way when that process ended.
-  let sweptAt: number | undefined = complete ? Number((await database.get(SWEPT_AT)) ?? 0) || 0 : 0;
+  let sweptAt: number | undefined = complete ? readCount(await database.get(SWEPT_AT)) : 0;
   let recent = new Set<string>();
   let turn: Promise<unknown> = Promise.resolve();
 
   /** One change at a time, so that disk and memory agree. */
   function inTurn<T>(task: () => Promise<T>): Promise<T> {
     const result = turn.then(task).catch((error: unknown) => {
-      throw storageError(error, dirname(counter));
+      throw storageError(error, files.name);
     });
     turn = result.catch(() => {});
     return result;
@@ -159,12 +155,7 @@ export async function openRetention(
     });
     // While something is missing there is no sum, so that a crash does not make it forgotten.
     const sealed = complete ? seal(next, changeCount) : undefined;
-    await database.batch(
-      [...entries, [SUM, sealed] as const].map(([key, value]) =>
-        value === undefined ? { type: "del" as const, key } : { type: "put" as const, key, value },
-      ),
-      options,
-    );
+    await database.batch([...entries, [SUM, sealed]], options);
     sum = next;
     for (const { key, hash } of hashed) {
       if (hash === undefined) hashes.delete(key);
@@ -181,7 +172,7 @@ export async function openRetention(
     await commit(entries, { sync: true });
     for (const [owner, cids] of changes) replace(owner, [...cids]);
     // After a loss of power it may be an older one, or empty: only a newer one tells anything.
-    await writeAtomically(counter, Buffer.from(String(changeCount)), { flush: false });
+    await files.write(COUNTER, Buffer.from(String(changeCount)), { flush: false });
   }
 
   /**
@@ -196,11 +187,11 @@ export async function openRetention(
   }
 
   async function sweepNow(): Promise<number> {
-    const startedAt = Date.now();
+    const startedAt = clock.wall();
     const before = recent;
     recent = new Set();
     let deleted = 0;
-    for await (const { cid } of blocks.getAll()) {
+    for await (const cid of blocks.cids()) {
       const key = keyOf(cid);
       const needed = (): boolean => counts.has(key) || before.has(key) || recent.has(key);
       if (needed()) continue;
@@ -210,18 +201,14 @@ export async function openRetention(
       deleted++;
     }
     sweptAt = undefined;
-    await database.put(SWEPT_AT, Buffer.from(String(startedAt)));
+    await database.batch([[SWEPT_AT, Buffer.from(String(startedAt))]], { sync: false });
     return deleted;
   }
 
   async function isYoung(cid: CID, since: number): Promise<boolean> {
-    try {
-      return (await stat(blocks.fileOf(cid))).mtimeMs >= since - CLOCK_SLACK_MS;
-    } catch (error) {
-      // It was corrupt, and is deleted.
-      if (hasCode(error, "ENOENT")) return true;
-      throw error;
-    }
+    const facts = await blocks.facts(cid);
+    // Absent: it was corrupt, and is deleted.
+    return facts === undefined || facts.modified >= since - CLOCK_SLACK_MS;
   }
 
   await makeFiles(unfinished);
@@ -260,4 +247,9 @@ function freshBlock(key: string, bytes: Uint8Array): Block | undefined {
   } catch {
     return undefined;
   }
+}
+
+async function isEmpty(items: AsyncIterable<unknown>): Promise<boolean> {
+  for await (const _ of items) return false;
+  return true;
 }

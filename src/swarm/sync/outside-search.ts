@@ -7,6 +7,7 @@ import type { CID } from "multiformats/cid";
 import { z } from "zod";
 import type { LRUCache } from "lru-cache";
 import { boundedMap } from "../../bounded-map.ts";
+import type { Clock } from "../../clock.ts";
 import { InvalidObjectError } from "../../errors.ts";
 import type { Network } from "../../net/types.ts";
 import { defineObject } from "../../objects/object.ts";
@@ -53,12 +54,13 @@ export interface OutsideSearch {
 }
 
 export interface OutsideSearchInit {
+  clock: Clock;
   network: Pick<Network, "peerId" | "findProviders" | "connections" | "dial" | "addressesOf">;
   store: Pick<Store, "readState" | "writeState">;
   run: CID;
 }
 
-export function createOutsideSearch({ network, store, run }: OutsideSearchInit): OutsideSearch {
+export function createOutsideSearch({ clock, network, store, run }: OutsideSearchInit): OutsideSearch {
   const unreached = boundedMap<string, { pause: number; next: number }>(MAX_UNREACHED);
   let remembered: Acquaintances | undefined;
 
@@ -107,11 +109,11 @@ export function createOutsideSearch({ network, store, run }: OutsideSearchInit):
         void outcomes.set(peer, success || outcomes.get(peer) === true);
       // Side by side, so that what hangs does not hold up the rest.
       await Promise.all([
-        discover(network, run, signal, { skip, enough: STRANGERS }).then(({ dialled }) => {
+        discover(clock, network, run, signal, { skip, enough: STRANGERS }).then(({ dialled }) => {
           for (const dial of dialled) tried(dial.peer, dial.connected);
         }),
         ...absent.slice(-ACQUAINTANCES).map(async ([peer, addresses]) => {
-          tried(peer, (await dialAny(network, addresses, signal)) === undefined);
+          tried(peer, (await dialAny(clock, network, addresses, signal)) === undefined);
         }),
       ]);
       for (const [peer, success] of outcomes) note(peer, success, now);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import type { CID } from "multiformats/cid";
+import { systemClock } from "../../../src/clock.ts";
 import { StorageError } from "../../../src/errors.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { type BlockSource, type FetchJob, runFetchJob } from "../../../src/store/fetch-job.ts";
@@ -64,6 +65,7 @@ function job(source: BlockSource, changes: Partial<FetchJob>): FetchJob & { got:
   const rest = { cids, holders: [], root: undefined, signal: undefined };
   return {
     ...rest,
+    clock: systemClock,
     slots: createSlots(4),
     suspects: createSuspects(),
     source,

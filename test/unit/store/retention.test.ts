@@ -6,10 +6,14 @@ import { type TestContext, test } from "node:test";
 import * as dagCbor from "@ipld/dag-cbor";
 import { LevelDatastore } from "datastore-level";
 import fc from "fast-check";
+import { systemClock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/log.ts";
 import { type Block, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
+import { openDirectory } from "../../../src/store/directory.ts";
+import { blockPath } from "../../../src/store/layout.ts";
+import type { Database } from "../../../src/store/ports.ts";
 import { openRetention, type Retention } from "../../../src/store/retention.ts";
 
 interface Opened {
@@ -22,16 +26,14 @@ interface Opened {
 }
 
 async function openIn(directory: string): Promise<Opened> {
-  const blocks = new CheckedBlockstore(join(directory, "blocks"), silentLogger);
-  const datastore = new LevelDatastore(join(directory, "data"));
-  await blocks.open();
-  await datastore.open();
-  const retention = await openRetention(datastore.db, blocks, join(directory, "changes"));
+  const { files, database, close } = await openDirectory(directory);
+  const blocks = new CheckedBlockstore(files, silentLogger);
+  const retention = await openRetention({ files, database, blocks, clock: systemClock });
   return {
     blocks,
     retention,
-    close: () => datastore.close(),
-    entries: () => datastore.db.iterator().all(),
+    close,
+    entries: () => entriesOf(database),
     async write(...list) {
       for (const { cid, bytes } of list) {
         retention.touch(cid);
@@ -39,6 +41,12 @@ async function openIn(directory: string): Promise<Opened> {
       }
     },
   };
+}
+
+async function entriesOf(database: Database): Promise<[key: string, value: Uint8Array][]> {
+  const list: [string, Uint8Array][] = [];
+  for await (const entry of database.entries("")) list.push(entry);
+  return list;
 }
 
 async function directoryOf(t: TestContext): Promise<string> {
@@ -134,7 +142,7 @@ test("retention is as a set per owner says, over any sequence of changes and res
           const kept = new Set([...owners.values()].flat());
           const doomed = [...onDisk].filter((i) => !kept.has(i) && !recent.has(i));
           // As if they had been written before the last sweep.
-          for (const i of doomed) await utimes(opened.blocks.fileOf(blocks[i]!.cid), 0, 0);
+          for (const i of doomed) await utimes(join(directory, blockPath(blocks[i]!.cid)), 0, 0);
           const deleted = await opened.retention.sweep();
           assert.equal(deleted, doomed.length);
           for (const i of doomed) onDisk.delete(i);
@@ -160,7 +168,7 @@ test("the first sweep after a restart leaves what was written after the last one
   const directory = await directoryOf(t);
   const before = await openIn(directory);
   await before.write(blocks[0]!);
-  await utimes(before.blocks.fileOf(blocks[0]!.cid), 0, 0);
+  await utimes(join(directory, blockPath(blocks[0]!.cid)), 0, 0);
   await before.retention.sweep();
   await before.write(blocks[1]!);
   await before.close();
@@ -233,7 +241,7 @@ for (const [what, change] of damages)
     const second = await openIn(directory);
     assert.equal(second.retention.complete, false);
     // Old as they are, they stay: who needed them may be what was lost.
-    for (const { cid } of blocks) await utimes(second.blocks.fileOf(cid), 0, 0);
+    for (const { cid } of blocks) await utimes(join(directory, blockPath(cid)), 0, 0);
     assert.equal(await second.retention.sweep(), 0);
     await second.retention.retain([["a", [blocks[0]!.cid]]]);
     await second.close();
