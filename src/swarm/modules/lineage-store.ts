@@ -49,7 +49,7 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
       const listed = new Set(records.map(String));
       const waiting = lineages
         .get(module)!
-        .parked()
+        .orphans()
         .filter((cid) => !listed.has(cid.toString()));
       for (const [name, cids] of [
         [owner(module), records],

@@ -209,7 +209,7 @@ test("what waits for its base outlives sweeps and restarts, and joins the lineag
     await peer.close();
     peer = await open(dir);
     assert.equal(peer.lineage.contribution(second.cid), undefined);
-    assert.deepEqual(peer.lineage.parked().map(String), [second.cid.toString()]);
+    assert.deepEqual(peer.lineage.orphans().map(String), [second.cid.toString()]);
     await peer.records.flush();
     assert.ok(await listed(peer, "waiting"));
     assert.ok(!(await listed(peer, "lineage")), "it may never be a part of it");
