@@ -813,8 +813,8 @@ export class Swarm {
   async #restore(): Promise<void> {
     await this.#announcers.restore();
     let records = 0;
-    for await (const bytes of this.#records.restore()) {
-      this.#ingest(await openRecord(bytes), this.#init.network.peerId);
+    for await (const { bytes, verified } of this.#records.restore()) {
+      this.#ingest(await openRecord(bytes, verified), this.#init.network.peerId);
       records++;
     }
     for (const lineage of this.#lineages.values()) {
@@ -843,12 +843,12 @@ type Opened = { bytes: Uint8Array } & (
   | { type: "contribution"; record: KnownContribution }
 );
 
-/** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
-async function openRecord(bytes: Uint8Array): Promise<Opened> {
+/** A version or a signed contribution, by what its block says it is; `verified` when it was opened before. Throws InvalidObjectError. */
+async function openRecord(bytes: Uint8Array, verified = false): Promise<Opened> {
   if (kindOf(bytes) === Version.kind) {
     const value = Version.decode(bytes);
     return { bytes, type: "version", record: { ...value, cid: dagCborCid(bytes) } };
   }
-  const { value, signer } = await Contribution.open(bytes);
+  const { value, signer } = verified ? Contribution.recall(bytes) : await Contribution.open(bytes);
   return { bytes, type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }
