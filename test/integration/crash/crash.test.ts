@@ -125,7 +125,7 @@ async function check(dir: string, announced: string[]): Promise<void> {
     // As many sweeps as it takes for what nobody needs; nothing piles up, and nothing that is needed goes.
     for (let sweep = 0; sweep < 3; sweep++) await crashed.store.sweep();
     const retained = await Promise.all(
-      (await crashed.store.owners()).map((owner) => crashed.store.retained(owner)),
+      (await crashed.store.pins()).map((pin) => crashed.store.retained(pin)),
     );
     const needed = new Set(retained.flat().map(blockKey));
     for (const module of MODULES)

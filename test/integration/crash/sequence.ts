@@ -179,8 +179,8 @@ export async function openSequence(dir: string): Promise<Sequence> {
         for (const module of MODULES)
           if (lineages.get(module)!.head().generation === round) announce((await fold(module)).cid);
       }
-      for (const owner of await store.owners())
-        if (/^(version|delta):[^:]*:0:/.test(owner)) await store.release(owner);
+      for (const pin of await store.pins())
+        if (/^(version|delta):[^:]*:0:/.test(pin)) await store.release(pin);
       await store.sweep();
     },
   };
