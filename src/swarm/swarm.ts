@@ -2,8 +2,8 @@
  * The effects of the swarm: carries out what the coordinator decides, over the network, the store and the
  * trainer. Everything it knows is rebuilt from disk at a restart and from any one peer by anti-entropy.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { CID } from "multiformats/cid";
+import { type Clock, delay, timeout } from "../clock.ts";
 import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Network } from "../net/types.ts";
@@ -16,6 +16,7 @@ import { Version } from "../objects/version.ts";
 import { Lineage } from "../outer/lineage.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import type { Random } from "../random.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAnnouncers } from "./conduct/provenance.ts";
@@ -23,7 +24,7 @@ import { createAntiEntropy } from "./sync/anti-entropy.ts";
 import { Completion } from "./plan/completion.ts";
 import type { Offence } from "./conduct/offences.ts";
 import { Coordinator, type Decision } from "./plan/coordinator.ts";
-import { createCustody, type Custody, objectsInCustody } from "./modules/replication.ts";
+import { createReplication, type Replication, replicatedObjects } from "./modules/replication.ts";
 import { createDiscipline, type Discipline } from "./conduct/discipline.ts";
 import type { EvidenceLog } from "./conduct/evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./sync/discovery.ts";
@@ -58,6 +59,9 @@ const SAVE_MS = 30_000;
 const CLOSE_MS = 5_000;
 
 export interface SwarmInit {
+  clock: Clock;
+  /** For choices among peers and modules. */
+  random: Random;
   network: Network;
   store: Store;
   packs: Packs;
@@ -103,7 +107,7 @@ export class Swarm {
   readonly #records;
   readonly #pathStates: PathStates;
   readonly #announcers;
-  readonly #custody: Custody;
+  readonly #replication: Replication;
   #keeping = false;
   readonly #antiEntropy;
   readonly #discipline: Discipline;
@@ -135,7 +139,7 @@ export class Swarm {
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
-    this.#tasks = new Tasks(this.#log);
+    this.#tasks = new Tasks(init.clock, this.#log);
     this.#lineages = new Map(
       [...init.genesis].map(([module, genesis]) => [
         module,
@@ -149,22 +153,27 @@ export class Swarm {
       config: manifest.config,
       topology,
       lineages: this.#lineages,
-      now: performance.now(),
+      now: init.clock.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
     const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
-    this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
+    this.#replication = createReplication(
+      run.toString(),
+      network.peerId,
+      replicatedObjects(manifest, warmStart),
+    );
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
-      now: () => performance.now(),
+      now: () => init.clock.now(),
       forget: (peer) => this.#forget(peer),
       emit: (event) => init.emit(event),
     });
     this.#announcers = createAnnouncers(init.store);
     const { holdout } = manifest.config.outer;
     this.#holdings = new Holdings({
+      clock: init.clock,
       ...(holdout === undefined || init.scorer === undefined
         ? {}
         : {
@@ -193,7 +202,7 @@ export class Swarm {
       announcers: this.#announcers,
       archive: init.archive,
       lineage: (module) => this.lineage(module),
-      owners: (module) => this.coordinator.owners(module, performance.now()),
+      owners: (module) => this.coordinator.owners(module, this.#init.clock.now()),
       live: () => this.#live.keys(),
       sources: () => init.sources(),
       flush: (first) => this.#records.flush(first),
@@ -209,6 +218,7 @@ export class Swarm {
     this.#rounds =
       trainer &&
       new RoundDriver({
+        clock: init.clock,
         coordinator: this.coordinator,
         trainer,
         config: manifest.config,
@@ -227,6 +237,7 @@ export class Swarm {
         emit: (event) => init.emit(event),
       });
     this.#heartbeats = createHeartbeats({
+      clock: init.clock,
       run,
       coordinator: this.coordinator,
       role: trainer === undefined ? "observer" : "worker",
@@ -237,18 +248,19 @@ export class Swarm {
       transferred: () => init.store.transferred,
       publish: async (bytes) => void (await network.publish(this.#topic(), bytes)),
     });
-    this.#outside = createOutsideSearch({ network, store: init.store, run });
+    this.#outside = createOutsideSearch({ clock: init.clock, network, store: init.store, run });
     this.#splits = createSplitDetector({
       lineages: this.#lineages,
       heartbeatMs: manifest.config.swarm.heartbeatSeconds * 1000,
-      now: performance.now(),
+      now: init.clock.now(),
     });
     this.#antiEntropy = createAntiEntropy({
+      clock: init.clock,
       network,
       run,
       lineages: this.#lineages,
       blockOf: (cid) => this.#records.block(cid),
-      ingest: (block, from) => this.#receive(block, from),
+      ingest: (block, from) => this.#receive(block, from, () => openRecord(block)),
       offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
       exchanged: (peer, records, milliseconds) =>
         init.emit({ type: "exchange", peer, records, milliseconds }),
@@ -267,23 +279,21 @@ export class Swarm {
     const { network } = this.#init;
     network.subscribe(this.#topic(), {
       validate: (_from, data) => this.#validateHeartbeat(data),
-      deliver: (from, data) => this.#hear(from, Heartbeat.decode(data)),
+      deliver: (from, heartbeat) => this.#hear(from, heartbeat),
       rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
     for (const { name } of this.#init.topology.modules)
       network.subscribe(this.#topic(name), {
         validate: (_from, data) => this.#validateRecord(name, data),
-        deliver: (from, data) => {
-          const { block } = LineageRecord.decode(data);
-          this.#run(`record from ${from}`, () => this.#receive(block, from, true));
-        },
+        deliver: (from, opened) =>
+          this.#run(`record from ${from}`, () => this.#receive(opened.bytes, from, async () => opened, true)),
         rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
       });
     this.#working = true;
     this.#tasks.every(TICK_MS, () => this.#tick());
     this.#tasks.every(Math.min(TICK_MS, this.#config.swarm.heartbeatSeconds * 1000), () => {
       // Timers are late more often than early, so half of one ahead of time is nearest.
-      if (this.#heartbeats.isDue(performance.now(), TICK_MS / 2)) this.#beat();
+      if (this.#heartbeats.isDue(this.#init.clock.now(), TICK_MS / 2)) this.#beat();
     });
     this.#tasks.every(this.#config.swarm.antiEntropySeconds * 1000, () => {
       this.#reconcile();
@@ -310,6 +320,7 @@ export class Swarm {
       !(await endsWithin(
         GOODBYE_MS,
         this.#heartbeats.publish(true).catch(() => {}),
+        this.#init.clock,
       ))
     )
       this.#log.warn("could not say goodbye; the others take over when the lease ends");
@@ -317,14 +328,14 @@ export class Swarm {
     this.#init.network.unsubscribe(this.#topic());
     for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
     try {
-      if (!(await endsWithin(SAVE_MS, this.#flush())))
+      if (!(await endsWithin(SAVE_MS, this.#flush(), this.#init.clock)))
         throw new StorageError(
           `The lineage could not be saved within ${SAVE_MS / 1000} s: the disk does not answer. ` +
             "What was announced is on it; the rest comes from other peers at the next start.",
         );
     } finally {
       const closed = Promise.all([this.#init.trainer?.close(), this.#init.scorer?.close()]);
-      if (!(await endsWithin(CLOSE_MS, closed)))
+      if (!(await endsWithin(CLOSE_MS, closed, this.#init.clock)))
         this.#log.warn("the engine did not close in time; it ends with the process");
     }
   }
@@ -336,7 +347,7 @@ export class Swarm {
   heads(): HeadStatus[] {
     return this.#init.topology.modules.map(({ name }) => {
       const { cid, generation, tokens } = this.lineage(name).head();
-      const owners = this.coordinator.owners(name, performance.now());
+      const owners = this.coordinator.owners(name, this.#init.clock.now());
       return { module: name, generation, cid: cid.toString(), tokens, owners };
     });
   }
@@ -362,20 +373,22 @@ export class Swarm {
 
   // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
 
-  #validateHeartbeat(data: Uint8Array): "accept" {
-    this.#checkRun(Heartbeat.decode(data).run);
-    return "accept";
+  #validateHeartbeat(data: Uint8Array): Heartbeat {
+    const heartbeat = Heartbeat.decode(data);
+    this.#checkRun(heartbeat.run);
+    return heartbeat;
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<"accept"> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<Opened> {
     const { run, block } = LineageRecord.decode(data);
     this.#checkRun(run);
-    const { type, record } = await openRecord(block);
+    const opened = await openRecord(block);
+    const { type, record } = opened;
     if (type === "contribution" && !isAdmitted(this.#config, record.signer))
       throw new InvalidObjectError("Its signer is not on the list of peers that the run admits.");
     if (record.module !== module)
       throw new InvalidObjectError(`It is of ${record.module}, not of ${module}.`);
-    return "accept";
+    return opened;
   }
 
   #checkRun(run: CID): void {
@@ -383,9 +396,14 @@ export class Swarm {
   }
 
   /** Takes in a block from a peer, which is charged when it is wrong; `published` says that the peer made it itself. */
-  async #receive(block: Uint8Array, from: string, published = false): Promise<boolean> {
+  async #receive(
+    block: Uint8Array,
+    from: string,
+    open: () => Promise<Opened>,
+    published = false,
+  ): Promise<boolean> {
     try {
-      return await this.#ingest(block, from, published);
+      return this.#ingest(await open(), from, published);
     } catch (error) {
       if (error instanceof InvalidObjectError)
         this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
@@ -394,7 +412,7 @@ export class Swarm {
   }
 
   #hear(from: string, heartbeat: Heartbeat): void {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const known = this.#live.has(from);
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
@@ -411,9 +429,9 @@ export class Swarm {
     this.#tick();
   }
 
-  /** Takes in the block of a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  async #ingest(bytes: Uint8Array, from: string, published = false): Promise<boolean> {
-    const opened = await openRecord(bytes);
+  /** Takes in a version or contribution; false when it was known already. Throws InvalidObjectError. */
+  #ingest(opened: Opened, from: string, published = false): boolean {
+    const { bytes } = opened;
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
@@ -425,9 +443,9 @@ export class Swarm {
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
     const { missing, refused } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
-    for (const { cid: parked, reason } of refused)
-      for (const peer of this.#announcers.of(parked).all)
-        this.#charge(peer, "invalid-record", reason, { cid: parked });
+    for (const { cid: orphan, reason } of refused)
+      for (const peer of this.#announcers.of(orphan).all)
+        this.#charge(peer, "invalid-record", reason, { cid: orphan });
     if (opened.type === "version") this.#splits.brought(from, opened.record);
     this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
@@ -481,15 +499,15 @@ export class Swarm {
 
   /** Stops counting with a peer. What it contributed stays: work is judged by itself. */
   #forget(peer: string): void {
-    this.coordinator.forget(peer, performance.now());
-    this.#noteDepartures(performance.now());
+    this.coordinator.forget(peer, this.#init.clock.now());
+    this.#noteDepartures(this.#init.clock.now());
   }
 
   // ---------------------------------------------------------------- the clock
 
   #tick(): void {
     if (!this.#working) return;
-    const now = performance.now();
+    const now = this.#init.clock.now();
     this.#noteDepartures(now);
     for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
     const interesting = this.#interesting(now);
@@ -614,13 +632,11 @@ export class Swarm {
       round,
     );
     // What others would refuse is not said; the slot is left to them.
-    for (const { bytes } of contributions) {
-      const { type, record } = await openRecord(bytes);
-      if (type === "contribution") await this.#holdings.examine(record);
-    }
+    const opened = await Promise.all(contributions.map(({ bytes }) => openRecord(bytes)));
+    for (const { type, record } of opened) if (type === "contribution") await this.#holdings.examine(record);
     // On disk before anybody hears of it, so that a crash cannot take back what was announced.
     await this.#records.flush(async () => {
-      for (const { bytes } of contributions) await this.#ingest(bytes, network.peerId);
+      for (const record of opened) this.#ingest(record, network.peerId);
       return retain;
     });
     for (const [index, { cid, bytes }] of contributions.entries()) {
@@ -652,7 +668,7 @@ export class Swarm {
   ): Promise<void> {
     try {
       const { block, version } = await this.#holdings.fold(parent, contributions, async (folded) => {
-        await this.#ingest(folded.block.bytes, this.#init.network.peerId);
+        this.#ingest(await openRecord(folded.block.bytes), this.#init.network.peerId);
         this.lineage(module).confirm(folded.version.cid);
       });
       await this.#announce(module, block.bytes);
@@ -694,24 +710,24 @@ export class Swarm {
         await network.provide(run, this.#tasks.within(DHT_MS));
         this.#provided = true;
       });
-    const now = performance.now();
+    const now = this.#init.clock.now();
     if (now < this.#nextSearch) return;
     this.#nextSearch = Infinity;
     this.#run("looking for peers", () => this.#lookOutside(now));
   }
 
   async #lookOutside(now: number): Promise<void> {
-    const { searchMs = SEARCH_MS, topology } = this.#init;
+    const { searchMs = SEARCH_MS, topology, clock, random } = this.#init;
     try {
-      const module = topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name;
+      const module = topology.modules[random.integer(topology.modules.length)]!.name;
       await Promise.all([
         this.#outside.run(new Set(this.#live.keys()), now, this.#tasks.stopping),
         this.#askForNewer([module]),
       ]);
     } finally {
       const pause =
-        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
-      this.#nextSearch = performance.now() + pause;
+        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, random.uniform());
+      this.#nextSearch = clock.now() + pause;
     }
   }
 
@@ -723,20 +739,20 @@ export class Swarm {
       if (!this.#live.has(peer)) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
-  /** Fetches what is in this peer's custody, one object after the other. */
+  /** Fetches what this peer replicates, one object after the other. */
   #keep(): void {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const workers = this.coordinator.workers(now);
     // Who hears nobody has nobody to ask either, and would take everything for its duty.
     if (this.#init.trainer === undefined || this.#keeping || this.#tasks.stopping.aborted) return;
     if (now < this.coordinator.listensUntil) return;
-    const object = workers.length < 2 ? undefined : this.#custody.next(workers);
+    const object = workers.length < 2 ? undefined : this.#replication.next(workers);
     if (object === undefined) return;
     this.#keeping = true;
     this.#run(`keeping ${object.toString()}`, async () => {
       try {
         await this.#init.keep(object, this.#tasks.stopping);
-        this.#custody.kept(object);
+        this.#replication.kept(object);
         this.#init.emit({ type: "kept", cid: object.toString() });
       } finally {
         this.#keeping = false;
@@ -749,12 +765,12 @@ export class Swarm {
 
   #reconcile(): void {
     const peers = [...this.#live.keys()];
-    const peer = peers[Math.floor(Math.random() * peers.length)];
+    const peer = peers[this.#init.random.integer(peers.length)];
     if (peer !== undefined) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
   async #ask(peer: string): Promise<void> {
-    const split = await this.#splits.during(peer, performance.now(), () =>
+    const split = await this.#splits.during(peer, this.#init.clock.now(), () =>
       this.#antiEntropy.ask(peer, this.#tasks.stopping),
     );
     if (split !== undefined) this.#init.emit({ type: "split", ...split });
@@ -769,14 +785,14 @@ export class Swarm {
 
   /** Listens for a while, so that every live peer has been heard. */
   observed(milliseconds: number, signal: AbortSignal): Promise<void> {
-    return delay(milliseconds, undefined, { signal: AbortSignal.any([signal, this.#tasks.stopping]) });
+    return delay(this.#init.clock, milliseconds, AbortSignal.any([signal, this.#tasks.stopping]));
   }
 
   /**
    * Resolves when a first peer has told all it knows. Throws NetworkError after a minute without one.
    */
   async synchronised(signal: AbortSignal): Promise<void> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(SYNCHRONISE_MS)]);
+    const deadline = AbortSignal.any([signal, timeout(this.#init.clock, SYNCHRONISE_MS)]);
     const late = new Promise<never>((_, reject) => {
       deadline.addEventListener(
         "abort",
@@ -797,8 +813,8 @@ export class Swarm {
   async #restore(): Promise<void> {
     await this.#announcers.restore();
     let records = 0;
-    for await (const bytes of this.#records.restore()) {
-      await this.#ingest(bytes, this.#init.network.peerId);
+    for await (const { bytes, verified } of this.#records.restore()) {
+      this.#ingest(await openRecord(bytes, verified), this.#init.network.peerId);
       records++;
     }
     for (const lineage of this.#lineages.values()) {
@@ -821,14 +837,18 @@ export class Swarm {
   }
 }
 
-type Opened = { type: "version"; record: KnownVersion } | { type: "contribution"; record: KnownContribution };
+/** A record of the lineage whose block was decoded and verified. */
+type Opened = { bytes: Uint8Array } & (
+  | { type: "version"; record: KnownVersion }
+  | { type: "contribution"; record: KnownContribution }
+);
 
-/** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
-async function openRecord(bytes: Uint8Array): Promise<Opened> {
+/** A version or a signed contribution, by what its block says it is; `verified` when it was opened before. Throws InvalidObjectError. */
+async function openRecord(bytes: Uint8Array, verified = false): Promise<Opened> {
   if (kindOf(bytes) === Version.kind) {
     const value = Version.decode(bytes);
-    return { type: "version", record: { ...value, cid: dagCborCid(bytes) } };
+    return { bytes, type: "version", record: { ...value, cid: dagCborCid(bytes) } };
   }
-  const { value, signer } = await Contribution.open(bytes);
-  return { type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
+  const { value, signer } = verified ? Contribution.recall(bytes) : await Contribution.open(bytes);
+  return { bytes, type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }

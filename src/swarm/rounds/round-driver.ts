@@ -1,4 +1,5 @@
 /** Trains the slots that the coordinator decides on: from the heads of a path to a finished round, or from its middle. */
+import type { Clock } from "../../clock.ts";
 import { messageOf, StorageError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { RunConfig } from "../../objects/config.ts";
@@ -15,6 +16,7 @@ import type { RoundStates } from "./round-states.ts";
 import type { PathTrainer, RoundState, SwarmEvent } from "../types.ts";
 
 export interface RoundDriverInit {
+  clock: Clock;
   coordinator: Coordinator;
   trainer: PathTrainer;
   config: RunConfig;
@@ -123,7 +125,7 @@ export class RoundDriver {
       if (work.signal.aborted) return;
       // What led here does so again, so the next try begins anew.
       if (!(error instanceof StorageError)) await roundStates.clear();
-      coordinator.failed(slot, performance.now());
+      coordinator.failed(slot, this.#init.clock.now());
       emit({ type: "lease", state: "abandoned", reason: messageOf(error), ...slot });
       throw error;
     } finally {

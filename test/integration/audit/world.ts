@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
-import { silentLogger } from "../../../src/log.ts";
+import { systemClock } from "../../../src/clock.ts";
 import { createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
@@ -18,7 +18,7 @@ import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 import { createRandom } from "../../../src/random.ts";
 import { createTopology } from "../../../src/run/topology.ts";
-import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
+import { blockPath } from "../../../src/store/layout.ts";
 import { openNode } from "../../../src/store/helia.ts";
 import type { Store } from "../../../src/store/types.ts";
 import { readPack, writePack } from "../../../src/store/pack.ts";
@@ -99,6 +99,7 @@ export async function openWorld(
   const network = await nodeConfig({ listen: [] });
   const opened = await openNode({
     dir: directory,
+    clock: systemClock,
     libp2p: (data) => createNode(libp2pOptions(network), data),
   });
   const { store } = opened;
@@ -242,7 +243,7 @@ export async function duplicate(directory: string, to: string): Promise<string> 
 }
 
 function fileOf(directory: string, cid: CID): string {
-  return new CheckedBlockstore(join(directory, "blocks"), silentLogger).fileOf(cid);
+  return join(directory, blockPath(cid));
 }
 
 /** Takes a block from a folder. */

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { systemClock } from "../../../src/clock.ts";
 import { type Logger, silentLogger } from "../../../src/log.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
 import { Manifest } from "../../../src/objects/manifest.ts";
@@ -12,6 +13,7 @@ import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { encodeTensors } from "../../../src/outer/codec.ts";
 import { type OpenNode, openDirectory } from "../../../src/peer.ts";
+import { createRandom } from "../../../src/random.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
 import type { KnownVersion } from "../../../src/outer/types.ts";
@@ -131,6 +133,8 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
   const events: SwarmEvent[] = [];
   const changes = new EventEmitter();
   const swarm = new Swarm({
+    clock: systemClock,
+    random: createRandom(init.name, network.peerId),
     network,
     store,
     packs,
