@@ -3,7 +3,8 @@ import { InvalidObjectError, messageOf } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
 import { type History, type Node, unsettle } from "./history.ts";
-import { outerUpdate, type State } from "./outer-update.ts";
+import type { State } from "./optimizers.ts";
+import { outerUpdate } from "./outer-update.ts";
 import { cidOfTensors, readTensors } from "./tensors.ts";
 import type { Blocks, RecordedContribution, RecordedVersion } from "./types.ts";
 
@@ -112,7 +113,7 @@ export async function refold(
     }
     if (missing) return undefined;
     const parameters = cidOfTensors(state.parameters, [...tensors]);
-    const momentum = cidOfTensors(state.momentum, [...tensors]);
+    const momentum = cidOfTensors(state["momentum"]!, [...tensors]);
     if (!parameters.equals(version.parameters)) return `folding it again gives the parameters ${parameters}`;
     if (version.momentum === null || !momentum.equals(version.momentum))
       return `folding it again gives the momentum ${momentum}`;

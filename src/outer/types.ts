@@ -16,13 +16,6 @@ export interface KnownVersion extends Version {
   cid: CID;
 }
 
-/** A module's tensors as flat vectors. */
-export interface ModuleState {
-  parameters: Float32Array;
-  /** Nesterov buffer b. */
-  momentum: Float32Array;
-}
-
 /** What one contribution is made of: a round of a replica of a path. */
 export interface Task {
   round: number;

@@ -1,6 +1,8 @@
 /** Checks of a configuration that need more than one key. The schema has checked each key alone. */
 import type { RunConfig } from "../objects/config.ts";
 import type { Manifest } from "../objects/manifest.ts";
+import { CODECS } from "../outer/codecs.ts";
+import { OUTER_OPTIMIZERS } from "../outer/optimizers.ts";
 import { countPaths } from "./grid.ts";
 import { gridProblems, levelProblems } from "./levels.ts";
 import { keyName, type Problem, throwProblems } from "./problem.ts";
@@ -42,6 +44,19 @@ export function configProblems(config: RunConfig): Problem[] {
     ["routing", "prefixTokens"],
     `is ${routing.prefixTokens}; expected less than model.sequenceLength (${model.sequenceLength}), or no token would be scored`,
   );
+
+  const isNamed = (table: Readonly<Record<string, unknown>>, path: Problem["path"], name: string): void => {
+    check(Object.hasOwn(table, name), path, `is ${name}; expected one of ${Object.keys(table).join(", ")}`);
+  };
+  isNamed(OUTER_OPTIMIZERS, ["outer", "optimizer"], outer.optimizer);
+  isNamed(CODECS, ["outer", "codec"], outer.codec);
+  const known = Object.keys(OUTER_OPTIMIZERS[outer.optimizer]?.options ?? {});
+  for (const option of Object.keys(outer.options ?? {}))
+    check(
+      known.includes(option),
+      ["outer", "options", option],
+      `is no option of ${outer.optimizer}, which has ${known.length === 0 ? "none" : known.join(", ")}`,
+    );
 
   const steps = training.seedSteps + training.rounds * training.innerSteps;
   check(

@@ -10,7 +10,8 @@ import { Version } from "../objects/version.ts";
 import type { Block } from "../objects/object.ts";
 import { decodeTensors, encodeTensors } from "../outer/codec.ts";
 import { createFold } from "../outer/fold.ts";
-import type { KnownContribution, KnownVersion, ModuleState } from "../outer/types.ts";
+import type { ModuleState } from "../outer/optimizers/types.ts";
+import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Packs } from "./types.ts";
 
 /** Room for pack metadata next to the tensor bytes themselves. */
@@ -140,7 +141,7 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
         parent: parent.cid,
         contributions: fold.order.map((contribution) => contribution.cid),
         parameters: await write(next.parameters),
-        momentum: await write(next.momentum),
+        momentum: await write(next["momentum"]!),
         tokens: parent.tokens + fold.order.reduce((sum, contribution) => sum + contribution.tokens, 0),
       };
       const block = Version.encode(value);

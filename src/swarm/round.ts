@@ -3,7 +3,7 @@ import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
 import { Contribution } from "../objects/contribution.ts";
 import type { Block } from "../objects/object.ts";
-import type { Codec, TensorDescription } from "../objects/tensor-pack.ts";
+import type { TensorDescription } from "../objects/tensor-pack.ts";
 import { encodeTensors, encodingResidual } from "../outer/codec.ts";
 import type { KnownVersion } from "../outer/types.ts";
 import type { RetentionChange } from "../store/types.ts";
@@ -15,7 +15,7 @@ import type { Packs, TrainedRound } from "./types.ts";
 export interface RoundInit {
   run: CID;
   privateKey: PrivateKey;
-  codec: Codec;
+  codec: string;
   packs: Packs;
   states: PathStates;
   /** Tensors of a module in network order. */

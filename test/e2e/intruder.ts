@@ -12,7 +12,7 @@ import type { CID } from "multiformats/cid";
 import { silentLogger } from "../../src/log.ts";
 import { Contribution } from "../../src/objects/contribution.ts";
 import type { Block } from "../../src/objects/object.ts";
-import { type Codec, type TensorDescription, TensorPack } from "../../src/objects/tensor-pack.ts";
+import { type TensorDescription, TensorPack } from "../../src/objects/tensor-pack.ts";
 import { Version } from "../../src/objects/version.ts";
 import { encodeTensors } from "../../src/outer/codec.ts";
 import { openPeer, type Peer, type PeerOptions } from "../../src/peer.ts";
@@ -115,7 +115,7 @@ export interface Intruder extends StorePeer {
   /** Sends heartbeats until the test ends. */
   keepAlive(): void;
   /** Writes tensors of a module to its disk, encoded as `bytes` says. */
-  pack(target: Pick<Target, "tensors">, codec: Codec, bytes: Uint8Array): Promise<CID>;
+  pack(target: Pick<Target, "tensors">, codec: string, bytes: Uint8Array): Promise<CID>;
   /** A signed contribution to a round, 0 when not said, of a path; `changes` forge it before it is signed. */
   contribution(
     target: Target,

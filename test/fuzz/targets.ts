@@ -34,9 +34,10 @@ import { Contribution } from "../../src/objects/contribution.ts";
 import { ShardObject, TokenizerObject } from "../../src/objects/data.ts";
 import { Manifest } from "../../src/objects/manifest.ts";
 import { dagCborCid, kindOf, type ObjectKind, rawBlock } from "../../src/objects/object.ts";
-import { CODECS, TensorPack } from "../../src/objects/tensor-pack.ts";
+import { TensorPack } from "../../src/objects/tensor-pack.ts";
 import { Version } from "../../src/objects/version.ts";
 import { decodeTensors, encodeTensors } from "../../src/outer/codec.ts";
+import { CODECS } from "../../src/outer/codecs.ts";
 import { Lineage } from "../../src/outer/lineage.ts";
 import { createRandom } from "../../src/random.ts";
 import { createRouter, decodeRouter, encodeRouter } from "../../src/routing/router.ts";
@@ -538,7 +539,7 @@ export const TARGETS: readonly Target[] = [
     },
   },
   // Numbers.
-  ...CODECS.map((codec): Target => ({
+  ...Object.keys(CODECS).map((codec): Target => ({
     name: `tensors ${codec}`,
     corpus: [
       encodeTensors(floats(300), codec),
