@@ -54,7 +54,8 @@ for (const codec of Object.keys(CODECS)) {
 
 const cid = rawBlock(new Uint8Array()).cid;
 const contributions = Array.from({ length: count }, (_, path): KnownContribution => {
-  const metadata = { run: cid, module: "lower/0", round: 0, path, replica: 0, base: cid, delta: cid };
+  const named = { run: cid, module: "lower/0", bases: [{ module: "lower/0", version: cid }], base: cid };
+  const metadata = { ...named, work: "train" as const, round: 0, path, replica: 0, delta: cid };
   return {
     ...metadata,
     tokens: 1,

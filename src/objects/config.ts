@@ -120,7 +120,7 @@ const dataSchema = z.strictObject({
   holdoutFraction: fraction.default(0.02),
 });
 
-const peerId = z
+export const peerIdSchema = z
   .string()
   .regex(
     /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/,
@@ -130,7 +130,7 @@ const peerId = z
 /** Absent in an open run, and so that the manifests of open runs have the bytes they always had. */
 const admissionSchema = z.strictObject({
   /** The only peers that take part; everybody may when absent. */
-  peers: z.array(peerId).min(1).max(4096).optional(),
+  peers: z.array(peerIdSchema).min(1).max(4096).optional(),
 });
 
 /** The keys of a configuration. Some may be absent and then follow from others, as `runConfigSchema` says. */

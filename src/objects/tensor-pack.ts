@@ -22,4 +22,4 @@ const tensorPackSchema = z.strictObject({
 
 export type TensorDescription = z.infer<typeof tensorSchema>;
 export type TensorPack = z.infer<typeof tensorPackSchema>;
-export const TensorPack = defineObject<TensorPack>("pathweave/tensor-pack", 1, tensorPackSchema);
+export const TensorPack = defineObject<TensorPack>("pathweave/tensor-pack", 2, tensorPackSchema);

@@ -5,11 +5,13 @@ import type { Version } from "../objects/version.ts";
 import type { Topology } from "../run/types.ts";
 
 /** A contribution with the identity of its signed block. */
-export interface KnownContribution extends Contribution {
+export type KnownContribution = Contribution & {
   cid: CID;
   /** Peer id of the signer. */
   signer: string;
-}
+  /** Of its bases, that of its own module. */
+  base: CID;
+};
 
 /** A version with its identity. */
 export interface KnownVersion extends Version {

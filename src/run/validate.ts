@@ -1,6 +1,7 @@
 /** Checks of a configuration that need more than one key. The schema has checked each key alone. */
 import type { RunConfig } from "../objects/config.ts";
 import type { Manifest } from "../objects/manifest.ts";
+import { PROTOCOL } from "../objects/protocol.ts";
 import { CODECS } from "../outer/codecs.ts";
 import { OUTER_OPTIMIZERS } from "../outer/optimizers.ts";
 import { countPaths } from "./grid.ts";
@@ -94,14 +95,21 @@ export function validateConfig(config: RunConfig): void {
 }
 
 /** Throws ManifestError when a manifest does not have what its own configuration asks for. */
-export function checkManifest({ genesis, shards, holdouts }: Manifest, { modules, paths }: Topology): void {
-  const named = new Set(Object.keys(genesis));
-  const missing = modules.find(({ name }) => !named.has(name));
+export function checkManifest(
+  { protocol, genesis, shards, holdouts }: Manifest,
+  { modules, paths }: Topology,
+): void {
   const problems: Problem[] = [];
-  if (missing !== undefined || named.size !== modules.length)
+  if (protocol !== PROTOCOL)
+    problems.push({
+      path: ["protocol"],
+      message: `its peers speak protocol ${protocol} and this Pathweave ${PROTOCOL}; use the version of Pathweave that made the run.`,
+    });
+  const wrong = modules.find(({ name }, index) => genesis[index]?.module !== name);
+  if (wrong !== undefined || genesis.length !== modules.length)
     problems.push({
       path: ["genesis"],
-      message: `genesis names ${named.size} modules, not the ${modules.length} of the run${missing === undefined ? "" : `; ${missing.name} is missing`}.`,
+      message: `genesis names ${genesis.length} modules, not the ${modules.length} of the run in order${wrong === undefined ? "" : `; ${wrong.name} is not in its place`}.`,
     });
   for (const [name, { length }] of Object.entries({ shards, holdouts }))
     if (length !== paths)

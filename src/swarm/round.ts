@@ -20,8 +20,6 @@ export interface RoundInit {
   states: PathStates;
   /** Tensors of a module in network order. */
   tensors(module: string): TensorDescription[];
-  /** Whether contributions to a module are tried on held-out text, for which they name what they started from. */
-  isTried(module: string): boolean;
 }
 
 export interface FinishedRound extends TrainedRound {
@@ -60,8 +58,9 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
   const contributions: Block[] = [];
   const retain: RetentionChange[] = [];
   const residual = codec === "f32" ? undefined : new Float32Array(start.length);
+  const bases = round.bases.map(({ module, cid: version }) => ({ module, version }));
   let offset = 0;
-  for (const { module, cid: base } of round.bases) {
+  for (const { module } of round.bases) {
     const tensors = init.tensors(module);
     const delta = new Float32Array(elementsOf(tensors));
     for (let i = 0; i < delta.length; i++)
@@ -74,9 +73,9 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
       {
         run: init.run,
         module,
+        bases,
+        work: "train",
         ...slot,
-        base,
-        ...(init.isTried(module) ? { bases: round.bases.map(({ cid }) => cid) } : {}),
         delta: pack,
         tokens: round.tokens,
         steps: round.steps,

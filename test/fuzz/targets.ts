@@ -39,6 +39,7 @@ import { Version } from "../../src/objects/version.ts";
 import { decodeTensors, encodeTensors } from "../../src/outer/codec.ts";
 import { CODECS } from "../../src/outer/codecs.ts";
 import { Lineage } from "../../src/outer/lineage.ts";
+import { openRecord } from "../../src/outer/records.ts";
 import { createRandom } from "../../src/random.ts";
 import { createRouter, decodeRouter, encodeRouter } from "../../src/routing/router.ts";
 import { decodeInvite, encodeInvite } from "../../src/run/invite.ts";
@@ -59,7 +60,16 @@ import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../src/swarm/m
 import { decodeRound, encodeRound } from "../../src/swarm/round-states.ts";
 import { Remembered } from "../../src/swarm/outside-search.ts";
 import { readEvent } from "../../node/session-events.ts";
-import { createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP, cidOf } from "../unit/outer/history.ts";
+import {
+  basesOf,
+  createInit,
+  fold,
+  GENESIS,
+  MODULE,
+  RUN_ID,
+  TOKENS_PER_STEP,
+  cidOf,
+} from "../unit/outer/history.ts";
 import { key, version } from "../unit/objects/samples.ts";
 import { heartbeat, RUN } from "../../src/sim/run.ts";
 import { mutateBytes, mutateCbor, mutateText, type Mutation } from "./mutate.ts";
@@ -119,6 +129,7 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
   const base = {
     run: RUN_ID,
     module: MODULE,
+    work: "train" as const,
     round: 0,
     replica: 0,
     delta: cidOf("delta"),
@@ -127,7 +138,10 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
   };
   const sealed = await Promise.all(
     [0, 1].map((path) =>
-      Contribution.seal({ ...base, path, base: GENESIS.cid, tokens: TOKENS_PER_STEP }, key),
+      Contribution.seal(
+        { ...base, bases: basesOf(MODULE, path, GENESIS.cid), path, tokens: TOKENS_PER_STEP },
+        key,
+      ),
     ),
   );
   const lineage = createLineage();
@@ -136,7 +150,7 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
   const blocks = [...sealed.map(({ bytes }) => bytes), Version.encode(next).bytes];
   return {
     blocks,
-    ask: Ask.encode({ run: RUN_ID, modules: { [MODULE]: lineage.have() } }).bytes,
+    ask: Ask.encode({ run: RUN_ID, modules: [{ module: MODULE, ...lineage.have() }] }).bytes,
     answer: Answer.encode({ records: blocks, more: false }).bytes,
   };
 }
@@ -144,12 +158,9 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
 const createLineage = (): Lineage => new Lineage(createInit({ maxStaleness: 8 }));
 
 async function addRecord(lineage: Lineage, bytes: Uint8Array): Promise<void> {
-  const cid = dagCborCid(bytes);
-  if (kindOf(bytes) === Version.kind) lineage.addVersion({ ...Version.decode(bytes), cid });
-  else {
-    const { value, signer } = await Contribution.open(bytes);
-    lineage.addContribution({ ...value, cid, signer });
-  }
+  const { type, record } = await openRecord(bytes);
+  if (type === "version") lineage.addVersion(record);
+  else lineage.addContribution(record);
 }
 
 const { blocks: HISTORY, ask: ASK, answer: ANSWER } = await history();
@@ -501,7 +512,7 @@ export const TARGETS: readonly Target[] = [
   },
   // DAG nodes.
   { ...objectTarget(Manifest), throws: [InvalidObjectError, ManifestError], weight: 4, decode: readManifest },
-  objectTarget(Version, [Version.encode({ ...version, momentum: null }).bytes]),
+  objectTarget(Version, [Version.encode({ ...version, state: { parameters: cidOf("parameters") } }).bytes]),
   {
     name: "contribution",
     corpus: [...objectsOf("pathweave/contribution/signed"), ...HISTORY.slice(0, 2)],

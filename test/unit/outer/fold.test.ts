@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import type { CID } from "multiformats/cid";
 import type { OuterConfig } from "../../../src/objects/config.ts";
 import { rawBlock, rawBlocks } from "../../../src/objects/object.ts";
 import { TensorPack } from "../../../src/objects/tensor-pack.ts";
@@ -243,10 +244,7 @@ describe("the outer update", () => {
 
 describe("consensus by folding", () => {
   it("any order of arrival at any owner gives the same version", () => {
-    const sealTensors = (
-      values: Float32Array,
-      codec: string,
-    ): { cid: Version["parameters"]; bytes: Uint8Array } => {
+    const sealTensors = (values: Float32Array, codec: string): { cid: CID; bytes: Uint8Array } => {
       const bytes = encodeTensors(values, codec);
       const { cid } = TensorPack.encode({
         codec,
@@ -271,8 +269,10 @@ describe("consensus by folding", () => {
         generation: 1,
         parent: GENESIS.cid,
         contributions: fold.order.map((contribution) => contribution.cid),
-        parameters: sealTensors(state.parameters, "f32").cid,
-        momentum: sealTensors(state["momentum"]!, "f32").cid,
+        state: {
+          parameters: sealTensors(state.parameters, "f32").cid,
+          momentum: sealTensors(state["momentum"]!, "f32").cid,
+        },
         tokens: contributions.reduce((sum, contribution) => sum + contribution.tokens, 0),
       }).cid.toString();
     };

@@ -29,7 +29,6 @@ async function open(t: TestContext, lines: string[] = []): Promise<OpenStore & R
     codec: "int8",
     states: createPathStates({ ...opened, logger }),
     tensors: () => [{ name: "w", shape: [ELEMENTS] }],
-    isTried: () => false,
   };
 }
 
