@@ -46,17 +46,16 @@ export function configProblems(config: RunConfig): Problem[] {
     `is ${routing.prefixTokens}; expected less than model.sequenceLength (${model.sequenceLength}), or no token would be scored`,
   );
 
-  const isNamed = (table: Readonly<Record<string, unknown>>, path: Problem["path"], name: string): void => {
+  const isNamed = (table: Readonly<Record<string, unknown>>, path: Problem["path"], name: string): void =>
     check(Object.hasOwn(table, name), path, `is ${name}; expected one of ${Object.keys(table).join(", ")}`);
-  };
   isNamed(OUTER_OPTIMIZERS, ["outer", "optimizer"], outer.optimizer);
   isNamed(CODECS, ["outer", "codec"], outer.codec);
-  const known = Object.keys(OUTER_OPTIMIZERS[outer.optimizer]?.options ?? {});
-  for (const option of Object.keys(outer.options ?? {}))
+  const options = OUTER_OPTIMIZERS[outer.optimizer]?.options.safeParse(outer.options ?? {});
+  for (const issue of options?.error?.issues ?? [])
     check(
-      known.includes(option),
-      ["outer", "options", option],
-      `is no option of ${outer.optimizer}, which has ${known.length === 0 ? "none" : known.join(", ")}`,
+      false,
+      ["outer", "options", ...issue.path],
+      `does not fit outer.optimizer ${outer.optimizer}: ${issue.message}`,
     );
 
   const steps = training.seedSteps + training.rounds * training.innerSteps;

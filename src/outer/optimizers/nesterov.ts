@@ -4,13 +4,14 @@
  *     b = μ · b + Δ
  *     θ = θ − η · (Δ + μ · b)
  */
+import { z } from "zod";
 import type { OuterOptimizer } from "./types.ts";
 
 const { fround } = Math;
 
 export const nesterov: OuterOptimizer = {
   stateNames: ["parameters", "momentum"],
-  options: {},
+  options: z.strictObject({}),
   step(state, gradient, config) {
     const [eta, mu] = [fround(config.learningRate), fround(config.momentum)];
     const before = state["momentum"]!;

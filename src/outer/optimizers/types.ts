@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import type { OuterConfig } from "../../objects/config.ts";
 
 /** A module's tensors by name, as flat vectors of one length: its parameters, and what the outer optimizer keeps. */
@@ -13,8 +14,8 @@ export type StepConfig = Pick<OuterConfig, "learningRate" | "momentum" | "option
 export interface OuterOptimizer {
   /** What a version keeps, parameters first. What a genesis version lacks of it is zeros. */
   readonly stateNames: readonly ["parameters", ...string[]];
-  /** The keys of `outer.options` that it knows, with the values that they have when absent. */
-  readonly options: Readonly<Record<string, number>>;
+  /** What `outer.options` may hold, with defaults. */
+  readonly options: z.ZodType<Record<string, number>>;
   /**
    * The state after one outer step by Δ, the rescaled average of θ_start − θ_end, in new arrays: a bit-exact function,
    * every elementwise product, quotient, root and sum rounded to binary32 once. Overflows are the caller's to find.
