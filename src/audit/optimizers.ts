@@ -33,6 +33,35 @@ const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
       };
     },
   },
+  sgd: {
+    keeps: [],
+    step({ learningRate }) {
+      const eta = f32(learningRate);
+      return (before, delta, next, i) => {
+        next.parameters[i] = f32(before.parameters[i]! - f32(eta * delta));
+      };
+    },
+  },
+  fedadam: {
+    keeps: ["momentum", "second"],
+    step({ learningRate, momentum, options = {} }) {
+      const { beta2 = 0.99, tau = 0.001 } = options;
+      const eta = f32(learningRate);
+      const mix = (rate: number) => {
+        const [old, fresh] = [f32(rate), f32(1 - rate)];
+        return (before: number, value: number): number => f32(f32(old * before) + f32(fresh * value));
+      };
+      const [first, second] = [mix(momentum), mix(beta2)];
+      return (before, delta, next, i) => {
+        const m = first(before["momentum"]![i]!, delta);
+        const v = second(before["second"]![i]!, f32(delta * delta));
+        const move = f32(m / f32(f32(Math.sqrt(v)) + f32(tau)));
+        next["momentum"]![i] = m;
+        next["second"]![i] = v;
+        next.parameters[i] = f32(before.parameters[i]! - f32(eta * move));
+      };
+    },
+  },
 };
 
 /** The optimizer of a run. Throws InvalidObjectError when this auditor does not know it. */

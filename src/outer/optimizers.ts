@@ -1,9 +1,11 @@
 /** The outer optimizers that a run can name in `outer.optimizer`. */
 import { InvalidObjectError } from "../errors.ts";
+import { fedadam } from "./optimizers/fedadam.ts";
 import { nesterov } from "./optimizers/nesterov.ts";
+import { sgd } from "./optimizers/sgd.ts";
 import type { OuterOptimizer } from "./optimizers/types.ts";
 
-export const OUTER_OPTIMIZERS: Readonly<Record<string, OuterOptimizer>> = { nesterov };
+export const OUTER_OPTIMIZERS: Readonly<Record<string, OuterOptimizer>> = { nesterov, sgd, fedadam };
 
 /** The one of a name. Throws InvalidObjectError when there is none. */
 export function outerOptimizer(name: string): OuterOptimizer {
