@@ -315,12 +315,17 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     return Promise.all(cids.map(read));
   };
   const genesis = new Map<string, KnownVersion>();
-  const geneses = Object.entries(manifest.genesis);
-  for (const [index, bytes] of (await readAll(geneses.map(([, cid]) => cid))).entries()) {
-    const [module, cid] = geneses[index]!;
+  const geneses = manifest.genesis;
+  for (const [index, bytes] of (await readAll(geneses.map(({ version }) => version))).entries()) {
+    const { module, version: cid } = geneses[index]!;
     genesis.set(module, { ...Version.decode(bytes), cid });
   }
-  await store.retain("run", [run, manifest.router, manifest.tokenizer, ...geneses.map(([, cid]) => cid)]);
+  await store.retain("run", [
+    run,
+    manifest.router,
+    manifest.tokenizer,
+    ...geneses.map(({ version }) => version),
+  ]);
 
   const tensorsOf = moduleTensors(topology, shape);
 

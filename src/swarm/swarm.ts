@@ -4,16 +4,16 @@
  */
 import type { CID } from "multiformats/cid";
 import { type Clock, delay, timeout } from "../clock.ts";
-import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
+import { InvalidObjectError, messageOf, NetworkError, StorageError, UnknownFormatError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Network } from "../net/types.ts";
+import type { Network, Refusal } from "../net/types.ts";
 import { isAdmitted } from "../objects/config.ts";
-import { Contribution } from "../objects/contribution.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
-import { dagCborCid, kindOf } from "../objects/object.ts";
-import { Version } from "../objects/version.ts";
+import { dagCborCid } from "../objects/object.ts";
+import { PROTOCOL } from "../objects/protocol.ts";
 import { Lineage } from "../outer/lineage.ts";
+import { type OpenedRecord, openRecord } from "../outer/records.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Random } from "../random.ts";
@@ -44,6 +44,7 @@ import { createOutsideSearch, SEARCH_MS, searchPause } from "./sync/outside-sear
 import { createSplitDetector } from "./sync/split.ts";
 import { Tasks } from "./tasks.ts";
 import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
+import { createUnknownFormats, type UnknownFormat } from "./conduct/unknown-formats.ts";
 import { createWaitReport } from "./plan/waiting.ts";
 import { endsWithin } from "../within.ts";
 
@@ -112,6 +113,7 @@ export class Swarm {
   readonly #antiEntropy;
   readonly #discipline: Discipline;
   readonly #published = createPublications();
+  readonly #unknown = createUnknownFormats();
   readonly #lineages: ReadonlyMap<string, Lineage>;
   readonly #log: Logger;
   readonly #tasks: Tasks;
@@ -156,7 +158,7 @@ export class Swarm {
       now: init.clock.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
-    const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
+    const warmStart = [...init.genesis.values()].flatMap(({ state }) => Object.values(state));
     this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
     this.#discipline = createDiscipline({
@@ -168,6 +170,7 @@ export class Swarm {
     });
     this.#announcers = createAnnouncers(init.store);
     const { holdout } = manifest.config.outer;
+    const tried = (module: string): boolean => isTried(module, { config: manifest.config, topology });
     this.#holdings = new Holdings({
       clock: init.clock,
       ...(holdout === undefined || init.scorer === undefined
@@ -175,6 +178,7 @@ export class Swarm {
         : {
             check: createHoldoutCheck({
               holdout,
+              isTried: tried,
               topology,
               lineage: (module) => this.lineage(module),
               parameters: async (version, signal) => {
@@ -185,6 +189,7 @@ export class Swarm {
               logger: this.#log,
             }),
           }),
+      isTried: tried,
       self: network.peerId,
       config: manifest.config,
       store: init.store,
@@ -258,6 +263,7 @@ export class Swarm {
       blockOf: (cid) => this.#records.block(cid),
       ingest: (block, from) => this.#receive(block, from, () => openRecord(block)),
       offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
+      notUnderstood: (peer, reason) => this.#notUnderstood(peer, reason),
       exchanged: (peer, records, milliseconds) =>
         init.emit({ type: "exchange", peer, records, milliseconds }),
       log: this.#log,
@@ -274,13 +280,13 @@ export class Swarm {
     await this.#antiEntropy.start();
     const { network } = this.#init;
     network.subscribe(this.#topic(), {
-      validate: (_from, data) => this.#validateHeartbeat(data),
+      validate: (from, data) => this.#understood(from, async () => this.#validateHeartbeat(data)),
       deliver: (from, heartbeat) => this.#hear(from, heartbeat),
       rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
     for (const { name } of this.#init.topology.modules)
       network.subscribe(this.#topic(name), {
-        validate: (_from, data) => this.#validateRecord(name, data),
+        validate: (from, data) => this.#understood(from, () => this.#validateRecord(name, data)),
         deliver: (from, opened) =>
           this.#run(`record from ${from}`, () => this.#receive(opened.bytes, from, async () => opened, true)),
         rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
@@ -363,8 +369,28 @@ export class Swarm {
   // ---------------------------------------------------------------- messages in
 
   #topic(module?: string): string {
-    const base = `/pathweave/${this.#init.run.toString()}`;
+    const base = `/pathweave/${PROTOCOL}/${this.#init.run.toString()}`;
     return module === undefined ? base : `${base}/${module}`;
+  }
+
+  /** What is of an unknown format is passed over: neither taken in nor held against anybody. */
+  async #understood<T extends object>(from: string, validate: () => Promise<T>): Promise<T | Refusal> {
+    try {
+      return await validate();
+    } catch (error) {
+      if (!(error instanceof UnknownFormatError)) throw error;
+      this.#notUnderstood(from, messageOf(error));
+      return "ignore";
+    }
+  }
+
+  #notUnderstood(peer: string, reason: string): void {
+    if (this.#unknown.note(peer, reason)) this.#init.emit({ type: "unknown-format", peer, reason });
+  }
+
+  /** Peers that sent what this one does not know the format of. */
+  unknownFormats(): UnknownFormat[] {
+    return this.#unknown.all();
   }
 
   // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
@@ -375,7 +401,7 @@ export class Swarm {
     return heartbeat;
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<Opened> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<OpenedRecord> {
     const { run, block } = LineageRecord.decode(data);
     this.#checkRun(run);
     const opened = await openRecord(block);
@@ -395,13 +421,14 @@ export class Swarm {
   async #receive(
     block: Uint8Array,
     from: string,
-    open: () => Promise<Opened>,
+    open: () => Promise<OpenedRecord>,
     published = false,
   ): Promise<boolean> {
     try {
       return this.#ingest(await open(), from, published);
     } catch (error) {
-      if (error instanceof InvalidObjectError)
+      if (error instanceof UnknownFormatError) this.#notUnderstood(from, messageOf(error));
+      else if (error instanceof InvalidObjectError)
         this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
       throw error;
     }
@@ -426,7 +453,7 @@ export class Swarm {
   }
 
   /** Takes in a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  #ingest(opened: Opened, from: string, published = false): boolean {
+  #ingest(opened: OpenedRecord, from: string, published = false): boolean {
     const { bytes } = opened;
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
@@ -623,7 +650,6 @@ export class Swarm {
         privateKey: network.privateKey,
         codec: this.#config.outer.codec,
         states: this.#pathStates,
-        isTried: (module) => isTried(module, { config: this.#config, topology: this.#init.topology }),
       },
       round,
     );
@@ -831,20 +857,4 @@ export class Swarm {
   #run(what: string, task: () => Promise<unknown>): void {
     this.#tasks.run(what, task);
   }
-}
-
-/** A record of the lineage whose block was decoded and verified. */
-type Opened = { bytes: Uint8Array } & (
-  | { type: "version"; record: KnownVersion }
-  | { type: "contribution"; record: KnownContribution }
-);
-
-/** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
-async function openRecord(bytes: Uint8Array): Promise<Opened> {
-  if (kindOf(bytes) === Version.kind) {
-    const value = Version.decode(bytes);
-    return { bytes, type: "version", record: { ...value, cid: dagCborCid(bytes) } };
-  }
-  const { value, signer } = await Contribution.open(bytes);
-  return { bytes, type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }

@@ -8,7 +8,7 @@ import { join, posix, sep } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const BASE = ["base", "objects", "run"];
+const BASE = ["base", "objects", "methods", "run"];
 const LEARNING = ["data", "model", "engine", "routing"];
 const NETWORK = ["net", "store"];
 
@@ -27,7 +27,9 @@ const LAYERS: Record<string, Layer> = {
     values: [],
   },
   objects: { files: /^src\/objects\//, values: ["base"] },
-  run: { files: /^src\/run\//, values: ["base", "objects"] },
+  // Tables of methods that a configuration names: numbers in, numbers out.
+  methods: { files: /^src\/outer\/(optimizers|codecs)(\.ts|\/)/, values: ["base", "objects"] },
+  run: { files: /^src\/run\//, values: ["base", "objects", "methods"] },
   data: { files: /^src\/data\//, values: BASE },
   model: { files: /^src\/model\//, values: [...BASE, "data"] },
   engine: { files: /^src\/engine\//, values: [...BASE, "data", "model"] },

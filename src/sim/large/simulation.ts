@@ -115,8 +115,7 @@ export class Simulation {
         generation: 0,
         parent: null,
         contributions: [],
-        parameters: dagCborCid(Buffer.from(name)),
-        momentum: null,
+        state: { parameters: dagCborCid(Buffer.from(name)) },
         tokens: 0,
       };
       this.#genesis.set(name, { ...value, cid: Version.encode(value).cid });
@@ -401,13 +400,16 @@ export class Simulation {
     this.trainedMs += this.now - start;
     this.events.push({ type: "complete", at: this.now, peer: peer.name, slot });
     const { innerSteps, batchSize } = this.#options.config.training;
+    const named = [...bases].map(([module, version]) => ({ module, version }));
     for (const [module, base] of bases) {
       const identity = JSON.stringify([peer.name, module, slot, base.toString()]);
       const contribution: KnownContribution = {
         run: RUN,
         module,
-        ...slot,
+        bases: named,
         base,
+        work: "train",
+        ...slot,
         delta: rawBlock(Buffer.from(identity)).cid,
         tokens: innerSteps * batchSize * this.#options.config.model.sequenceLength,
         steps: innerSteps,
@@ -485,8 +487,7 @@ export class Simulation {
       generation: parent.generation + 1,
       parent: parent.cid,
       contributions: cids,
-      parameters: dagCborCid(state),
-      momentum: null,
+      state: { parameters: dagCborCid(state), momentum: dagCborCid(state) },
       tokens: parent.tokens + order.reduce((sum, { tokens }) => sum + tokens, 0),
     };
     const { cid, bytes } = Version.encode(value);

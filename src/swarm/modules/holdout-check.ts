@@ -18,6 +18,8 @@ const REMEMBERED = 1024;
 
 export interface HoldoutCheckInit {
   holdout: HoldoutConfig;
+  /** Whether contributions to a module are tried. */
+  isTried(module: string): boolean;
   topology: Topology;
   lineage(module: string): Lineage;
   /** θ of a version that this peer verifies as it does those that it builds on. */
@@ -44,9 +46,8 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   /** Why a contribution fails, or undefined. */
   const verdicts = createMemory<string | undefined>();
 
-  function startOf({ cid, path, bases }: KnownContribution): KnownVersion[] {
-    return topology.modulesOfPath(path).map((module, index) => {
-      const base = bases![index]!;
+  function startOf({ cid, bases }: KnownContribution): KnownVersion[] {
+    return bases.map(({ module, version: base }) => {
       const version = init.lineage(module).version(base);
       if (version === undefined)
         throw new UnavailableError(
@@ -82,7 +83,7 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   }
 
   return async (contribution, delta, signal) => {
-    if (contribution.bases === undefined) return;
+    if (!init.isTried(contribution.module)) return;
     const verdict = await verdicts(contribution.cid.toString(), () => judge(contribution, delta, signal));
     if (verdict !== undefined) throw new InvalidObjectError(verdict);
   };

@@ -572,10 +572,9 @@ export class Coordinator {
       return { for: "rivals", round, path, until: claimed + this.#init.config.swarm.settleSeconds * 1000 };
     if (progress > 0) return undefined;
     for (const module of this.#init.topology.modulesOfPath(path)) {
-      const { generation, parameters, momentum } = this.lineage(module).head();
-      const fetch = fetches.find(
-        ({ root }) => root?.equals(parameters) || (momentum !== null && root?.equals(momentum)),
-      );
+      const { generation, state } = this.lineage(module).head();
+      const packs = Object.values(state);
+      const fetch = fetches.find(({ root }) => packs.some((pack) => root?.equals(pack)));
       if (fetch !== undefined)
         return { for: "blocks", round, what: `${module} generation ${generation}`, fetch };
     }

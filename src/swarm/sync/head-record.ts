@@ -11,7 +11,7 @@ import { cidSchema, countSchema } from "../../objects/object.ts";
 import { defineSigned } from "../../objects/signed.ts";
 import type { RecordHandler } from "../../net/types.ts";
 
-const headRecordSchema = z.strictObject({
+const headRecordSchema = z.object({
   run: cidSchema,
   module: z.string().min(1).max(64),
   head: cidSchema,
@@ -20,7 +20,7 @@ const headRecordSchema = z.strictObject({
 });
 
 export type HeadRecord = z.infer<typeof headRecordSchema>;
-export const HeadRecord = defineSigned<HeadRecord>("pathweave/head-record", 1, headRecordSchema);
+export const HeadRecord = defineSigned<HeadRecord>("pathweave/head-record", 2, headRecordSchema.loose());
 
 export const HEAD_NAMESPACE = "pathweave";
 const MAX_RECORD_BYTES = 2048;

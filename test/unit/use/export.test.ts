@@ -60,8 +60,7 @@ function source(missing?: string): ModelSource {
       cid,
       parent: cid,
       contributions: [],
-      parameters: cid,
-      momentum: null,
+      state: { parameters: cid },
       tokens: 5,
     }),
     async parameters(module) {

@@ -553,9 +553,12 @@ function versionOf({ module, parent, contributions }: Extract<Decision, { type: 
     generation: parent.generation + 1,
     parent: parent.cid,
     contributions: cids,
-    parameters: rawBlock(Buffer.from(cids.join())).cid,
-    momentum: null,
+    state: stateOf(rawBlock(Buffer.from(cids.join())).cid),
     tokens: contributions.reduce((sum, { tokens }) => sum + tokens, parent.tokens),
   };
   return { ...value, cid: Version.encode(value).cid };
+}
+
+function stateOf(cid: KnownVersion["cid"]): KnownVersion["state"] {
+  return { parameters: cid, momentum: cid };
 }

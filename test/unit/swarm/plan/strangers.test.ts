@@ -21,7 +21,7 @@ function worker(owners: number) {
     /** The signer announces the slot's contribution to every module; `here` says that this worker has the tensors. */
     contribute(signer: string, here: boolean): void {
       for (const lineage of lineages.values()) {
-        const contribution = contributionTo(lineage, 0, 0, signer);
+        const contribution = contributionTo(lineage, 0, 0, signer, [...lineages.keys()]);
         lineage.addContribution(contribution);
         coordinator.contributed(contribution);
         if (here) coordinator.available(contribution.module, contribution.cid);

@@ -198,7 +198,7 @@ test("a round names the tensors and the shard that it fetches, and an observer t
   const head = node.lineages.get(first!)!.head();
   const line = (root: CID | undefined): string | undefined => worker.waitingFor(NOW, [{ ...fetch, root }]);
   assert.match(
-    line(head.parameters)!,
+    line(head.state["parameters"])!,
     new RegExp(`^round 3 waits for ${first} generation 3 \\(12 of 40 blocks`),
   );
   assert.match(line(undefined)!, /^round 3 waits for the shard of path \d \(12 of 40 blocks/);
