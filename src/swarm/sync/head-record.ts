@@ -7,6 +7,7 @@
 import { CID } from "multiformats/cid";
 import { z } from "zod";
 import { InvalidObjectError, OutdatedError } from "../../errors.ts";
+import { PROTOCOL } from "../../objects/protocol.ts";
 import { cidSchema, countSchema } from "../../objects/object.ts";
 import { defineSigned } from "../../objects/signed.ts";
 import type { RecordHandler } from "../../net/types.ts";
@@ -22,7 +23,7 @@ const headRecordSchema = z.object({
 export type HeadRecord = z.infer<typeof headRecordSchema>;
 export const HeadRecord = defineSigned<HeadRecord>("pathweave/head-record", 2, headRecordSchema.loose());
 
-export const HEAD_NAMESPACE = "pathweave";
+export const HEAD_NAMESPACE = `pathweave-${PROTOCOL}`;
 const MAX_RECORD_BYTES = 2048;
 /** Keys whose newest record a server remembers; the least recently written is forgotten first. */
 const MAX_KEYS = 65_536;
