@@ -37,12 +37,13 @@ import { libp2pOptions } from "./net/options.ts";
 import { relaysOf } from "./net/relay-need.ts";
 import type { NodeConfig } from "./net/types.ts";
 import { isAdmitted, type RunConfig } from "./objects/config.ts";
-import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
-import { Manifest, type ShardReference } from "./objects/manifest.ts";
+import { ShardObject, TokenizerObject } from "./objects/data.ts";
+import { Manifest, ROUTER, type ShardReference } from "./objects/manifest.ts";
 import { Version } from "./objects/version.ts";
 import type { KnownVersion } from "./outer/types.ts";
 import { createRandom } from "./random.ts";
-import { createRouter } from "./routing/router.ts";
+import { routingMethod } from "./routing/methods.ts";
+import { routerOf } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
 import { type Capacity, checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
@@ -322,7 +323,7 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   }
   await store.retain("run", [
     run,
-    manifest.router,
+    ...Object.values(genesis.get(ROUTER)!.state),
     manifest.tokenizer,
     ...geneses.map(({ version }) => version),
   ]);
@@ -436,7 +437,8 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     invite: () => (invite.swarmKey === undefined ? ownInvite() : undefined),
     tokenizerJson,
     tokenizer: async () => loadTokenizer(await tokenizerJson()),
-    router: async () => createRouter(RouterObject.decode(await read(manifest.router))),
+    router: async () =>
+      routingMethod(config.routing.method).route(await read(routerOf(genesis.get(ROUTER)!))),
     shard,
     async stop() {
       stopKeeping();

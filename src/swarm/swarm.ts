@@ -158,7 +158,7 @@ export class Swarm {
       now: init.clock.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
-    const warmStart = [...init.genesis.values()].flatMap(({ state }) => Object.values(state));
+    const warmStart = topology.modules.flatMap(({ name }) => Object.values(init.genesis.get(name)!.state));
     this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
     this.#discipline = createDiscipline({
@@ -244,7 +244,7 @@ export class Swarm {
       role: trainer === undefined ? "observer" : "worker",
       device: trainer?.device ?? "none",
       memoryBytes: init.memoryBytes,
-      heads: () => topology.modules.map(({ name }) => this.lineage(name).head().cid),
+      heads: () => topology.moduleNames.map((name) => this.lineage(name).head().cid),
       tokensPerSecond: () => this.#rounds?.tokensPerSecond ?? 0,
       transferred: () => init.store.transferred,
       publish: async (bytes) => void (await network.publish(this.#topic(), bytes)),
@@ -284,7 +284,7 @@ export class Swarm {
       deliver: (from, heartbeat) => this.#hear(from, heartbeat),
       rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
-    for (const { name } of this.#init.topology.modules)
+    for (const name of this.#init.topology.moduleNames)
       network.subscribe(this.#topic(name), {
         validate: (from, data) => this.#understood(from, () => this.#validateRecord(name, data)),
         deliver: (from, opened) =>
@@ -328,7 +328,7 @@ export class Swarm {
       this.#log.warn("could not say goodbye; the others take over when the lease ends");
     await this.#tasks.stop(DRAIN_MS);
     this.#init.network.unsubscribe(this.#topic());
-    for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
+    for (const name of this.#init.topology.moduleNames) this.#init.network.unsubscribe(this.#topic(name));
     try {
       if (!(await endsWithin(SAVE_MS, this.#flush(), this.#init.clock)))
         throw new StorageError(
@@ -347,7 +347,7 @@ export class Swarm {
   }
 
   heads(): HeadStatus[] {
-    return this.#init.topology.modules.map(({ name }) => {
+    return this.#init.topology.moduleNames.map((name) => {
       const { cid, generation, tokens } = this.lineage(name).head();
       const owners = this.coordinator.owners(name, this.#init.clock.now());
       return { module: name, generation, cid: cid.toString(), tokens, owners };
@@ -535,7 +535,7 @@ export class Swarm {
     for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
     const interesting = this.#interesting(now);
     for (const module of interesting) this.#prefetch(module, now);
-    for (const { name: module } of this.#init.topology.modules) {
+    for (const module of this.#init.topology.moduleNames) {
       const head = this.lineage(module).head();
       if (this.#lastHead.get(module) === head.cid.toString()) continue;
       this.#lastHead.set(module, head.cid.toString());

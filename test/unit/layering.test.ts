@@ -28,7 +28,10 @@ const LAYERS: Record<string, Layer> = {
   },
   objects: { files: /^src\/objects\//, values: ["base"] },
   // Tables of methods that a configuration names: numbers in, numbers out.
-  methods: { files: /^src\/outer\/(optimizers|codecs)(\.ts|\/)/, values: ["base", "objects"] },
+  methods: {
+    files: /^src\/(outer\/(optimizers|codecs)(\.ts|\/)|routing\/(methods(\.ts|\/)|(router|types)\.ts$))/,
+    values: ["base", "objects"],
+  },
   run: { files: /^src\/run\//, values: ["base", "objects", "methods"] },
   data: { files: /^src\/data\//, values: BASE },
   model: { files: /^src\/model\//, values: [...BASE, "data"] },

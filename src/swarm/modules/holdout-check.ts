@@ -7,6 +7,7 @@
 import { InvalidObjectError, UnavailableError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { HoldoutConfig } from "../../objects/config.ts";
+import { ROUTER } from "../../objects/manifest.ts";
 import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Topology } from "../../run/types.ts";
@@ -47,7 +48,8 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   const verdicts = createMemory<string | undefined>();
 
   function startOf({ cid, bases }: KnownContribution): KnownVersion[] {
-    return bases.map(({ module, version: base }) => {
+    const parts = bases.filter(({ module }) => module !== ROUTER);
+    return parts.map(({ module, version: base }) => {
       const version = init.lineage(module).version(base);
       if (version === undefined)
         throw new UnavailableError(

@@ -24,8 +24,10 @@ export interface RoundInit {
 
 export interface FinishedRound extends TrainedRound {
   slot: Slot;
-  /** The heads it started from, in network order. */
+  /** The heads of the path's modules that it started from, in network order. */
   bases: KnownVersion[];
+  /** The version of the router that it started from. */
+  router: KnownVersion;
   /** θ before and after, flat, a whole path. */
   start: Float32Array;
   end: Float32Array;
@@ -58,7 +60,7 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
   const contributions: Block[] = [];
   const retain: RetentionChange[] = [];
   const residual = codec === "f32" ? undefined : new Float32Array(start.length);
-  const bases = round.bases.map(({ module, cid: version }) => ({ module, version }));
+  const bases = [...round.bases, round.router].map(({ module, cid: version }) => ({ module, version }));
   let offset = 0;
   for (const { module } of round.bases) {
     const tensors = init.tensors(module);

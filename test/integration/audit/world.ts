@@ -9,7 +9,7 @@ import { createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
-import { Manifest } from "../../../src/objects/manifest.ts";
+import { Manifest, ROUTER } from "../../../src/objects/manifest.ts";
 import { type Block, dagCborCid } from "../../../src/objects/object.ts";
 import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
 import { PROTOCOL } from "../../../src/objects/protocol.ts";
@@ -112,13 +112,13 @@ export async function openWorld(
   const put = (block: Block): Promise<void> => store.put([block]);
 
   const genesis = new Map<string, KnownVersion>();
-  for (const { name } of topology.modules) {
+  for (const name of topology.moduleNames) {
     const version: Version = {
       module: name,
       generation: 0,
       parent: null,
       contributions: [],
-      state: { parameters: await write(numbers(name)) },
+      state: name === ROUTER ? { router: node("router") } : { parameters: await write(numbers(name)) },
       tokens: 0,
     };
     const block = Version.encode(version);
@@ -136,7 +136,6 @@ export async function openWorld(
     config,
     genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
     tokenizer: node("tokenizer"),
-    router: node("router"),
     shards,
     holdouts: shards,
     validation: shards[0]!,
@@ -183,11 +182,11 @@ export async function openWorld(
     async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true } = {}) {
       const key = await keyOf(by);
       const made: KnownContribution[] = [];
-      const started = topology.modulesOfPath(path).map((module) => {
+      const started = topology.basesOfPath(path).map((module) => {
         const { cid: version } = bases?.get(module) ?? lineages.get(module)!.head();
         return { module, version };
       });
-      for (const { module, version: base } of started) {
+      for (const { module, version: base } of started.slice(0, -1)) {
         const value: Contribution = {
           run,
           module,

@@ -13,6 +13,7 @@ import { createLogger, silentLogger } from "../../../src/log.ts";
 import { loadIdentity } from "../../../src/net/identity.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
+import { ROUTER } from "../../../src/objects/manifest.ts";
 import { type Block, dagCborCid, kindOf, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { knownContribution } from "../../../src/outer/records.ts";
@@ -78,10 +79,10 @@ export async function openSequence(dir: string): Promise<Sequence> {
     codec: "f32",
     bytes: new Uint8Array(4 * ELEMENTS),
   });
-  const genesis = MODULES.map((module) => {
-    const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
-    return Version.encode({ module, state: { parameters }, ...none });
-  });
+  const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
+  const genesis = MODULES.map((module) => Version.encode({ module, state: { parameters }, ...none }));
+  const origin = { module: ROUTER, state: { router: rawBlock(Buffer.from("router")).cid }, ...none };
+  const router = { ...origin, cid: Version.encode(origin).cid };
   const lineages = new Map(
     MODULES.map((module, index) => {
       const { cid, bytes } = genesis[index]!;
@@ -131,6 +132,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
       {
         slot,
         bases,
+        router,
         start: new Float32Array(2 * ELEMENTS),
         end: values(0.1),
         tokens: 32,

@@ -6,7 +6,7 @@ import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import { delay } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/log.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
-import { Manifest } from "../../../src/objects/manifest.ts";
+import { Manifest, ROUTER } from "../../../src/objects/manifest.ts";
 import { dagCborCid } from "../../../src/objects/object.ts";
 import { PROTOCOL } from "../../../src/objects/protocol.ts";
 import { Version } from "../../../src/objects/version.ts";
@@ -33,8 +33,8 @@ async function world(t: TestContext) {
   const config = fastConfig();
   const topology = createTopology(config);
   const genesis = new Map<string, KnownVersion>();
-  for (const { name: module } of topology.modules) {
-    const state = { parameters: NOTHING };
+  for (const module of topology.moduleNames) {
+    const state: Version["state"] = module === ROUTER ? { router: NOTHING } : { parameters: NOTHING };
     const value: Version = { module, generation: 0, parent: null, contributions: [], state, tokens: 0 };
     genesis.set(module, { ...value, cid: Version.encode(value).cid });
   }
@@ -48,7 +48,6 @@ async function world(t: TestContext) {
     config,
     genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
     tokenizer: NOTHING,
-    router: NOTHING,
     shards,
     holdouts: shards,
     validation: shard,
@@ -103,7 +102,9 @@ async function contributions(
         {
           run,
           module,
-          bases: modules.map((name) => ({ module: name, version: genesis.get(name)!.cid })),
+          bases: topology
+            .basesOfPath(path)
+            .map((name) => ({ module: name, version: genesis.get(name)!.cid })),
           work: "train",
           round: 0,
           path,
