@@ -48,7 +48,7 @@ import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
 import { type Capacity, checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
-import { keepObject, objectOwner } from "./peer/run-objects.ts";
+import { keepObject, objectPin } from "./peer/run-objects.ts";
 import type { Topology } from "./run/types.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
@@ -341,7 +341,7 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   async function fetchShard(cid: CID): Promise<TokenizedShard> {
     const object = ShardObject.decode(await read(cid));
     const chunks = [...object.chunks, ...object.lengths];
-    await store.retain(objectOwner(cid), [cid, ...chunks]);
+    await store.retain(objectPin(cid), [cid, ...chunks]);
     await store.fetch(chunks, { holders: holders(), signal: signal() });
     return openShard(object, read, { vocabulary: config.model.vocabulary, endOfText: object.endOfText });
   }

@@ -2,6 +2,7 @@
 import type { Libp2p } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
+import { boundedMap } from "../bounded-map.ts";
 import type { Clock } from "../clock.ts";
 import { NetworkError } from "../errors.ts";
 import { peerOfAddress } from "./addresses.ts";
@@ -19,14 +20,10 @@ export interface Dialler extends Pick<Network, "dial"> {
 }
 
 export function createDialler(libp2p: Libp2p, clock: Clock, isPrivate: boolean): Dialler {
-  const failures = new Map<string, DialFailure>();
+  const failures = boundedMap<string, DialFailure>(MAX_KEPT);
 
   function remember(failed: DialFailure[]): void {
-    for (const failure of failed) {
-      failures.delete(failure.address);
-      failures.set(failure.address, failure);
-    }
-    for (const address of failures.keys()) if (failures.size > MAX_KEPT) failures.delete(address);
+    for (const failure of failed) failures.set(failure.address, failure);
   }
 
   async function dialOnce(target: string, signal: AbortSignal): Promise<void> {
@@ -66,7 +63,9 @@ export function createDialler(libp2p: Libp2p, clock: Clock, isPrivate: boolean):
       ),
     report() {
       const connected = new Set(libp2p.getPeers().map(String));
-      return [...failures.values()].filter(({ address }) => !connected.has(peerOfAddress(address) ?? ""));
+      return [...failures.values()]
+        .toReversed()
+        .filter(({ address }) => !connected.has(peerOfAddress(address) ?? ""));
     },
   };
 }

@@ -2,6 +2,7 @@
  * What one request and its response are, whatever carries them. The first byte of a response is 0 for an answer, which
  * follows, or 1 for a refusal, whose reason in UTF-8 follows.
  */
+import { boundedMap } from "../bounded-map.ts";
 import { messageOf, NetworkError, PathweaveError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -14,7 +15,7 @@ export const MAX_INBOUND_REQUESTS = 16;
 /** Requests of one peer that are answered at once, and then in a second; more wait. A joiner catches up with dozens. */
 const REQUEST_BURST = 100;
 const REQUESTS_PER_SECOND = 20;
-/** Peers whose requests are counted; the longest known is forgotten first. */
+/** Peers whose requests are counted; the longest silent is forgotten first. */
 const MAX_COUNTED = 4096;
 const MAX_REASON_BYTES = 400;
 const ANSWER = 0;
@@ -22,11 +23,10 @@ const REFUSAL = 1;
 
 /** Makes the function that tells how many milliseconds a peer's request waits before it is read. */
 export function createTurns(): (peer: string, now: number) => number {
-  const buckets = new Map<string, TokenBucket>();
+  const buckets = boundedMap<string, TokenBucket>(MAX_COUNTED);
   return (peer, now) => {
     const bucket = buckets.get(peer) ?? new TokenBucket(REQUESTS_PER_SECOND, REQUEST_BURST, now);
     buckets.set(peer, bucket);
-    if (buckets.size > MAX_COUNTED) buckets.delete(buckets.keys().next().value!);
     return bucket.take(1, now);
   };
 }

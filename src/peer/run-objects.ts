@@ -29,7 +29,7 @@ function chunksOf(bytes: Uint8Array): CID[] {
 }
 
 /** Name under which an object and its blocks are retained. */
-export function objectOwner(object: CID): string {
+export function objectPin(object: CID): string {
   return `object:${object.toString()}`;
 }
 
@@ -43,6 +43,6 @@ export async function keepObject(
   options: () => FetchOptions,
 ): Promise<void> {
   const chunks = chunksOf(await store.get(object, options()));
-  await store.retain(objectOwner(object), [object, ...chunks]);
+  await store.retain(objectPin(object), [object, ...chunks]);
   for (const chunk of chunks) await store.fetch([chunk], options());
 }

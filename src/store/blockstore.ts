@@ -13,6 +13,8 @@ const SYNCS_AT_ONCE = 8;
 export class CheckedBlockstore {
   /** Room for blocks; without one only the disk sets a limit. */
   quota: Quota | undefined;
+  /** Where else a block may be had on this disk when its file is gone or corrupt. */
+  spare: ((cid: CID) => Promise<Uint8Array | undefined>) | undefined;
   readonly #files: Files;
   readonly #log: Logger;
   #bytesServed = 0;
@@ -43,14 +45,18 @@ export class CheckedBlockstore {
     return bytes;
   }
 
-  /** A block that does not match its CID is deleted, and is as if it had never been there. */
+  /** A block that does not match its CID is deleted, and is as if it had never been there, if there is no spare. */
   async read(cid: CID): Promise<Uint8Array | undefined> {
     const bytes = await this.#trying(this.#files.read(blockPath(cid)));
-    if (bytes === undefined) return undefined;
-    if (bytes.byteLength <= MAX_BLOCK_BYTES && matches(cid, bytes)) return bytes;
-    this.#log.warn(`the block ${cid.toString()} on disk is corrupt; it is deleted and will be fetched again`);
-    await this.delete(cid);
-    return undefined;
+    if (bytes !== undefined && bytes.byteLength <= MAX_BLOCK_BYTES && matches(cid, bytes)) return bytes;
+    const spare = await this.spare?.(cid);
+    if (bytes !== undefined) {
+      const next = spare === undefined ? "deleted and will be fetched again" : "written again";
+      this.#log.warn(`the block ${cid.toString()} on disk is corrupt; it is ${next}`);
+      await this.delete(cid);
+    }
+    if (spare !== undefined) await this.put(cid, spare);
+    return spare;
   }
 
   async delete(cid: CID): Promise<void> {

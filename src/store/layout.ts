@@ -11,6 +11,11 @@ export function blockPath({ multihash }: CID): string {
   return `${BLOCKS}/${name.slice(-2)}/${name}${EXTENSION}`;
 }
 
+/** What tells blocks apart, and not the codecs that their CIDs name. */
+export function blockKey({ multihash }: CID): string {
+  return Buffer.from(multihash.bytes).toString("base64");
+}
+
 /** The block of a file, as a CID of its hash without its codec; undefined for another file. */
 export function blockAt(path: string): CID | undefined {
   const name = path.slice(path.lastIndexOf("/") + 1);

@@ -24,7 +24,7 @@ import { createAntiEntropy } from "./sync/anti-entropy.ts";
 import { Completion } from "./plan/completion.ts";
 import type { Offence } from "./conduct/offences.ts";
 import { Coordinator, type Decision } from "./plan/coordinator.ts";
-import { createCustody, type Custody, objectsInCustody } from "./modules/replication.ts";
+import { createReplication, type Replication, replicatedObjects } from "./modules/replication.ts";
 import { createDiscipline, type Discipline } from "./conduct/discipline.ts";
 import type { EvidenceLog } from "./conduct/evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./sync/discovery.ts";
@@ -108,7 +108,7 @@ export class Swarm {
   readonly #records;
   readonly #pathStates: PathStates;
   readonly #announcers;
-  readonly #custody: Custody;
+  readonly #replication: Replication;
   #keeping = false;
   readonly #antiEntropy;
   readonly #discipline: Discipline;
@@ -159,7 +159,11 @@ export class Swarm {
     });
     this.#records = createLineageStore(init.store, this.#lineages);
     const warmStart = topology.modules.flatMap(({ name }) => Object.values(init.genesis.get(name)!.state));
-    this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
+    this.#replication = createReplication(
+      run.toString(),
+      network.peerId,
+      replicatedObjects(manifest, warmStart),
+    );
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
@@ -466,9 +470,9 @@ export class Swarm {
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
     const { missing, refused } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
-    for (const { cid: parked, reason } of refused)
-      for (const peer of this.#announcers.of(parked).all)
-        this.#charge(peer, "invalid-record", reason, { cid: parked });
+    for (const { cid: orphan, reason } of refused)
+      for (const peer of this.#announcers.of(orphan).all)
+        this.#charge(peer, "invalid-record", reason, { cid: orphan });
     if (opened.type === "version") this.#splits.brought(from, opened.record);
     this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
@@ -761,20 +765,20 @@ export class Swarm {
       if (!this.#live.has(peer)) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
-  /** Fetches what is in this peer's custody, one object after the other. */
+  /** Fetches what this peer replicates, one object after the other. */
   #keep(): void {
     const now = this.#init.clock.now();
     const workers = this.coordinator.workers(now);
     // Who hears nobody has nobody to ask either, and would take everything for its duty.
     if (this.#init.trainer === undefined || this.#keeping || this.#tasks.stopping.aborted) return;
     if (now < this.coordinator.listensUntil) return;
-    const object = workers.length < 2 ? undefined : this.#custody.next(workers);
+    const object = workers.length < 2 ? undefined : this.#replication.next(workers);
     if (object === undefined) return;
     this.#keeping = true;
     this.#run(`keeping ${object.toString()}`, async () => {
       try {
         await this.#init.keep(object, this.#tasks.stopping);
-        this.#custody.kept(object);
+        this.#replication.kept(object);
         this.#init.emit({ type: "kept", cid: object.toString() });
       } finally {
         this.#keeping = false;
@@ -835,8 +839,8 @@ export class Swarm {
   async #restore(): Promise<void> {
     await this.#announcers.restore();
     let records = 0;
-    for await (const bytes of this.#records.restore()) {
-      this.#ingest(await openRecord(bytes), this.#init.network.peerId);
+    for await (const { bytes, verified } of this.#records.restore()) {
+      this.#ingest(await openRecord(bytes, verified), this.#init.network.peerId);
       records++;
     }
     for (const lineage of this.#lineages.values()) {

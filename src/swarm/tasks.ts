@@ -1,4 +1,5 @@
 /** Work in the background: what is under way, how long it may take, what becomes of its failures, and its end. */
+import { boundedMap } from "../bounded-map.ts";
 import { type Clock, every, timeout } from "../clock.ts";
 import { messageOf, NetworkError, StorageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -16,7 +17,7 @@ export class Tasks {
   readonly #running = new Map<Promise<void>, string>();
   readonly #timers: (() => void)[] = [];
   /** Tasks whose failure has been said, the latest of them. */
-  readonly #warned = new Set<string>();
+  readonly #warned = boundedMap<string, true>(MAX_WARNED);
 
   constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
@@ -60,8 +61,7 @@ export class Tasks {
 
   #isNews(what: string, error: unknown): boolean {
     const news = !(error instanceof NetworkError) && !this.#warned.has(what);
-    if (news) this.#warned.add(what);
-    if (this.#warned.size > MAX_WARNED) this.#warned.delete(this.#warned.values().next().value!);
+    if (news) this.#warned.set(what, true);
     return news;
   }
 

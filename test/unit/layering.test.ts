@@ -23,7 +23,8 @@ interface Layer {
 /** From the bottom up. */
 const LAYERS: Record<string, Layer> = {
   base: {
-    files: /^src\/(breath|clock|errors|installation|invocation|log|native-work|random|within)\.ts$/,
+    files:
+      /^src\/(bounded-map|breath|clock|errors|installation|invocation|log|native-work|random|within)\.ts$/,
     values: [],
   },
   objects: { files: /^src\/objects\//, values: ["base"] },

@@ -12,7 +12,7 @@ import type { RetentionChange, Store } from "../../store/types.ts";
 import type { Announcers } from "../conduct/provenance.ts";
 import type { HoldoutCheck } from "./holdout-check.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
-import { deltaOwner } from "../rounds/round.ts";
+import { deltaPin } from "../rounds/round.ts";
 import type { Packs, SwarmEvent } from "../types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
@@ -331,7 +331,7 @@ export class Holdings {
   async retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
     const { packs, flush } = this.#init;
     const blocks = await packs.blocks(delta);
-    await flush(async () => [[deltaOwner(module, round, cid), blocks]]);
+    await flush(async () => [[deltaPin(module, round, cid), blocks]]);
   }
 
   /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */
@@ -345,12 +345,12 @@ export class Holdings {
         .map(({ cid }) => cid.toString()),
     );
     let released = 0;
-    for (const owner of await store.owners()) {
-      const [kind, of, number, cid] = owner.split(":");
+    for (const pin of await store.pins()) {
+      const [kind, of, number, cid] = pin.split(":");
       if (of !== module || (kind !== "version" && kind !== "delta")) continue;
       // Late work is still to be folded, however old its round is.
       if (Number(number) >= oldest || pending.has(cid!)) continue;
-      await store.release(owner);
+      await store.release(pin);
       this.#versions.delete(cid!);
       released++;
     }

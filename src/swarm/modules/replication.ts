@@ -13,11 +13,11 @@ export const COPIES = 3;
 const AT_ONCE = 16;
 
 /**
- * Everything in custody, the most needed first. The router is its genesis version with
+ * Everything that is replicated, the most needed first. The router is its genesis version with
  * all its state. `warmStart` are the TensorPacks of the other genesis versions, which all
  * modules of a level have in common; rounds need them only for as long as versions are retained.
  */
-export function objectsInCustody(
+export function replicatedObjects(
   { tokenizer, genesis, shards, holdouts, validation }: Manifest,
   warmStart: readonly CID[],
 ): CID[] {
@@ -27,24 +27,24 @@ export function objectsInCustody(
   return [...new Map(all.map((cid) => [cid.toString(), cid])).values()];
 }
 
-export function custodiansOf(run: string, object: CID, workers: readonly string[]): string[] {
-  return rendezvous(["custody", run, object.toString()], workers).slice(0, COPIES);
+export function replicatorsOf(run: string, object: CID, workers: readonly string[]): string[] {
+  return rendezvous(["replication", run, object.toString()], workers).slice(0, COPIES);
 }
 
-export interface Custody {
+export interface Replication {
   /** An object that is this peer's duty among these workers and not kept yet; looks on from where it last ended. */
   next(workers: readonly string[]): CID | undefined;
   kept(object: CID): void;
 }
 
-export function createCustody(run: string, self: string, objects: readonly CID[]): Custody {
+export function createReplication(run: string, self: string, objects: readonly CID[]): Replication {
   let missing = [...objects];
   return {
     next(workers) {
       for (let looks = Math.min(AT_ONCE, missing.length); looks > 0; looks--) {
         const [object, ...others] = missing as [CID, ...CID[]];
         missing = [...others, object];
-        if (custodiansOf(run, object, workers).includes(self)) return object;
+        if (replicatorsOf(run, object, workers).includes(self)) return object;
       }
       return undefined;
     },

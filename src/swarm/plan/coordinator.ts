@@ -201,7 +201,7 @@ export class Coordinator {
     this.#failed.set(`${slot.path}/${slot.replica}`, now + pause);
   }
 
-  /** A contribution became known, if only parked. */
+  /** A contribution became known, if only as an orphan. */
   contributed(contribution: KnownContribution): void {
     this.#view.contributed(contribution);
   }

@@ -187,7 +187,7 @@ export class View {
     return true;
   }
 
-  /** A contribution became known, if only parked: its signer holds the optimizer state of that path. */
+  /** A contribution became known, if only as an orphan: its signer holds the optimizer state of that path. */
   contributed({ round, path, replica, signer }: KnownContribution): void {
     const track = this.#track(path, replica);
     if ((track.trained?.round ?? -1) < round) track.trained = { round, signer };

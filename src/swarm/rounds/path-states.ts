@@ -37,14 +37,14 @@ export interface PathStatesInit {
 
 const KIND = "path-state";
 
-function ownerOf({ path, replica, round }: Slot): string {
+function pinOf({ path, replica, round }: Slot): string {
   return [KIND, path, replica, round].join(":");
 }
 
-/** Whether what an owner keeps is of no use once the slot is done: an older round of the path, or one that all are past. */
-function isOutdated(owner: string, slot: Slot): boolean {
-  const [kind, path, replica, round] = owner.split(":");
-  if (kind !== KIND || owner === ownerOf(slot)) return false;
+/** Whether what a pin keeps is of no use once the slot is done: an older round of the path, or one that all are past. */
+function isOutdated(pin: string, slot: Slot): boolean {
+  const [kind, path, replica, round] = pin.split(":");
+  if (kind !== KIND || pin === pinOf(slot)) return false;
   const same = Number(path) === slot.path && Number(replica) === slot.replica;
   return same || Number(round) < slot.round - 1;
 }
@@ -72,7 +72,7 @@ export function createPathStates({ store, packs, logger }: PathStatesInit): Path
 
   return {
     async load(slot, elements) {
-      const [root] = await store.retained(ownerOf({ ...slot, round: slot.round - 1 }));
+      const [root] = await store.retained(pinOf({ ...slot, round: slot.round - 1 }));
       if (root === undefined) return undefined;
       try {
         return await read(root, elements);
@@ -98,10 +98,10 @@ export function createPathStates({ store, packs, logger }: PathStatesInit): Path
       const { path, replica, round } = slot;
       const root = PathStateObject.encode({ path, replica, round, step: moments.step, tensors });
       await store.put([root]);
-      const outdated = (await store.owners()).filter((owner) => isOutdated(owner, slot));
+      const outdated = (await store.pins()).filter((pin) => isOutdated(pin, slot));
       return [
-        [ownerOf(slot), [root.cid, ...(await packs.blocks(tensors))]],
-        ...outdated.map((owner): RetentionChange => [owner, []]),
+        [pinOf(slot), [root.cid, ...(await packs.blocks(tensors))]],
+        ...outdated.map((pin): RetentionChange => [pin, []]),
       ];
     },
   };

@@ -45,7 +45,7 @@ export interface WrittenRound {
 }
 
 /** Name under which the blocks of an outer gradient are retained. */
-export function deltaOwner(module: string, round: number, contribution: CID): string {
+export function deltaPin(module: string, round: number, contribution: CID): string {
   return `delta:${module}:${round}:${contribution.toString()}`;
 }
 
@@ -86,7 +86,7 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
       init.privateKey,
     );
     contributions.push(contribution);
-    retain.push([deltaOwner(module, slot.round, contribution.cid), await packs.blocks(pack)]);
+    retain.push([deltaPin(module, slot.round, contribution.cid), await packs.blocks(pack)]);
   }
   const state: PathState = { moments: round.moments, ...(residual === undefined ? {} : { residual }) };
   retain.push(...(await init.states.write(slot, state)));

@@ -7,7 +7,7 @@ import { type Clock, timeout } from "../../clock.ts";
 import { messageOf, OutdatedError } from "../../errors.ts";
 import type { Network } from "../../net/types.ts";
 import type { KnownVersion } from "../../outer/types.ts";
-import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
+import { HeadRecord, headKey, namesBetterHead } from "./head-record.ts";
 
 const SEARCH_MS = 10_000;
 /** For one peer, all its addresses together. */
@@ -133,11 +133,11 @@ export async function peersWithNewerHeads(
   signal: AbortSignal,
 ): Promise<string[]> {
   const peers = new Set<string>();
-  for (const { module, cid, generation, tokens } of heads) {
+  for (const { module, cid, tokens } of heads) {
     const bytes = await network.getRecord(headKey(run, module), signal);
     if (bytes === undefined) continue;
     const { value, signer } = await HeadRecord.open(bytes);
-    if (compareHeads(value, { run, module, head: cid, generation, tokens }) > 0) peers.add(signer);
+    if (namesBetterHead(value, { cid, tokens })) peers.add(signer);
   }
   peers.delete(network.peerId);
   return [...peers];

@@ -102,7 +102,7 @@ test("room for blocks that come with a change is made, too, while it is written"
   await withStore(dir, { maxBytes: 250 * KIB, reclaim: true }, async (store) => {
     await store.put([block(1), block(2)]);
     await store.sweep();
-    await store.retainTogether([["owner", [block(3).cid], [block(3)]]]);
+    await store.retainTogether([], { append: [{ log: "log", block: block(3) }] });
     assert.ok(await store.local(block(3).cid));
     assert.equal(await store.local(block(1).cid), undefined);
   });

@@ -413,6 +413,6 @@ describe("lineage: the router", () => {
       invalid(/path 0 does not pass through router/),
     );
     assert.throws(() => lineage.addVersion(fold(init.genesis, [contribution])), invalid(/no work changes/));
-    assert.deepEqual(lineage.parked(), []);
+    assert.deepEqual(lineage.orphans(), []);
   });
 });

@@ -71,7 +71,7 @@ test("older states of the path and those that all paths are past are let go of, 
   ] as const)
     await store.retainTogether(await states.write({ path, round, replica: 0 }, state(round)));
   await store.retain("lineage:lower/1", [RUN_ID]);
-  assert.deepEqual((await store.owners()).toSorted(), [
+  assert.deepEqual((await store.pins()).toSorted(), [
     "lineage:lower/1",
     "path-state:1:0:3",
     "path-state:2:0:3",
