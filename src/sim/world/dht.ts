@@ -175,7 +175,7 @@ export class Dht {
     task: (dht: Dht) => Promise<void>,
   ): Promise<string | undefined> {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const frame = { bytes: FRAME_BYTES, fragile: true, wanted: () => !signal.aborted };
+    const frame = { bytes: FRAME_BYTES, sort: "exchange" as const, wanted: () => !signal.aborted };
     const answer = (outcome: string | undefined): void =>
       void this.#links.send(keeper, this.#node, { ...frame, arrive: () => resolve(outcome) });
     this.#links.send(this.#node, keeper, {

@@ -81,7 +81,6 @@ export class MemoryNetwork {
       random: this.#random,
       links: this.#links,
       nodes: this.#nodes,
-      review: () => this.#review(),
     };
     const identity = Buffer.from(options.privateKey.publicKey.raw).toString("hex");
     const node = new Node(ground, options, `p${this.#joined++}`, this.#hostOf(identity));

@@ -41,8 +41,6 @@ export interface Ground {
   links: Links;
   /** Every node that was started and not killed, in the order in which they joined. */
   nodes: readonly Node[];
-  /** Looks again at which connections carry nothing. */
-  review(): void;
 }
 
 export interface Connection {
@@ -265,7 +263,7 @@ export class Node implements Machine {
   }
 
   #control(from: Node, to: Node, arrive: () => void): void {
-    this.#ground.links.send(from, to, { bytes: CONTROL_BYTES, fragile: false, wanted: () => true, arrive });
+    this.#ground.links.send(from, to, { bytes: CONTROL_BYTES, sort: "control", wanted: () => true, arrive });
   }
 
   #opened(connection: Connection): void {
@@ -274,7 +272,7 @@ export class Node implements Machine {
     this.connections.add(connection);
     connection.open.add(this);
     if (other.listens) this.learn(other.peer, [other.address]);
-    this.#ground.review();
+    this.review();
     for (const listener of this.#connectionListeners) listener(connection, "open");
     if (isFirst) for (const listener of this.#peerListeners) listener(other.peer, "connect");
     this.#walkIn(WALK_MS[0]);

@@ -105,6 +105,19 @@ test("a message comes once, in spite of doubled frames, and in order unless fram
   assert.deepEqual(heard.toSorted(), inOrder.toSorted());
 });
 
+test("a request is asked once, in spite of doubled frames", async (t) => {
+  const { clock, peers } = await world(t, 2, { duplication: 1 });
+  const [one, two] = peers as [MemoryPeer, MemoryPeer];
+  let asked = 0;
+  await two.network.handle(ECHO, async (_from, data) => {
+    asked++;
+    return data;
+  });
+  await one.network.request(idOf(two), ECHO, Buffer.from("?"));
+  await delay(clock, 1_000);
+  assert.equal(asked, 1);
+});
+
 test("what is lost is lost; a request then ends at its deadline", async (t) => {
   const { clock, net, peers, log } = await world(t, 2);
   const [one, two] = peers as [MemoryPeer, MemoryPeer];
