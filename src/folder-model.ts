@@ -11,6 +11,7 @@ import { Version } from "./objects/version.ts";
 import { Lineage } from "./outer/lineage.ts";
 import type { KnownVersion } from "./outer/types.ts";
 import type { ModelSource } from "./path-model.ts";
+import { createPlan } from "./plan/plan.ts";
 import { createRouter } from "./routing/router.ts";
 import { createTopology } from "./run/topology.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
@@ -39,10 +40,11 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
   const shape = modelShape(config.model);
   const tensors = moduleTensors(topology, shape);
 
+  const plan = createPlan({ ...manifest, topology });
   const lineages = new Map<string, Lineage>();
   for (const [module, cid] of Object.entries(manifest.genesis)) {
     const genesis = { ...Version.decode(await blocks.get(cid)), cid };
-    lineages.set(module, new Lineage({ module, genesis, topology, config, runId: invite.run }));
+    lineages.set(module, new Lineage({ module, genesis, topology, config, plan, runId: invite.run }));
   }
   await addRecords(blocks, lineages);
 
@@ -51,6 +53,7 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
     run: invite.run,
     manifest,
     topology,
+    plan,
     shape,
     head: (module) => lineage(module).head(),
     async parameters(module, of, signal) {

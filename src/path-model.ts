@@ -11,6 +11,7 @@ import type { KnownVersion } from "./outer/types.ts";
 import type { DeviceOptions, Peer } from "./peer.ts";
 import { featuresOf, pathOf } from "./routing/features.ts";
 import type { Router } from "./routing/types.ts";
+import type { Plan } from "./plan/types.ts";
 import type { Topology } from "./run/types.ts";
 import { concatenate } from "./swarm/module-states.ts";
 
@@ -22,6 +23,7 @@ export interface ModelSource {
   readonly run: CID;
   readonly manifest: Manifest;
   readonly topology: Topology;
+  readonly plan: Plan;
   readonly shape: ModelShape;
   head(module: string): KnownVersion;
   /** Parameters of a module. Throws UnavailableError when they cannot be had. */
@@ -40,6 +42,7 @@ export function modelOfPeer(peer: Peer): ModelSource {
     run,
     manifest,
     topology,
+    plan: swarm.plan,
     shape,
     head: (module) => swarm.lineage(module).head(),
     parameters: (module, of, signal) => swarm.parameters(module, of, signal),

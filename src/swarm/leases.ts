@@ -3,6 +3,8 @@
  * heartbeat that named it. Pure: time comes in as `now` (ms).
  */
 import { hash64 } from "../random.ts";
+import { slotKey } from "../plan/slots.ts";
+import type { Slot } from "../plan/types.ts";
 import type { LeaseNotice } from "./messages.ts";
 
 /**
@@ -10,13 +12,6 @@ import type { LeaseNotice } from "./messages.ts";
  * expired, is done up to this much later.
  */
 export const TICK_MS = 500;
-
-/** One round of one replica of one path: the unit of work. */
-export interface Slot {
-  round: number;
-  path: number;
-  replica: number;
-}
 
 export interface Lease extends LeaseNotice {
   holder: string;
@@ -28,10 +23,6 @@ export interface Lease extends LeaseNotice {
   expires: number;
   /** From when on it binds nobody unless its progress rises. */
   stalls: number;
-}
-
-export function slotKey({ round, path, replica }: Slot): string {
-  return `${round}/${path}/${replica}`;
 }
 
 /** The precedence of a peer on a slot; on conflict the lower one keeps its lease. */

@@ -4,10 +4,10 @@ import type { Logger } from "../log.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownVersion } from "../outer/types.ts";
-import type { Topology } from "../run/types.ts";
+import { isSameSlot } from "../plan/slots.ts";
+import type { Plan, Slot } from "../plan/types.ts";
 import type { Coordinator } from "./coordinator.ts";
 import type { Holdings } from "./holdings.ts";
-import { type Slot, slotKey } from "./leases.ts";
 import { concatenate } from "./module-states.ts";
 import type { PathStates } from "./path-states.ts";
 import type { FinishedRound } from "./round.ts";
@@ -18,7 +18,7 @@ export interface RoundDriverInit {
   coordinator: Coordinator;
   trainer: PathTrainer;
   config: RunConfig;
-  topology: Topology;
+  plan: Plan;
   holdings: Holdings;
   pathStates: PathStates;
   roundStates: RoundStates;
@@ -135,16 +135,16 @@ export class RoundDriver {
     }
   }
 
-  #headsOf({ path }: Slot): KnownVersion[] {
-    return this.#init.topology.modulesOfPath(path).map((module) => this.#init.lineage(module).head());
+  #headsOf(slot: Slot): KnownVersion[] {
+    return this.#init.plan.laneOf(slot).modules.map((module) => this.#init.lineage(module).head());
   }
 
   /** What this peer kept of the round when it ended last, unless that is too old to be folded once it is done. */
   async #keptRound(slot: Slot): Promise<{ bases: KnownVersion[]; state: RoundState } | undefined> {
-    const { topology, config, lineage, log } = this.#init;
+    const { plan, config, lineage, log } = this.#init;
     const kept = await this.#init.roundStates.load();
-    if (kept === undefined || slotKey(kept.slot) !== slotKey(slot)) return undefined;
-    const bases = topology.modulesOfPath(slot.path).map((module, index) => {
+    if (kept === undefined || !isSameSlot(kept.slot, slot)) return undefined;
+    const bases = plan.laneOf(slot).modules.map((module, index) => {
       const base = kept.bases[index] && lineage(module).version(kept.bases[index]);
       const isFoldable =
         base !== undefined &&

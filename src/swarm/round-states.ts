@@ -9,7 +9,7 @@ import type { Logger } from "../log.ts";
 import { RoundStateObject } from "../objects/round-state.ts";
 import { decodeTensors, encodeTensors } from "../outer/codec.ts";
 import type { Store } from "../store/types.ts";
-import type { Slot } from "./leases.ts";
+import type { Slot } from "../plan/types.ts";
 import type { RoundState } from "./types.ts";
 
 const NAME = "round";

@@ -7,7 +7,7 @@ import type { Codec, TensorDescription } from "../objects/tensor-pack.ts";
 import { encodeTensors, encodingResidual } from "../outer/codec.ts";
 import type { KnownVersion } from "../outer/types.ts";
 import type { RetentionChange } from "../store/types.ts";
-import type { Slot } from "./leases.ts";
+import type { Slot } from "../plan/types.ts";
 import { elementsOf } from "./module-states.ts";
 import type { PathState, PathStates } from "./path-states.ts";
 import type { Packs, TrainedRound } from "./types.ts";

@@ -16,6 +16,9 @@ import { Version } from "../objects/version.ts";
 import { Lineage } from "../outer/lineage.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import { createPlan } from "../plan/plan.ts";
+import { isSameSlot } from "../plan/slots.ts";
+import type { Plan, Slot } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAnnouncers } from "./announcers.ts";
@@ -27,7 +30,7 @@ import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
 import { createDiscipline, type Discipline } from "./discipline.ts";
 import type { EvidenceLog } from "./evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./discovery.ts";
-import { type Slot, slotKey, TICK_MS } from "./leases.ts";
+import { TICK_MS } from "./leases.ts";
 import { createHoldoutCheck } from "./holdout-check.ts";
 import { createHeartbeats, type Heartbeats } from "./heartbeats.ts";
 import { Holdings } from "./holdings.ts";
@@ -98,6 +101,7 @@ export interface HeadStatus {
 
 export class Swarm {
   readonly coordinator: Coordinator;
+  readonly plan: Plan;
   readonly #init: SwarmInit;
   readonly #holdings: Holdings;
   readonly #records;
@@ -134,12 +138,14 @@ export class Swarm {
     this.#init = init;
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
+    const plan = createPlan({ ...manifest, topology });
+    this.plan = plan;
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
     this.#tasks = new Tasks(this.#log);
     this.#lineages = new Map(
       [...init.genesis].map(([module, genesis]) => [
         module,
-        new Lineage({ module, genesis, topology, config: manifest.config, runId: run }),
+        new Lineage({ module, genesis, topology, config: manifest.config, plan, runId: run }),
       ]),
     );
     this.coordinator = new Coordinator({
@@ -148,13 +154,14 @@ export class Swarm {
       run,
       config: manifest.config,
       topology,
+      plan,
       lineages: this.#lineages,
       now: performance.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
     const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
     this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
-    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
+    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, plan, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
@@ -188,7 +195,7 @@ export class Swarm {
         packs: init.packs,
         outer: manifest.config.outer,
         tensors: init.tensors,
-        shardTokens: (path) => manifest.shards[path]!.tokens,
+        shardTokens: (path) => plan.weightOf(path),
       }),
       announcers: this.#announcers,
       archive: init.archive,
@@ -212,7 +219,7 @@ export class Swarm {
         coordinator: this.coordinator,
         trainer,
         config: manifest.config,
-        topology,
+        plan,
         holdings: this.#holdings,
         pathStates: this.#pathStates,
         roundStates: createRoundStates({ store: init.store, logger: this.#log }),
@@ -525,7 +532,7 @@ export class Swarm {
   #interesting(now: number): Set<string> {
     if (this.#init.trainer === undefined) return new Set();
     const slot = this.coordinator.ownSlot ?? this.#rounds?.lastSlot;
-    const path = slot === undefined ? [] : this.#init.topology.modulesOfPath(slot.path);
+    const path = slot === undefined ? [] : this.plan.laneOf(slot).modules;
     return new Set([...this.coordinator.owned(now), ...path]);
   }
 
@@ -638,7 +645,7 @@ export class Swarm {
     for (const contribution of this.lineage(module).pending())
       if (
         contribution.signer === this.#init.network.peerId &&
-        slotKey(contribution) === slotKey(slot) &&
+        isSameSlot(contribution, slot) &&
         this.coordinator.isLost(contribution.cid) &&
         !this.coordinator.isAvailable(contribution.cid)
       )

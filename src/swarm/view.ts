@@ -8,8 +8,10 @@ import type { RunConfig } from "../objects/config.ts";
 import type { Lineage } from "../outer/lineage.ts";
 import type { KnownContribution } from "../outer/types.ts";
 import type { Topology } from "../run/types.ts";
+import { isSameSlot } from "../plan/slots.ts";
+import type { Lane, Plan, Slot } from "../plan/types.ts";
 import { apply, difference } from "./difference.ts";
-import { createLeases, type Slot } from "./leases.ts";
+import { createLeases } from "./leases.ts";
 import { createMembership, type Member, peerOf } from "./membership.ts";
 import type { Heartbeat } from "./messages.ts";
 import { ownerKey, rendezvous, RendezvousKey } from "./ownership.ts";
@@ -19,6 +21,7 @@ export interface ViewInit {
   run: CID;
   config: RunConfig;
   topology: Topology;
+  plan: Plan;
   /** One lineage per module, by module name. */
   lineages: ReadonlyMap<string, Lineage>;
 }
@@ -55,31 +58,30 @@ interface Duties {
   owned: Map<string, string[]>;
 }
 
-/** Since when a round of a path and replica is known to be next, and since when it is free to be claimed. */
+/** Since when a slot is known to be next in its lane, and since when it is free to be claimed. */
 interface Times {
   waiting: Since | undefined;
   free: Since | undefined;
 }
 
 interface Since {
-  round: number;
+  slot: Slot;
   since: number;
 }
 
-/** What is known of a path and replica. */
+/** What is known of a lane. */
 interface Track {
-  path: number;
-  replica: number;
+  lane: Lane;
   key: RendezvousKey;
   lineages: Lineage[];
-  /** Lowest round that is not folded in all modules; only moves forward. */
-  nextRound: number;
-  /** The next slot, if it has rounds left. */
+  /** First slot that is not folded in all modules, until the lane is over; only moves forward. */
+  unfolded: Slot | undefined;
+  /** The next slot to be done, until the lane is over. */
   open: Slot | undefined;
-  /** Who contributed the latest round. */
-  trained: { round: number; signer: string } | undefined;
+  /** The contribution to the last slot. */
+  last: KnownContribution | undefined;
   times: Times;
-  /** The same for peers that discount something and so count another round as the next. */
+  /** The same for peers that discount something and so count another slot as the next. */
   discountedTimes: Times;
 }
 
@@ -88,7 +90,7 @@ interface ModuleState {
   /** By which its owners are found. */
   key: RendezvousKey;
   lineage: Lineage;
-  /** Of the paths through it. */
+  /** That contribute to it. */
   tracks: Track[];
   /** Of the lineage, when its tracks were last looked at. */
   revision: number;
@@ -122,7 +124,7 @@ export class View {
   #duties: Duties | undefined;
   #ownDuties: (Duties & { self: string }) | undefined;
   readonly #modules: ModuleState[];
-  /** Of every path, and there of every replica. */
+  /** One for each lane, by its index. */
   readonly #tracks: Track[];
   /** Those whose next slot must be looked at again. */
   readonly #changed: Set<Track>;
@@ -151,24 +153,23 @@ export class View {
     this.#heartbeatMs = heartbeatSeconds * 1000;
     this.membership = createMembership(this.#heartbeatMs);
     this.leases = createLeases(leaseSeconds * 1000);
-    const { paths, replicas, modules } = init.topology;
-    this.#tracks = Array.from({ length: paths * replicas }, (_, index) => ({
-      path: Math.floor(index / replicas),
-      replica: index % replicas,
-      key: new RendezvousKey("slot", this.#runId, Math.floor(index / replicas), index % replicas),
-      lineages: init.topology.modulesOfPath(Math.floor(index / replicas)).map((name) => this.lineage(name)),
-      nextRound: 0,
+    const { plan } = init;
+    this.#tracks = plan.lanes.map((lane) => ({
+      lane,
+      key: new RendezvousKey("slot", this.#runId, ...lane.labels),
+      lineages: lane.modules.map((name) => this.lineage(name)),
+      unfolded: plan.first(lane),
       open: undefined,
-      trained: undefined,
+      last: undefined,
       times: { waiting: undefined, free: undefined },
       discountedTimes: { waiting: undefined, free: undefined },
     }));
     this.#changed = new Set(this.#tracks);
-    this.#modules = modules.map(({ name, paths: through }) => ({
+    this.#modules = init.topology.modules.map(({ name }) => ({
       name,
       key: ownerKey(this.#runId, name),
       lineage: this.lineage(name),
-      tracks: this.#tracks.filter(({ path }) => through.includes(path)),
+      tracks: plan.lanesOf(name).map(({ index }) => this.#tracks[index]!),
       revision: -1,
     }));
   }
@@ -188,9 +189,11 @@ export class View {
   }
 
   /** A contribution became known, if only parked: its signer holds the optimizer state of that path. */
-  contributed({ round, path, replica, signer }: KnownContribution): void {
-    const track = this.#track(path, replica);
-    if ((track.trained?.round ?? -1) < round) track.trained = { round, signer };
+  contributed(contribution: KnownContribution): void {
+    const { plan } = this.#init;
+    const track = this.#track(contribution);
+    if (track.last === undefined || plan.order(track.last) < plan.order(contribution))
+      track.last = contribution;
     this.#touch(track);
   }
 
@@ -311,7 +314,7 @@ export class View {
 
   /** Whether every module of the path has a contribution of the slot. */
   completed(slot: Slot, discount?: Discount): boolean {
-    const { lineages } = this.#track(slot.path, slot.replica);
+    const { lineages } = this.#track(slot);
     return lineages.every((lineage) => hasContribution(lineage, slot, discount));
   }
 
@@ -320,8 +323,8 @@ export class View {
     return hasContribution(this.lineage(module), slot, discount);
   }
 
-  #track(path: number, replica: number): Track {
-    return this.#tracks[path * this.#init.topology.replicas + replica]!;
+  #track(slot: Slot): Track {
+    return this.#tracks[this.#init.plan.laneOf(slot).index]!;
   }
 
   #touch(track: Track): void {
@@ -329,7 +332,7 @@ export class View {
     this.#openSlots = undefined;
   }
 
-  /** The next slot of every path and replica that has rounds left; the same array until that changes. */
+  /** The next slot of every lane that is not over; the same array until that changes. */
   openSlots(discount?: Discount): readonly Slot[] {
     for (const module of this.#modules) {
       const { revision } = module.lineage;
@@ -348,36 +351,42 @@ export class View {
   #discountedSlots(discount: Discount, all: readonly Slot[]): readonly Slot[] {
     const known = this.#discounted.get(discount);
     if (known?.of === all) return known.slots;
-    const touched = new Set([...discount.values()].map(({ path, replica }) => this.#track(path, replica)));
+    const touched = new Set([...discount.values()].map((contribution) => this.#track(contribution)));
     const slots = this.#tracks.flatMap((track) => {
-      const slot = touched.has(track) ? this.#nextSlot(track, discount) : track.open;
-      return (slot?.round === track.open?.round ? track.open : slot) ?? [];
+      const { open } = track;
+      const slot = touched.has(track) ? this.#nextSlot(track, discount) : open;
+      return (slot !== undefined && open !== undefined && isSameSlot(slot, open) ? open : slot) ?? [];
     });
     this.#discounted.set(discount, { of: all, slots });
     return slots;
   }
 
   #nextSlot(track: Track, discount?: Discount): Slot | undefined {
-    const { rounds } = this.#init.config.training;
-    const { path, replica, lineages } = track;
+    const { plan } = this.#init;
+    const { lineages } = track;
     const isFolded = (slot: Slot): boolean =>
       lineages.every((lineage) => lineage.contributionsTo(slot).some(({ cid }) => lineage.folded(cid)));
-    while (track.nextRound < rounds && isFolded({ round: track.nextRound, path, replica })) track.nextRound++;
-    let round = track.nextRound;
-    while (round < rounds && this.completed({ round, path, replica }, discount)) round++;
-    return round < rounds ? { round, path, replica } : undefined;
+    while (track.unfolded !== undefined && isFolded(track.unfolded))
+      track.unfolded = plan.after(track.unfolded);
+    let slot = track.unfolded;
+    while (slot !== undefined && this.completed(slot, discount)) slot = plan.after(slot);
+    return slot;
   }
 
   /**
-   * A slot may start when all its modules are at the generation of the round; after twice the grace time it
-   * starts with what there is. (Once the grace time is over a generation closes without the missing, so a
-   * round that waits as long again starts from a current head in all but broken cases.)
+   * A slot may start when all its modules hold what it should start from; after twice the grace time it starts with
+   * what there is. (Once the grace time is over a generation closes without the missing, so a slot that waits as long
+   * again starts from a current head in all but broken cases.)
    */
-  #readyAt({ lineages }: Track, times: Times, { round }: Slot, now: number): number {
-    times.waiting = sinceRound(times.waiting, round, now);
+  #readyAt({ lineages }: Track, times: Times, slot: Slot, now: number): number {
+    const { plan } = this.#init;
+    times.waiting = sinceSlot(times.waiting, slot, now);
     const { since } = times.waiting;
     const patience = 2 * this.#init.config.swarm.graceSeconds * 1000;
-    if (now - since >= patience || lineages.every((lineage) => lineage.head().generation >= round))
+    if (
+      now - since >= patience ||
+      lineages.every((lineage) => plan.isReady(slot, lineage.module, lineage.head()))
+    )
       return now;
     return Math.max(since + patience, now + ROUNDING_MS);
   }
@@ -452,7 +461,7 @@ export class View {
     let until = Number.POSITIVE_INFINITY;
     let isAny = false;
     for (const slot of open) {
-      const track = this.#track(slot.path, slot.replica);
+      const track = this.#track(slot);
       const times = slot === track.open ? track.times : track.discountedTimes;
       const readyAt = this.#readyAt(track, times, slot, now);
       if (readyAt > now || this.leases.binds(slot, now)) {
@@ -461,12 +470,12 @@ export class View {
         continue;
       }
       isAny = true;
-      times.free = sinceRound(times.free, slot.round, now);
+      times.free = sinceSlot(times.free, slot, now);
       const { since } = times.free;
       const turns = patience === 0 ? Number.POSITIVE_INFINITY : Math.floor((now - since) / patience);
       const turn = turns === 0 ? 0 : Math.min(turns, idle().length);
       if (turn === turns) until = Math.min(until, since + (turn + 1) * patience);
-      const previous = track.trained?.signer;
+      const previous = track.last?.signer;
       const preferred = previous !== undefined && isIdle(previous) ? 1 : 0;
       if (preferred === 1) offer(previous!, slot, 0);
       const next = turn + 1 - preferred;
@@ -535,9 +544,9 @@ export function greeting(newcomer: string): string[] {
   return ["greet", newcomer];
 }
 
-/** When a round was first noted: as known, or now. */
-function sinceRound(known: Since | undefined, round: number, now: number): Since {
-  return known?.round === round ? known : { round, since: now };
+/** When a slot was first noted: as known, or now. */
+function sinceSlot(known: Since | undefined, slot: Slot, now: number): Since {
+  return known !== undefined && isSameSlot(known.slot, slot) ? known : { slot, since: now };
 }
 
 function hasContribution(lineage: Lineage, slot: Slot, discount: Discount | undefined): boolean {

@@ -20,6 +20,7 @@ import { type ExportOptions, exportPaths } from "../../src/export.ts";
 import { modelShape, parameterSpecs } from "../../src/model/parameters.ts";
 import { runConfigSchema } from "../../src/objects/config.ts";
 import { type ModelSource, pathParameters } from "../../src/path-model.ts";
+import { createPlan } from "../../src/plan/plan.ts";
 import { createTopology } from "../../src/run/topology.ts";
 import { temporaryFolder } from "./data/corpus.ts";
 import { readSafetensors } from "./safetensors.ts";
@@ -53,6 +54,7 @@ function source(missing?: string): ModelSource {
     run: cid,
     manifest: { config } as ModelSource["manifest"],
     topology,
+    plan: createPlan({ config, topology, shards: [] }),
     shape,
     head: (module) => ({
       module,

@@ -34,16 +34,17 @@ const LAYERS: Record<string, Layer> = {
   routing: { files: /^src\/routing\//, values: [...BASE, "data", "model"], types: ["engine"] },
   net: { files: /^src\/net\//, values: BASE, types: ["store"] },
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
-  outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
-  swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
+  plan: { files: /^src\/plan\//, values: BASE },
+  outer: { files: /^src\/outer\//, values: [...BASE, "plan"], types: [...LEARNING, ...NETWORK] },
+  swarm: { files: /^src\/swarm\//, values: [...BASE, "plan", "outer"], types: [...LEARNING, ...NETWORK] },
   // Runs what the swarm decides under a virtual clock; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, "outer", "swarm"] },
+  sim: { files: /^src\/sim\//, values: [...BASE, "plan", "outer", "swarm"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below; files beside it, such as `src/create.ts`, use what it wires.
   peer: {
     files: /^src\/(peer\/.*|[a-z-]+\.ts$)/,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
   terminal: {
@@ -52,9 +53,9 @@ const LAYERS: Record<string, Layer> = {
   },
   node: {
     files: /^node\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "audit", "peer", "terminal"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "sim", "audit", "peer", "terminal"],
   },
-  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
+  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "plan", "outer", "swarm", "terminal"] },
 };
 
 /** Packages that only these layers may import, even as types. */

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { createWaitReport, describeWait, type Wait } from "../../../src/swarm/waiting.ts";
 import { CID } from "multiformats/cid";
 import type { FetchProgress } from "../../../src/store/types.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { Coordinator } from "../../../src/swarm/coordinator.ts";
 import { heartbeat, RUN } from "../../../src/sim/run.ts";
 import { Simulation } from "../../../src/sim/simulation.ts";
@@ -173,14 +174,17 @@ test("a round names the tensors and the shard that it fetches, and an observer t
   const simulation = new Simulation({ peers: 1, seed: 1, config: config({}) });
   const node = simulation.peers[0]!;
   simulation.run(3_600_000, () => {});
+  // One round more than was trained.
+  const longer = config({ rounds: 4 });
+  const { topology } = simulation;
   const coordinatorOf = (role: "worker" | "observer"): Coordinator =>
     new Coordinator({
       self: "self",
       role,
       run: RUN,
-      // One round more than was trained.
-      config: config({ rounds: 4 }),
-      topology: simulation.topology,
+      config: longer,
+      topology,
+      plan: createPlan({ config: longer, topology, shards: [] }),
       lineages: node.lineages,
       now: 0,
     });
