@@ -321,6 +321,11 @@ function textView(data: string): View {
             `passing over generation ${event.generation} of ${event.module} until its tensors can be had: ${event.reason}`,
           );
           break;
+        case "unknown-format":
+          progress.line(
+            `passing over what peer ${short(event.peer)} sends; one of the two versions of Pathweave may be out of date: ${event.reason}`,
+          );
+          break;
         case "blocked":
           progress.line(
             `blocked peer ${short(event.peer)} for ${formatDuration(1000 * event.seconds)}, ${event.offence}: ${event.reason}`,

@@ -2,7 +2,7 @@
 import { slotKey } from "../src/plan/slots.ts";
 import type { Slot } from "../src/plan/types.ts";
 import type { Peer } from "../src/peer.ts";
-import { type RunView, type TimeLeft, timeLeft } from "../src/swarm/time-left.ts";
+import { type RunView, type TimeLeft, timeLeft } from "../src/swarm/plan/time-left.ts";
 import { counted, formatDuration } from "./output.ts";
 
 /** What this peer itself does, which no heartbeat tells it. */

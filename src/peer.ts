@@ -16,17 +16,17 @@ import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
 import type { TokenizedShard, Tokenizer } from "./data/types.ts";
-import { createHoldoutScorer } from "./holdout.ts";
+import { createHoldoutScorer } from "./peer/holdout.ts";
 import { createEngine, DEFAULT_DEVICE } from "./engine/engine.ts";
 import type { EngineConfig } from "./engine/types.ts";
 import { messageOf, UsageError } from "./errors.ts";
-import { findManifest } from "./find-run.ts";
+import { findManifest } from "./peer/find-run.ts";
 import { dataFlag, pathweaveCommand } from "./invocation.ts";
 import { type Logger, silentLogger } from "./log.ts";
 import { elementsOfParts, modelShape } from "./model/parameters.ts";
 import { learningRateSchedule } from "./model/schedule.ts";
 import type { ModelShape } from "./model/types.ts";
-import { moduleTensors } from "./module-tensors.ts";
+import { moduleTensors } from "./peer/module-tensors.ts";
 import { checkAddresses, peerOfAddress } from "./net/addresses.ts";
 import { Admission } from "./net/admission.ts";
 import { IDENTITY_FILE, loadIdentity } from "./net/identity.ts";
@@ -44,7 +44,7 @@ import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
 import { type Capacity, checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
-import { keepObject, objectOwner } from "./run-objects.ts";
+import { keepObject, objectOwner } from "./peer/run-objects.ts";
 import type { Topology } from "./run/types.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
@@ -53,9 +53,9 @@ import { createPacks } from "./store/pack.ts";
 import type { QuotaOptions } from "./store/quota.ts";
 import { storageError } from "./store/storage-error.ts";
 import type { Store } from "./store/types.ts";
-import { createEvidenceLog } from "./swarm/evidence.ts";
-import { HEAD_NAMESPACE, headRecords } from "./swarm/head-record.ts";
-import { createPathTrainer } from "./swarm/path-trainer.ts";
+import { createEvidenceLog } from "./swarm/conduct/evidence.ts";
+import { HEAD_NAMESPACE, headRecords } from "./swarm/sync/head-record.ts";
+import { createPathTrainer } from "./swarm/rounds/path-trainer.ts";
 import { Swarm } from "./swarm/swarm.ts";
 import type { Packs, SwarmEvent } from "./swarm/types.ts";
 
@@ -310,12 +310,17 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     return Promise.all(cids.map(read));
   };
   const genesis = new Map<string, KnownVersion>();
-  const geneses = Object.entries(manifest.genesis);
-  for (const [index, bytes] of (await readAll(geneses.map(([, cid]) => cid))).entries()) {
-    const [module, cid] = geneses[index]!;
+  const geneses = manifest.genesis;
+  for (const [index, bytes] of (await readAll(geneses.map(({ version }) => version))).entries()) {
+    const { module, version: cid } = geneses[index]!;
     genesis.set(module, { ...Version.decode(bytes), cid });
   }
-  await store.retain("run", [run, manifest.router, manifest.tokenizer, ...geneses.map(([, cid]) => cid)]);
+  await store.retain("run", [
+    run,
+    manifest.router,
+    manifest.tokenizer,
+    ...geneses.map(({ version }) => version),
+  ]);
 
   const tensorsOf = moduleTensors(topology, shape);
 

@@ -3,15 +3,15 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CommandModule } from "yargs";
 import { stringify } from "yaml";
-import { createRun, type CreatedRun } from "../../src/create.ts";
+import { createRun, type CreatedRun } from "../../src/create/create.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { CorpusError, InterruptedError, UsageError } from "../../src/errors.ts";
-import { evaluateRun, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
-import { generate } from "../../src/generate.ts";
+import { evaluateRun, perplexity, type RunEvaluation } from "../../src/use/evaluate.ts";
+import { generate } from "../../src/use/generate.ts";
 import { packageFolders } from "../../src/installation.ts";
 import { pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger, type Level } from "../../src/log.ts";
-import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/path-model.ts";
+import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/use/path-model.ts";
 import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
@@ -301,6 +301,7 @@ async function createDemoRun(
   try {
     const created = await createRun({
       file,
+      creator: node.network.peerId,
       store: node.store,
       packs: node.packs,
       device: DEVICE,

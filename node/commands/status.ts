@@ -80,6 +80,7 @@ async function statusOf(peer: Peer) {
       relays: relays.get(id) ?? [],
     })),
     heads: peer.swarm.heads(),
+    unknownFormats: peer.swarm.unknownFormats(),
     paths: Array.from({ length: peer.topology.paths }, (_, path) => {
       const [module] = peer.topology.modulesOfPath(path);
       const own = peer.swarm
@@ -125,6 +126,12 @@ function describe({ left, ...status }: Status, data: string): string[] {
     `run ${plain(status.name)}: ${status.done ? "complete, " : ""}${describeProgress({ rounds, left })}`,
     status.run,
     ...(status.waiting === undefined ? [] : wrapRows([status.waiting])),
+    ...wrapRows(
+      status.unknownFormats.map(
+        ({ peer, reason }) =>
+          `${peer} sends what this version of Pathweave does not know, which is passed over: ${plain(reason)}`,
+      ),
+    ),
     "",
     ...formatTable(
       ["peer", "role", "device", "tokens/s", "lease", "sent", "received"],

@@ -75,7 +75,8 @@ export async function readDisk(directory: string): Promise<Disk> {
       else if (kind === Version.kind) versions.set(key, { ...Version.decode(bytes), cid });
       else if (kind === `${Contribution.kind}/signed`) {
         const { value, signer } = await Contribution.open(bytes);
-        contributions.set(key, { ...value, cid, signer });
+        const { version: base } = value.bases.find(({ module }) => module === value.module)!;
+        contributions.set(key, { ...value, base, cid, signer });
       }
     } catch (error) {
       if (!(error instanceof InvalidObjectError)) throw error;

@@ -20,20 +20,13 @@ function coordinate(grid: readonly number[], path: number, axis: number): number
   return Math.floor(path / stride) % grid[axis]!;
 }
 
-/** Modules with fewer contributions a generation are those that a run can have tried on held-out text. */
-const TRIED_BELOW = 3;
-
-/** Whether it names what its path started from, one version a module, just where it is tried on held-out text. */
+/** Whether it names what its path started from: one version of each module, in order. */
 function namesItsBases(
-  { module, path, base, bases }: RecordedContribution,
-  config: RunConfig,
+  { path, bases }: RecordedContribution,
   paths: ReadonlyMap<string, readonly number[]>,
 ): boolean {
-  const isTried =
-    config.outer.holdout !== undefined && paths.get(module)!.length * config.replicas < TRIED_BELOW;
-  if (bases === undefined || !isTried) return bases === undefined && !isTried;
   const modules = [...paths].filter(([, through]) => through.includes(path)).map(([name]) => name);
-  return bases.length === modules.length && bases[modules.indexOf(module)]!.equals(base);
+  return bases.map((base) => base.module).join() === modules.join();
 }
 
 /** Whether a contribution is one of this run that may be folded at all. */
@@ -53,7 +46,7 @@ export function meetsRules(
     steps >= 1 &&
     steps <= innerSteps &&
     tokens === steps * batchSize * config.model.sequenceLength &&
-    namesItsBases(contribution, config, paths)
+    namesItsBases(contribution, paths)
   );
 }
 

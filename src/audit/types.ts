@@ -9,11 +9,13 @@ export interface RecordedVersion extends Version {
   cid: CID;
 }
 
-export interface RecordedContribution extends Contribution {
+export type RecordedContribution = Contribution & {
   cid: CID;
   /** Peer id of the signer, whose signature was verified. */
   signer: string;
-}
+  /** Of its bases, that of its own module. */
+  base: CID;
+};
 
 /** Where blocks can be read. Resolves to undefined when the block is absent or does not match its CID. */
 export interface Blocks {

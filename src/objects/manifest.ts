@@ -1,5 +1,6 @@
+import type { CID } from "multiformats/cid";
 import { z } from "zod";
-import { runConfigSchema } from "./config.ts";
+import { peerIdSchema, runConfigSchema } from "./config.ts";
 import { cidSchema, countSchema, defineObject } from "./object.ts";
 
 /** One part of the corpus as an IPFS object, with its size (the weight of loss reweighing). */
@@ -11,9 +12,13 @@ const shardReferenceSchema = z.strictObject({
 
 /** A run. The CID of this object is the run id; it never changes. */
 const manifestSchema = z.strictObject({
+  /** The version of the protocol that its peers speak. */
+  protocol: countSchema,
+  /** Peer id of who made it. */
+  creator: peerIdSchema,
   config: runConfigSchema,
-  /** The genesis version of every module, by module name. */
-  genesis: z.record(z.string(), cidSchema),
+  /** The genesis version of every module, in network order. */
+  genesis: z.array(z.strictObject({ module: z.string().min(1).max(64), version: cidSchema })).max(16_384),
   tokenizer: cidSchema,
   router: cidSchema,
   /** One training shard per path, in path order. */
@@ -26,4 +31,9 @@ const manifestSchema = z.strictObject({
 
 export type ShardReference = z.infer<typeof shardReferenceSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;
-export const Manifest = defineObject<Manifest>("pathweave/manifest", 1, manifestSchema);
+export const Manifest = defineObject<Manifest>("pathweave/manifest", 2, manifestSchema);
+
+/** The genesis version that a manifest names for a module. */
+export function genesisOf({ genesis }: Pick<Manifest, "genesis">, module: string): CID | undefined {
+  return genesis.find((each) => each.module === module)?.version;
+}

@@ -24,4 +24,4 @@ const roundStateSchema = z.strictObject({
 });
 
 export type RoundStateObject = z.infer<typeof roundStateSchema>;
-export const RoundStateObject = defineObject<RoundStateObject>("pathweave/round-state", 1, roundStateSchema);
+export const RoundStateObject = defineObject<RoundStateObject>("pathweave/round-state", 2, roundStateSchema);

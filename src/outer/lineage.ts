@@ -306,7 +306,7 @@ export class Lineage {
   /** Adds a version, or returns what it misses. */
   #insertVersion(version: KnownVersion): CID | undefined {
     if (this.#branches.has(version.cid.toString())) return undefined;
-    checkUpdate(version, this.module);
+    checkUpdate(version, this.#init);
     const parent = this.#branches.get(version.parent.toString());
     if (parent === undefined) return version.parent;
     const contributions: KnownContribution[] = [];

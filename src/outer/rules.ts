@@ -5,6 +5,7 @@
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import { isAdmitted, type RunConfig } from "../objects/config.ts";
+import { outerOptimizer } from "./optimizers.ts";
 import { slotKey } from "../plan/slots.ts";
 import { compareContributions } from "./order.ts";
 import type { KnownContribution, KnownVersion, LineageInit } from "./types.ts";
@@ -38,7 +39,7 @@ export function authorship(contribution: KnownContribution): string {
 /** Refuses a contribution that is not one of this run's module. */
 export function checkContribution(contribution: KnownContribution, init: Omit<LineageInit, "genesis">): void {
   const { module, topology, config, plan, runId } = init;
-  const { cid, run, path, base, bases, steps, tokens, signer } = contribution;
+  const { cid, run, path, bases, steps, tokens, signer } = contribution;
   const { innerSteps } = config.training;
   const no = (reason: string): never => refuse("contribution", cid, reason);
   if (!run.equals(runId)) no(`it is of run ${run.toString()}`);
@@ -49,26 +50,27 @@ export function checkContribution(contribution: KnownContribution, init: Omit<Li
   if (steps < 1 || steps > innerSteps) no(`${steps} steps are not between 1 and ${innerSteps}`);
   const expected = steps * tokensPerStep(config);
   if (tokens !== expected) no(`${steps} steps are ${expected} tokens, not ${tokens}`);
-  if ((bases !== undefined) !== isTried(module, init))
-    no(`it ${bases === undefined ? "does not say" : "says"} which versions its path started from`);
   const modules = topology.modulesOfPath(path);
-  if (
-    bases !== undefined &&
-    (bases.length !== modules.length || !bases[modules.indexOf(module)]!.equals(base))
-  )
-    no(`the versions that it names are not one of each module of path ${path}, its base among them`);
+  if (bases.length !== modules.length || bases.some((each, index) => each.module !== modules[index]))
+    no(`the versions that it names are not one of each module of path ${path}, in order`);
 }
 
 /** Refuses a version that cannot be an outer update of the module, whatever its parent is. */
 export function checkUpdate(
   version: KnownVersion,
-  module: string,
+  { module, config }: Pick<LineageInit, "module" | "config">,
 ): asserts version is KnownVersion & { parent: CID } {
   const no = (reason: string): never => refuse("version", version.cid, reason);
   if (version.module !== module) no(`it is of module ${version.module}, not ${module}`);
   if (version.parent === null) no("it is a genesis that the manifest does not name");
   if (version.generation < 1) no("only a genesis has generation 0");
   if (version.contributions.length === 0) no("it folds no contribution");
+  const { stateNames } = outerOptimizer(config.outer.optimizer);
+  if (
+    Object.keys(version.state).length !== stateNames.length ||
+    !stateNames.every((name) => Object.hasOwn(version.state, name))
+  )
+    no(`its state is not ${stateNames.join(", ")}`);
 }
 
 /**

@@ -6,22 +6,17 @@ import type { Plan } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 
 /** A contribution with the identity of its signed block. */
-export interface KnownContribution extends Contribution {
+export type KnownContribution = Contribution & {
   cid: CID;
   /** Peer id of the signer. */
   signer: string;
-}
+  /** Of its bases, that of its own module. */
+  base: CID;
+};
 
 /** A version with its identity. */
 export interface KnownVersion extends Version {
   cid: CID;
-}
-
-/** A module's tensors as flat vectors. */
-export interface ModuleState {
-  parameters: Float32Array;
-  /** Nesterov buffer b. */
-  momentum: Float32Array;
 }
 
 /** Something that was not used, and why. */

@@ -4,16 +4,16 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { CID } from "multiformats/cid";
-import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
+import { InvalidObjectError, messageOf, NetworkError, StorageError, UnknownFormatError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Network } from "../net/types.ts";
+import type { Network, Verdict } from "../net/types.ts";
 import { isAdmitted } from "../objects/config.ts";
-import { Contribution } from "../objects/contribution.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
-import { dagCborCid, kindOf } from "../objects/object.ts";
-import { Version } from "../objects/version.ts";
+import { dagCborCid } from "../objects/object.ts";
+import { PROTOCOL } from "../objects/protocol.ts";
 import { Lineage } from "../outer/lineage.ts";
+import { openRecord } from "../outer/records.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import { createPlan } from "../plan/plan.ts";
@@ -21,32 +21,33 @@ import { isSameSlot } from "../plan/slots.ts";
 import type { Plan, Slot } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
-import { createAnnouncers } from "./announcers.ts";
-import { createAntiEntropy } from "./anti-entropy.ts";
-import { Completion } from "./completion.ts";
-import type { Offence } from "./conduct.ts";
-import { Coordinator, type Decision } from "./coordinator.ts";
-import { createCustody, type Custody, objectsInCustody } from "./custody.ts";
-import { createDiscipline, type Discipline } from "./discipline.ts";
-import type { EvidenceLog } from "./evidence.ts";
-import { peersWithNewerHeads, publishHead } from "./discovery.ts";
-import { TICK_MS } from "./leases.ts";
-import { createHoldoutCheck } from "./holdout-check.ts";
-import { createHeartbeats, type Heartbeats } from "./heartbeats.ts";
-import { Holdings } from "./holdings.ts";
-import { createLineageStore } from "./lineage-store.ts";
+import { createAnnouncers } from "./conduct/provenance.ts";
+import { createAntiEntropy } from "./sync/anti-entropy.ts";
+import { Completion } from "./plan/completion.ts";
+import type { Offence } from "./conduct/offences.ts";
+import { Coordinator, type Decision } from "./plan/coordinator.ts";
+import { createCustody, type Custody, objectsInCustody } from "./modules/replication.ts";
+import { createDiscipline, type Discipline } from "./conduct/discipline.ts";
+import type { EvidenceLog } from "./conduct/evidence.ts";
+import { peersWithNewerHeads, publishHead } from "./sync/discovery.ts";
+import { TICK_MS } from "./plan/leases.ts";
+import { createHoldoutCheck } from "./modules/holdout-check.ts";
+import { createHeartbeats, type Heartbeats } from "./members/heartbeats.ts";
+import { Holdings } from "./modules/holdings.ts";
+import { createLineageStore } from "./modules/lineage-store.ts";
 import { Heartbeat, LineageRecord } from "./messages.ts";
-import { createModuleStates } from "./module-states.ts";
-import { createPathStates, type PathStates } from "./path-states.ts";
-import { type FinishedRound, writeRound } from "./round.ts";
-import { RoundDriver } from "./round-driver.ts";
-import { createRoundStates } from "./round-states.ts";
-import { createPublications } from "./publications.ts";
-import { createOutsideSearch, SEARCH_MS, searchPause } from "./outside-search.ts";
-import { createSplitDetector } from "./split.ts";
+import { createModuleStates } from "./modules/module-states.ts";
+import { createPathStates, type PathStates } from "./rounds/path-states.ts";
+import { type FinishedRound, writeRound } from "./rounds/round.ts";
+import { RoundDriver } from "./rounds/round-driver.ts";
+import { createRoundStates } from "./rounds/round-states.ts";
+import { createPublications } from "./conduct/publications.ts";
+import { createOutsideSearch, SEARCH_MS, searchPause } from "./sync/outside-search.ts";
+import { createSplitDetector } from "./sync/split.ts";
 import { Tasks } from "./tasks.ts";
 import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
-import { createWaitReport } from "./waiting.ts";
+import { createUnknownFormats, type UnknownFormat } from "./conduct/unknown-formats.ts";
+import { createWaitReport } from "./plan/waiting.ts";
 import { endsWithin } from "../within.ts";
 
 /** Longest time for one peer to deliver the tensors of one module. */
@@ -112,6 +113,7 @@ export class Swarm {
   readonly #antiEntropy;
   readonly #discipline: Discipline;
   readonly #published = createPublications();
+  readonly #unknown = createUnknownFormats();
   readonly #lineages: ReadonlyMap<string, Lineage>;
   readonly #log: Logger;
   readonly #tasks: Tasks;
@@ -159,7 +161,7 @@ export class Swarm {
       now: performance.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
-    const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
+    const warmStart = [...init.genesis.values()].flatMap(({ state }) => Object.values(state));
     this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
     this.#pathStates = createPathStates({ store: init.store, packs: init.packs, plan, logger: this.#log });
     this.#discipline = createDiscipline({
@@ -171,12 +173,14 @@ export class Swarm {
     });
     this.#announcers = createAnnouncers(init.store);
     const { holdout } = manifest.config.outer;
+    const tried = (module: string): boolean => isTried(module, { config: manifest.config, topology });
     this.#holdings = new Holdings({
       ...(holdout === undefined || init.scorer === undefined
         ? {}
         : {
             check: createHoldoutCheck({
               holdout,
+              isTried: tried,
               topology,
               lineage: (module) => this.lineage(module),
               parameters: async (version, signal) => {
@@ -187,6 +191,7 @@ export class Swarm {
               logger: this.#log,
             }),
           }),
+      isTried: tried,
       self: network.peerId,
       config: manifest.config,
       store: init.store,
@@ -257,6 +262,7 @@ export class Swarm {
       blockOf: (cid) => this.#records.block(cid),
       ingest: (block, from) => this.#receive(block, from),
       offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
+      notUnderstood: (peer, reason) => this.#notUnderstood(peer, reason),
       exchanged: (peer, records, milliseconds) =>
         init.emit({ type: "exchange", peer, records, milliseconds }),
       log: this.#log,
@@ -273,13 +279,13 @@ export class Swarm {
     await this.#antiEntropy.start();
     const { network } = this.#init;
     network.subscribe(this.#topic(), {
-      validate: (_from, data) => this.#validateHeartbeat(data),
+      validate: (from, data) => this.#understood(from, async () => this.#validateHeartbeat(data)),
       deliver: (from, data) => this.#hear(from, Heartbeat.decode(data)),
       rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
     for (const { name } of this.#init.topology.modules)
       network.subscribe(this.#topic(name), {
-        validate: (_from, data) => this.#validateRecord(name, data),
+        validate: (from, data) => this.#understood(from, () => this.#validateRecord(name, data)),
         deliver: (from, data) => {
           const { block } = LineageRecord.decode(data);
           this.#run(`record from ${from}`, () => this.#receive(block, from, true));
@@ -363,18 +369,38 @@ export class Swarm {
   // ---------------------------------------------------------------- messages in
 
   #topic(module?: string): string {
-    const base = `/pathweave/${this.#init.run.toString()}`;
+    const base = `/pathweave/${PROTOCOL}/${this.#init.run.toString()}`;
     return module === undefined ? base : `${base}/${module}`;
+  }
+
+  /** What is of an unknown format is passed over: neither taken in nor held against anybody. */
+  async #understood(from: string, validate: () => Promise<void>): Promise<Verdict> {
+    try {
+      await validate();
+      return "accept";
+    } catch (error) {
+      if (!(error instanceof UnknownFormatError)) throw error;
+      this.#notUnderstood(from, messageOf(error));
+      return "ignore";
+    }
+  }
+
+  #notUnderstood(peer: string, reason: string): void {
+    if (this.#unknown.note(peer, reason)) this.#init.emit({ type: "unknown-format", peer, reason });
+  }
+
+  /** Peers that sent what this one does not know the format of. */
+  unknownFormats(): UnknownFormat[] {
+    return this.#unknown.all();
   }
 
   // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
 
-  #validateHeartbeat(data: Uint8Array): "accept" {
+  #validateHeartbeat(data: Uint8Array): void {
     this.#checkRun(Heartbeat.decode(data).run);
-    return "accept";
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<"accept"> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<void> {
     const { run, block } = LineageRecord.decode(data);
     this.#checkRun(run);
     const { type, record } = await openRecord(block);
@@ -382,7 +408,6 @@ export class Swarm {
       throw new InvalidObjectError("Its signer is not on the list of peers that the run admits.");
     if (record.module !== module)
       throw new InvalidObjectError(`It is of ${record.module}, not of ${module}.`);
-    return "accept";
   }
 
   #checkRun(run: CID): void {
@@ -394,7 +419,8 @@ export class Swarm {
     try {
       return await this.#ingest(block, from, published);
     } catch (error) {
-      if (error instanceof InvalidObjectError)
+      if (error instanceof UnknownFormatError) this.#notUnderstood(from, messageOf(error));
+      else if (error instanceof InvalidObjectError)
         this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
       throw error;
     }
@@ -616,7 +642,6 @@ export class Swarm {
         privateKey: network.privateKey,
         codec: this.#config.outer.codec,
         states: this.#pathStates,
-        isTried: (module) => isTried(module, { config: this.#config, topology: this.#init.topology }),
       },
       round,
     );
@@ -826,16 +851,4 @@ export class Swarm {
   #run(what: string, task: () => Promise<unknown>): void {
     this.#tasks.run(what, task);
   }
-}
-
-type Opened = { type: "version"; record: KnownVersion } | { type: "contribution"; record: KnownContribution };
-
-/** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
-async function openRecord(bytes: Uint8Array): Promise<Opened> {
-  if (kindOf(bytes) === Version.kind) {
-    const value = Version.decode(bytes);
-    return { type: "version", record: { ...value, cid: dagCborCid(bytes) } };
-  }
-  const { value, signer } = await Contribution.open(bytes);
-  return { type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }

@@ -9,6 +9,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { type LocalSwarm, type PeerProcess, startLocalSwarm } from "../../node/local-swarm.ts";
 import { observe } from "../../node/observe.ts";
+import { genesisOf } from "../../src/objects/manifest.ts";
 import { createTinyRun, ROUNDS } from "./tiny-run.ts";
 import { awaited, patient } from "../waits.ts";
 
@@ -106,7 +107,7 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
         const rejected = lineage.rejected().map(({ cid }) => String(cid));
         assert.deepEqual(unfolded.toSorted(), rejected.toSorted(), `${name}: nothing is silently dropped`);
         assert.ok(
-          lineage.descends(lineage.head().cid, manifest.genesis[name]!),
+          lineage.descends(lineage.head().cid, genesisOf(manifest, name)!),
           `${name} descends from genesis`,
         );
         assert.equal(await seen.audit(name, () => {}), undefined, `${name} folds again to the same CIDs`);

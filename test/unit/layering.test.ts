@@ -8,7 +8,7 @@ import { join, posix, sep } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const BASE = ["base", "objects", "run"];
+const BASE = ["base", "objects", "methods", "run"];
 const LEARNING = ["data", "model", "engine", "routing"];
 const NETWORK = ["net", "store"];
 
@@ -27,7 +27,9 @@ const LAYERS: Record<string, Layer> = {
     values: [],
   },
   objects: { files: /^src\/objects\//, values: ["base"] },
-  run: { files: /^src\/run\//, values: ["base", "objects"] },
+  // Tables of methods that a configuration names: numbers in, numbers out.
+  methods: { files: /^src\/outer\/(optimizers|codecs)(\.ts|\/)/, values: ["base", "objects"] },
+  run: { files: /^src\/run\//, values: ["base", "objects", "methods"] },
   data: { files: /^src\/data\//, values: BASE },
   model: { files: /^src\/model\//, values: [...BASE, "data"] },
   engine: { files: /^src\/engine\//, values: [...BASE, "data", "model"] },
@@ -41,10 +43,23 @@ const LAYERS: Record<string, Layer> = {
   sim: { files: /^src\/sim\//, values: [...BASE, "plan", "outer", "swarm"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
-  // `src/peer.ts` wires everything below; files beside it, such as `src/create.ts`, use what it wires.
+  // `src/peer.ts` wires everything below.
   peer: {
-    files: /^src\/(peer\/.*|[a-z-]+\.ts$)/,
+    files: /^src\/(peer\.ts$|peer\/)/,
     values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm"],
+  },
+  // A trained model, and before it the making of one, with what the peer wires.
+  use: {
+    files: /^src\/use\//,
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer"],
+  },
+  create: {
+    files: /^src\/create\//,
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer", "use"],
+  },
+  library: {
+    files: /^src\/index\.ts$/,
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "swarm", "peer", "use", "create"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
   terminal: {
@@ -53,7 +68,20 @@ const LAYERS: Record<string, Layer> = {
   },
   node: {
     files: /^node\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "sim", "audit", "peer", "terminal"],
+    values: [
+      ...BASE,
+      ...LEARNING,
+      ...NETWORK,
+      "plan",
+      "outer",
+      "swarm",
+      "sim",
+      "audit",
+      "peer",
+      "use",
+      "create",
+      "terminal",
+    ],
   },
   bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "plan", "outer", "swarm", "terminal"] },
 };
@@ -232,6 +260,8 @@ const planted: [string, string, string][] = [
   ["a worker", "src/swarm/a.ts", `new Worker(moduleUrl("../engine/worker.ts", import.meta.url));`],
   ["the base that imports anything", "src/errors.ts", `import { x } from "./objects/object.ts";`],
   ["a peer that imports the daemon", "src/peer.ts", `import { x } from "../node/output.ts";`],
+  ["a peer that creates", "src/peer/a.ts", `import { x } from "../create/create.ts";`],
+  ["a model that creates", "src/use/a.ts", `import { x } from "../create/create.ts";`],
   ["a bootstrap node that imports the daemon", "bootstrap/a.ts", `import { x } from "../node/pathweave.ts";`],
   [
     "an auditor that uses the peer's fold",

@@ -12,6 +12,7 @@ import { Contribution } from "../../../src/objects/contribution.ts";
 import { Manifest } from "../../../src/objects/manifest.ts";
 import { type Block, dagCborCid } from "../../../src/objects/object.ts";
 import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
+import { PROTOCOL } from "../../../src/objects/protocol.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { encodeTensors } from "../../../src/outer/codec.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
@@ -23,8 +24,8 @@ import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
 import { openNode } from "../../../src/store/helia.ts";
 import type { Store } from "../../../src/store/types.ts";
 import { readPack, writePack } from "../../../src/store/pack.ts";
-import { createAnnouncers } from "../../../src/swarm/announcers.ts";
-import { createModuleStates } from "../../../src/swarm/module-states.ts";
+import { createAnnouncers } from "../../../src/swarm/conduct/provenance.ts";
+import { createModuleStates } from "../../../src/swarm/modules/module-states.ts";
 import { nodeConfig } from "../net/support.ts";
 import { node } from "../../unit/objects/samples.ts";
 import { patient } from "../../waits.ts";
@@ -117,8 +118,7 @@ export async function openWorld(
       generation: 0,
       parent: null,
       contributions: [],
-      parameters: await write(numbers(name)),
-      momentum: null,
+      state: { parameters: await write(numbers(name)) },
       tokens: 0,
     };
     const block = Version.encode(version);
@@ -131,8 +131,10 @@ export async function openWorld(
     tokens: 1000 * (path + 1),
   }));
   const manifest = Manifest.encode({
+    protocol: PROTOCOL,
+    creator: (await keyOf("the creator")).publicKey.toString(),
     config,
-    genesis: Object.fromEntries([...genesis].map(([name, { cid }]) => [name, cid])),
+    genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
     tokenizer: node("tokenizer"),
     router: node("router"),
     shards,
@@ -182,15 +184,19 @@ export async function openWorld(
     async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true } = {}) {
       const key = await keyOf(by);
       const made: KnownContribution[] = [];
-      for (const module of topology.modulesOfPath(path)) {
-        const base = bases?.get(module) ?? lineages.get(module)!.head();
+      const started = topology.modulesOfPath(path).map((module) => {
+        const { cid: version } = bases?.get(module) ?? lineages.get(module)!.head();
+        return { module, version };
+      });
+      for (const { module, version: base } of started) {
         const value: Contribution = {
           run,
           module,
+          bases: started,
+          work: "train",
           round,
           path,
           replica: 0,
-          base: base.cid,
           delta: await write(numbers([by, module, round, path].join()), config.outer.codec),
           tokens: INNER_STEPS * config.training.batchSize * config.model.sequenceLength,
           steps: INNER_STEPS,
@@ -198,7 +204,7 @@ export async function openWorld(
         };
         const block = await Contribution.seal(value, key);
         await put(block);
-        const contribution = { ...value, cid: block.cid, signer: key.publicKey.toString() };
+        const contribution = { ...value, base, cid: block.cid, signer: key.publicKey.toString() };
         if (announce) add(contribution);
         made.push(contribution);
       }

@@ -83,8 +83,8 @@ async function assertHolds({ lineages, packs }: Sequence, announced: string[]): 
     const cid = CID.parse(text);
     const found = [...lineages.values()].flatMap((lineage) => {
       const { delta } = lineage.contribution(cid) ?? {};
-      const { parameters, momentum } = lineage.version(cid) ?? {};
-      return [delta, parameters, momentum ?? undefined].filter((pack) => pack !== undefined);
+      const packs = Object.values(lineage.version(cid)?.state ?? {});
+      return delta === undefined ? packs : [delta, ...packs];
     });
     assert.ok(found.length > 0, `${text} was announced and is lost`);
     // Tensors of the first round may have been let go of at the end.

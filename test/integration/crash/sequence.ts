@@ -15,15 +15,16 @@ import { runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
 import { type Block, dagCborCid, kindOf, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
+import { knownContribution } from "../../../src/outer/records.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { writeInvite } from "../../../src/store/invite-file.ts";
-import { createLineageStore } from "../../../src/swarm/lineage-store.ts";
-import { createModuleStates } from "../../../src/swarm/module-states.ts";
-import { createPathStates } from "../../../src/swarm/path-states.ts";
-import { writeRound } from "../../../src/swarm/round.ts";
-import { createRoundStates, type KeptRound } from "../../../src/swarm/round-states.ts";
+import { createLineageStore } from "../../../src/swarm/modules/lineage-store.ts";
+import { createModuleStates } from "../../../src/swarm/modules/module-states.ts";
+import { createPathStates } from "../../../src/swarm/rounds/path-states.ts";
+import { writeRound } from "../../../src/swarm/rounds/round.ts";
+import { createRoundStates, type KeptRound } from "../../../src/swarm/rounds/round-states.ts";
 import { type OpenStore, openStore } from "../../unit/store/disk.ts";
 
 export const ROUNDS = 2;
@@ -79,8 +80,8 @@ export async function openSequence(dir: string): Promise<Sequence> {
     bytes: new Uint8Array(4 * ELEMENTS),
   });
   const genesis = MODULES.map((module) => {
-    const none = { parent: null, contributions: [], momentum: null, generation: 0, tokens: 0 };
-    return Version.encode({ module, parameters, ...none });
+    const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
+    return Version.encode({ module, state: { parameters }, ...none });
   });
   const topology = createTopology(config);
   const plan = createPlan({ config, topology, shards: [] });
@@ -107,9 +108,9 @@ export async function openSequence(dir: string): Promise<Sequence> {
       lineages.get(version.module)!.addVersion({ ...version, cid });
       return records.add(version.module, { cid, bytes });
     }
-    const { value, signer } = await Contribution.open(bytes);
-    lineages.get(value.module)!.addContribution({ ...value, cid, signer });
-    return records.add(value.module, { cid, bytes });
+    const record = knownContribution(await Contribution.open(bytes), cid);
+    lineages.get(record.module)!.addContribution(record);
+    return records.add(record.module, { cid, bytes });
   }
   for await (const bytes of records.restore()) await ingest({ cid: dagCborCid(bytes), bytes });
 
@@ -126,7 +127,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
       ),
     );
     const written = await writeRound(
-      { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors, isTried: () => false },
+      { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors },
       {
         slot,
         bases,
@@ -151,7 +152,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
   async function fold(module: string): Promise<Block> {
     const lineage = lineages.get(module)!;
     const { block, version } = await states.fold(lineage.head(), [], lineage.pending(), () => [], signal);
-    const roots = [version.parameters, version.momentum!];
+    const roots = Object.values(version.state);
     const blocks = (await Promise.all(roots.map((cid) => packs.blocks(cid)))).flat();
     await records.flush(async () => {
       await ingest(block);

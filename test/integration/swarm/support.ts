@@ -9,6 +9,7 @@ import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts"
 import { Manifest } from "../../../src/objects/manifest.ts";
 import { dagCborCid } from "../../../src/objects/object.ts";
 import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
+import { PROTOCOL } from "../../../src/objects/protocol.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { encodeTensors } from "../../../src/outer/codec.ts";
 import { type OpenNode, openDirectory } from "../../../src/peer.ts";
@@ -110,8 +111,8 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
   });
   const genesis = new Map<string, KnownVersion>();
   for (const { name: module } of topology.modules) {
-    const none = { generation: 0, parent: null, contributions: [], momentum: null, tokens: 0 };
-    const value = { module, parameters, ...none };
+    const none = { generation: 0, parent: null, contributions: [], tokens: 0 };
+    const value = { module, state: { parameters }, ...none };
     const block = Version.encode(value);
     await store.put([block]);
     genesis.set(module, { ...value, cid: block.cid });
@@ -120,8 +121,11 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
   const shard = { shard: nothing, documents: 1, tokens: 1000 };
   const shards = Array.from({ length: topology.paths }, () => shard);
   const manifest = {
+    protocol: PROTOCOL,
+    // All members make the same manifest.
+    creator: "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq",
     config,
-    genesis: Object.fromEntries([...genesis].map(([module, { cid }]) => [module, cid])),
+    genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
     tokenizer: nothing,
     router: nothing,
     shards,

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
+import type { Base } from "../../../src/objects/contribution.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
@@ -45,8 +46,7 @@ export function genesisOf(module: string): KnownVersion {
     generation: 0,
     parent: null,
     contributions: [],
-    parameters: cidOf("genesis"),
-    momentum: null,
+    state: { parameters: cidOf("genesis") },
     tokens: 0,
   });
 }
@@ -65,16 +65,32 @@ export function createLineage(outer: Partial<RunConfig["outer"]> = {}): Lineage 
   return new Lineage(createInit(outer));
 }
 
+const topology = createTopology(createConfig());
+
+/** What a round of a path started from: `base` of its module, and genesis versions of the others. */
+export function basesOf(module: string, path: number, base: CID): Base[] {
+  // Tests also ask for paths that there are not.
+  const modules = path < topology.paths ? topology.modulesOfPath(path) : [module];
+  const named = modules.map((name) => ({
+    module: name,
+    version: name === module ? base : genesisOf(name).cid,
+  }));
+  return modules.includes(module) ? named : [{ module, version: base }];
+}
+
 /** A valid contribution to `lower/0`, with any part replaced. */
 export function contribute(base: CID, parts: Partial<KnownContribution> = {}): KnownContribution {
   const steps = parts.steps ?? 1;
+  const { module = MODULE, path = 0 } = parts;
   const contribution = {
     run: RUN_ID,
-    module: MODULE,
-    round: 0,
-    path: 0,
-    replica: 0,
+    module,
+    bases: basesOf(module, path, base),
     base,
+    work: "train" as const,
+    round: 0,
+    path,
+    replica: 0,
     delta: cidOf("delta"),
     tokens: steps * TOKENS_PER_STEP,
     steps,
@@ -89,17 +105,17 @@ export function contribute(base: CID, parts: Partial<KnownContribution> = {}): K
 export function fold(
   parent: KnownVersion,
   contributions: readonly KnownContribution[],
-  parts: Partial<Version> & { salt?: number } = {},
+  parts: Partial<Version> & { salt?: number; parameters?: CID } = {},
 ): KnownVersion {
-  const { salt = 0, ...replaced } = parts;
   const order = contributions.toSorted(compareContributions);
+  const cids = order.map((contribution) => contribution.cid.toString()).join();
+  const { salt = 0, parameters = cidOf(`${parent.cid.toString()} ${cids} ${salt}`), ...replaced } = parts;
   return identify({
     module: parent.module,
     generation: parent.generation + 1,
     parent: parent.cid,
     contributions: order.map((contribution) => contribution.cid),
-    parameters: cidOf(`${parent.cid.toString()} ${order.map((c) => c.cid.toString()).join()} ${salt}`),
-    momentum: null,
+    state: { parameters, momentum: parameters },
     tokens: parent.tokens + order.reduce((sum, contribution) => sum + contribution.tokens, 0),
     ...replaced,
   });

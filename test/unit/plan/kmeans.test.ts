@@ -5,7 +5,7 @@ import { createPlan } from "../../../src/plan/plan.ts";
 import { compareSlots, slotKey } from "../../../src/plan/slots.ts";
 import type { Lane, Plan, Slot } from "../../../src/plan/types.ts";
 import { createTopology } from "../../../src/run/topology.ts";
-import { simulatedRun, type RunChanges } from "../../../src/sim/run.ts";
+import { simulatedRun, type RunChanges } from "../../../src/sim/large/run.ts";
 import { createConfig, MODULE } from "../outer/history.ts";
 
 function planOf(changes: RunChanges): Plan {
