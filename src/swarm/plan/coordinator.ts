@@ -14,7 +14,9 @@ import { ownersOf, rendezvous } from "../members/rendezvous.ts";
 import { GREETERS } from "../members/interval.ts";
 import { isSameSlot, slotKey } from "../../plan/slots.ts";
 import type { Plan, Slot } from "../../plan/types.ts";
-import { type Discount, greeting, type Offer, View } from "./view.ts";
+import type { Offer } from "./offers.ts";
+import type { Discount } from "./open-slots.ts";
+import { greeting, View } from "./view.ts";
 import { describeWait, type Expected, type MissingWork, type Wait } from "./waiting.ts";
 
 /** What one version can list; more are folded in the next. */
