@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Manifest } from "../../src/objects/manifest.ts";
-import { objectsInCustody } from "../../src/swarm/modules/replication.ts";
+import { replicatedObjects } from "../../src/swarm/modules/replication.ts";
 import type { LocalSwarm } from "../local-swarm.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ChaosNetwork, Link } from "./network.ts";
@@ -73,7 +73,7 @@ interface Holdings {
 }
 
 function followHoldings(swarm: LocalSwarm, manifest: Manifest): Holdings {
-  const objects = objectsInCustody(manifest, []).map(String);
+  const objects = replicatedObjects(manifest, []).map(String);
   const made = [...objects, ...manifest.genesis.map(({ version }) => String(version))];
   const disks = new Map(
     swarm.peers.map(({ name, holds }) => [name, new Set([...holds, ...(name === "peer-1" ? made : [])])]),

@@ -1,4 +1,5 @@
 import type { CommandModule } from "yargs";
+import { PROTOCOL } from "../../src/objects/protocol.ts";
 import { relaysIn } from "../../src/net/scope.ts";
 import type { Peer } from "../../src/peer.ts";
 import type { Plan } from "../../src/plan/types.ts";
@@ -81,6 +82,8 @@ async function statusOf(peer: Peer) {
     })),
     heads: peer.swarm.heads(),
     unknownFormats: peer.swarm.unknownFormats(),
+    /** Connected peers of other versions of the protocol. They do not take part here. */
+    otherProtocols: peer.network.otherProtocols(),
     paths: Array.from({ length: peer.topology.paths }, (_, path) => {
       const [module] = peer.topology.modulesOfPath(path);
       const own = peer.swarm
@@ -114,6 +117,16 @@ async function relaysOfMembers({ network, swarm }: Peer): Promise<Map<string, st
   return new Map(await Promise.all(known));
 }
 
+/** One line for each other version of the protocol that somebody speaks. */
+function describeOthers(others: Status["otherProtocols"]): string[] {
+  const versions = Map.groupBy(others, ({ protocol }) => protocol);
+  return [...versions].map(
+    ([protocol, { length }]) =>
+      `${length === 1 ? "1 peer speaks" : `${length} peers speak`} protocol ${protocol}, this one ${PROTOCOL}: ` +
+      "another version of Pathweave, whose peers do not take part with these",
+  );
+}
+
 function describe({ left, ...status }: Status, data: string): string[] {
   const leases = (peer: Status["peers"][number]): string =>
     peer.leases
@@ -132,6 +145,7 @@ function describe({ left, ...status }: Status, data: string): string[] {
           `${peer} sends what this version of Pathweave does not know, which is passed over: ${plain(reason)}`,
       ),
     ),
+    ...wrapRows(describeOthers(status.otherProtocols)),
     "",
     ...formatTable(
       ["peer", "role", "device", "tokens/s", "lease", "sent", "received"],

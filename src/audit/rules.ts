@@ -1,8 +1,9 @@
 /** What a contribution must satisfy by itself, read off the manifest. Written from docs/design.md, not from the peer. */
 import type { RunConfig } from "../objects/config.ts";
+import { ROUTER } from "../objects/manifest.ts";
 import type { RecordedContribution } from "./types.ts";
 
-/** The paths through every module, ascending: paths number the grid's tuples, first axis slowest. */
+/** The paths through every module and none through the router, ascending: paths number the grid's tuples, first axis slowest. */
 export function pathsByModule({ grid, levels }: Pick<RunConfig, "grid" | "levels">): Map<string, number[]> {
   const paths = grid.reduce((product, size) => product * size, 1);
   const modules = new Map<string, number[]>();
@@ -12,6 +13,8 @@ export function pathsByModule({ grid, levels }: Pick<RunConfig, "grid" | "levels
       const module = `${name}/${index}`;
       modules.set(module, [...(modules.get(module) ?? []), path]);
     }
+  // It has versions, and no path trains it.
+  modules.set(ROUTER, []);
   return modules;
 }
 
@@ -20,13 +23,13 @@ function coordinate(grid: readonly number[], path: number, axis: number): number
   return Math.floor(path / stride) % grid[axis]!;
 }
 
-/** Whether it names what its path started from: one version of each module, in order. */
+/** Whether it names what its path started from: one version of each module, in order, and of the router. */
 function namesItsBases(
   { path, bases }: RecordedContribution,
   paths: ReadonlyMap<string, readonly number[]>,
 ): boolean {
   const modules = [...paths].filter(([, through]) => through.includes(path)).map(([name]) => name);
-  return bases.map((base) => base.module).join() === modules.join();
+  return bases.map((base) => base.module).join() === [...modules, ROUTER].join();
 }
 
 /** Whether a contribution is one of this run that may be folded at all. */

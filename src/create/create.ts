@@ -14,7 +14,7 @@ import { createEngine, DEFAULT_DEVICE } from "../engine/engine.ts";
 import type { TrainState } from "../engine/types.ts";
 import { elementsOfParts, modelShape, parameterSpecs } from "../model/parameters.ts";
 import type { ModelShape } from "../model/types.ts";
-import { Manifest, type ShardReference } from "../objects/manifest.ts";
+import { Manifest, ROUTER, type ShardReference } from "../objects/manifest.ts";
 import type { Block } from "../objects/object.ts";
 import { PROTOCOL } from "../objects/protocol.ts";
 import { Version } from "../objects/version.ts";
@@ -162,13 +162,22 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
 
   // ------------------------------------------------------------ genesis and manifest
   const genesis = await writeGenesis(store, packs, topology, shape, seedState.parameters);
+  const router = Version.encode({
+    module: ROUTER,
+    generation: 0,
+    parent: null,
+    contributions: [],
+    state: { router: routerBlock.cid },
+    tokens: 0,
+  });
+  await store.put([router]);
+  genesis.push({ module: ROUTER, version: router.cid });
   const manifest: Manifest = {
     protocol: PROTOCOL,
     creator,
     config,
     genesis,
     tokenizer: tokenizer.block.cid,
-    router: routerBlock.cid,
     shards,
     holdouts,
     validation,
@@ -179,6 +188,7 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
     block.cid,
     tokenizer.block.cid,
     ...tokenizer.chunks.map((chunk) => chunk.cid),
+    router.cid,
     routerBlock.cid,
   ]);
   return { run: block.cid, manifest, ...report, seedState, corpus };

@@ -3,6 +3,12 @@ import { z } from "zod";
 import { peerIdSchema, runConfigSchema } from "./config.ts";
 import { cidSchema, countSchema, defineObject } from "./object.ts";
 
+/**
+ * The module that sends documents to paths. It has versions like the modules of the network; of k-means its state is a
+ * `router` object, and no work changes it. No module of the network has this name: theirs hold a slash.
+ */
+export const ROUTER = "router";
+
 /** One part of the corpus as an IPFS object, with its size (the weight of loss reweighing). */
 const shardReferenceSchema = z.strictObject({
   shard: cidSchema,
@@ -17,10 +23,9 @@ const manifestSchema = z.strictObject({
   /** Peer id of who made it. */
   creator: peerIdSchema,
   config: runConfigSchema,
-  /** The genesis version of every module, in network order. */
+  /** The genesis version of every module, those of the network in order, then the router. */
   genesis: z.array(z.strictObject({ module: z.string().min(1).max(64), version: cidSchema })).max(16_384),
   tokenizer: cidSchema,
-  router: cidSchema,
   /** One training shard per path, in path order. */
   shards: z.array(shardReferenceSchema).min(1).max(8192),
   /** One early-stopping holdout per path, in path order. */

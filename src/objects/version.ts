@@ -21,7 +21,7 @@ const versionSchema = z.strictObject({
   contributions: z.array(cidSchema).max(8192),
   /**
    * What the module's outer optimizer keeps, by its names: TensorPacks (f32) such as `parameters` and `momentum`. Of a
-   * genesis version what is not there is zeros.
+   * genesis version what is not there is zeros. Of the router, its `router` object.
    */
   state: z
     .record(stateNameSchema, cidSchema)

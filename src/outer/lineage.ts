@@ -11,7 +11,7 @@ import { type Branch, descends, grow } from "./branch.ts";
 import { describeHave, findLack } from "./exchange.ts";
 import { ForkChoice } from "./fork-choice.ts";
 import { compareCids, compareContributions } from "./order.ts";
-import { Parking } from "./parking.ts";
+import { OrphanPool } from "./orphan-pool.ts";
 import { authorship, checkContribution, checkFold, checkUpdate } from "./rules.ts";
 import type {
   Addition,
@@ -24,8 +24,8 @@ import type {
   Rejection,
 } from "./types.ts";
 
-/** CIDs that parked versions and contributions may hold in memory, for each of the two. */
-const PARKING_CAPACITY = 65_536;
+/** CIDs that orphaned versions and contributions may hold in memory, for each of the two. */
+const ORPHAN_CAPACITY = 65_536;
 const ALREADY_CONTRIBUTED = "its peer already contributed this round";
 const NONE: readonly KnownContribution[] = [];
 
@@ -54,8 +54,8 @@ export class Lineage {
   /** Reasons of `refuse`, of versions and of contributions. */
   readonly #refused = new Map<string, string>();
   readonly #forkChoice: ForkChoice;
-  readonly #parkedVersions = new Parking<KnownVersion>(PARKING_CAPACITY);
-  readonly #parkedContributions = new Parking<KnownContribution>(PARKING_CAPACITY);
+  readonly #orphanVersions = new OrphanPool<KnownVersion>(ORPHAN_CAPACITY);
+  readonly #orphanContributions = new OrphanPool<KnownContribution>(ORPHAN_CAPACITY);
   /** What `#open` refers to; follows the fork choice. */
   #head: Branch;
   /** Of the head; undefined after a change. */
@@ -86,7 +86,7 @@ export class Lineage {
   }
 
   /**
-   * Grows with every change of the head and everything that is refused or no longer parked; what one contribution
+   * Grows with every change of the head and everything that is refused or no longer an orphan; what one contribution
    * changes by itself, those who add it know.
    */
   get revision(): number {
@@ -94,31 +94,31 @@ export class Lineage {
   }
 
   /**
-   * Adds a version whose block was decoded from a peer or disk, or parks it until its parent and
+   * Adds a version whose block was decoded from a peer or disk, or keeps it as an orphan until its parent and
    * contributions are here. Its tensors are not checked: fold again, then `confirm` or `refuse`.
    * Throws InvalidObjectError with the reason when it does not follow.
    */
   addVersion(version: KnownVersion): Addition {
     const missing = this.#insertVersion(version);
     if (missing === undefined) return { added: true, refused: this.#release(version.cid) };
-    this.#parkedVersions.park(version, 1 + version.contributions.length, missing);
+    this.#orphanVersions.add(version, 1 + version.contributions.length, missing);
     return { added: false, missing, refused: [] };
   }
 
   /**
-   * Adds a contribution whose envelope was verified, or parks it until its base is here. Throws
+   * Adds a contribution whose envelope was verified, or keeps it as an orphan until its base is here. Throws
    * InvalidObjectError with the reason when it is not one of this module's; versions that wait for it are dropped.
    */
   addContribution(contribution: KnownContribution): Addition {
     try {
       checkContribution(contribution, this.#init);
     } catch (error) {
-      this.#parkedVersions.take(contribution.cid);
+      this.#orphanVersions.take(contribution.cid);
       throw error;
     }
     if (this.#insertContribution(contribution))
       return { added: true, refused: this.#release(contribution.cid) };
-    this.#parkedContributions.park(contribution, 1, contribution.base);
+    this.#orphanContributions.add(contribution, 1, contribution.base);
     return { added: false, missing: contribution.base, refused: [] };
   }
 
@@ -200,13 +200,13 @@ export class Lineage {
   }
 
   /** Versions and contributions that wait for others; the oldest of very many are forgotten. */
-  parked(): CID[] {
-    return [...this.#parkedVersions.cids(), ...this.#parkedContributions.cids()];
+  orphans(): CID[] {
+    return [...this.#orphanVersions.cids(), ...this.#orphanContributions.cids()];
   }
 
-  /** What parked versions and contributions wait for. */
+  /** What orphaned versions and contributions wait for. */
   missing(): CID[] {
-    return [...this.#parkedVersions.missing(), ...this.#parkedContributions.missing()];
+    return [...this.#orphanVersions.missing(), ...this.#orphanContributions.missing()];
   }
 
   /**
@@ -352,13 +352,13 @@ export class Lineage {
     const arrivals = [arrived];
     for (let next = arrivals.pop(); next !== undefined; next = arrivals.pop()) {
       this.#revision += next === arrived ? 0 : 1;
-      for (const contribution of this.#parkedContributions.take(next))
+      for (const contribution of this.#orphanContributions.take(next))
         if (this.#insertContribution(contribution)) arrivals.push(contribution.cid);
-      for (const version of this.#parkedVersions.take(next)) {
+      for (const version of this.#orphanVersions.take(next)) {
         try {
           const missing = this.#insertVersion(version);
           if (missing === undefined) arrivals.push(version.cid);
-          else this.#parkedVersions.park(version, 1 + version.contributions.length, missing);
+          else this.#orphanVersions.add(version, 1 + version.contributions.length, missing);
         } catch (error) {
           if (!(error instanceof InvalidObjectError)) throw error;
           refused.push({ cid: version.cid, reason: messageOf(error) });

@@ -13,6 +13,9 @@ export function compareContributions(a: KnownContribution, b: KnownContribution)
 }
 
 /** Fork choice, best first: more folded tokens, then the lower CID. */
-export function compareHeads(a: KnownVersion, b: KnownVersion): number {
+export function compareHeads(
+  a: Pick<KnownVersion, "tokens" | "cid">,
+  b: Pick<KnownVersion, "tokens" | "cid">,
+): number {
   return b.tokens - a.tokens || compareCids(a.cid, b.cid);
 }

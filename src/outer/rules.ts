@@ -6,6 +6,8 @@ import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import { isAdmitted, type RunConfig } from "../objects/config.ts";
 import { outerOptimizer } from "./optimizers.ts";
+import { ROUTER } from "../objects/manifest.ts";
+import { routingMethod } from "../routing/methods.ts";
 import { slotKey } from "../plan/slots.ts";
 import { compareContributions } from "./order.ts";
 import type { KnownContribution, KnownVersion, LineageInit } from "./types.ts";
@@ -50,9 +52,9 @@ export function checkContribution(contribution: KnownContribution, init: Omit<Li
   if (steps < 1 || steps > innerSteps) no(`${steps} steps are not between 1 and ${innerSteps}`);
   const expected = steps * tokensPerStep(config);
   if (tokens !== expected) no(`${steps} steps are ${expected} tokens, not ${tokens}`);
-  const modules = topology.modulesOfPath(path);
+  const modules = topology.basesOfPath(path);
   if (bases.length !== modules.length || bases.some((each, index) => each.module !== modules[index]))
-    no(`the versions that it names are not one of each module of path ${path}, in order`);
+    no(`the versions that it names are not one of each module of path ${path} and the router, in order`);
 }
 
 /** Refuses a version that cannot be an outer update of the module, whatever its parent is. */
@@ -62,6 +64,8 @@ export function checkUpdate(
 ): asserts version is KnownVersion & { parent: CID } {
   const no = (reason: string): never => refuse("version", version.cid, reason);
   if (version.module !== module) no(`it is of module ${version.module}, not ${module}`);
+  if (module === ROUTER && routingMethod(config.routing.method).work.length === 0)
+    no("no work changes the router of this run");
   if (version.parent === null) no("it is a genesis that the manifest does not name");
   if (version.generation < 1) no("only a genesis has generation 0");
   if (version.contributions.length === 0) no("it folds no contribution");

@@ -1,5 +1,6 @@
 /** The search of a joiner for its run. */
 import type { CID } from "multiformats/cid";
+import { systemClock } from "../clock.ts";
 import { messageOf, NetworkError } from "../errors.ts";
 import { joinFailure, type JoinAttempt } from "./join-failure.ts";
 import type { SwarmNetwork } from "../net/network.ts";
@@ -33,7 +34,7 @@ export async function findManifest(
   while (!deadline.aborted) {
     try {
       await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
-      const found = await discover(network, run, deadline, { untilConnected: true });
+      const found = await discover(systemClock, network, run, deadline, { untilConnected: true });
       for (const peer of found.providers) known.add(peer);
       for (const peer of known) providers.add(peer);
       last = found.failure ?? last;

@@ -1,6 +1,6 @@
 /**
  * Documents are routed once, before the run. Every replica of every path trains T rounds on its part of the path's
- * shard, and generation r + 1 of a module folds round r of all paths through it.
+ * shard, and generation r + 1 of a module folds round r of all paths through it. The router stays as it began.
  */
 import type { PlanInit } from "./plan.ts";
 import type { Lane, Plan } from "./types.ts";
@@ -48,7 +48,7 @@ export function createKmeansPlan({ config, topology, shards }: PlanInit): Plan {
       if (round >= rounds) return [];
       return lanesOfModule(module).map(({ path, replica }) => ({ round, path, replica }));
     },
-    lastGeneration: () => rounds,
+    lastGeneration: (module) => (lanesOfModule(module).length === 0 ? 0 : rounds),
     weightOf: (path) => shards[path]!.tokens,
     objection(module, { round, path, replica }) {
       if (!topology.pathsOfModule(module).includes(path))

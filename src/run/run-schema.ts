@@ -3,6 +3,7 @@ import { z } from "zod";
 import { runKeysSchema } from "../objects/config.ts";
 import { CODECS } from "../outer/codecs.ts";
 import { OUTER_OPTIMIZERS } from "../outer/optimizers.ts";
+import { ROUTING_METHODS } from "../routing/methods.ts";
 import { nearestName } from "./nearest.ts";
 import { keyName, type Problem } from "./problem.ts";
 
@@ -15,6 +16,7 @@ function oneOf(table: Readonly<Record<string, unknown>>, field: z.ZodDefault<z.Z
 
 const { levels } = runKeysSchema.shape;
 const outer = runKeysSchema.shape.outer.unwrap();
+const routing = runKeysSchema.shape.routing.unwrap();
 
 /** A run file: the configuration, with levels optional, and where the corpus lies. */
 export const runFileSchema = runKeysSchema.extend({
@@ -25,6 +27,7 @@ export const runFileSchema = runKeysSchema.extend({
       codec: oneOf(CODECS, outer.shape.codec),
     })
     .prefault({}),
+  routing: routing.extend({ method: oneOf(ROUTING_METHODS, routing.shape.method) }).prefault({}),
   /** Paths or globs, relative to the file. */
   corpus: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(1024)]),
   /** Field, column or dotted path of records that holds text; of a list, the first that a record has. */

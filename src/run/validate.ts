@@ -4,6 +4,7 @@ import type { Manifest } from "../objects/manifest.ts";
 import { PROTOCOL } from "../objects/protocol.ts";
 import { CODECS } from "../outer/codecs.ts";
 import { OUTER_OPTIMIZERS } from "../outer/optimizers.ts";
+import { ROUTING_METHODS } from "../routing/methods.ts";
 import { countPaths } from "./grid.ts";
 import { gridProblems, levelProblems } from "./levels.ts";
 import { keyName, type Problem, throwProblems } from "./problem.ts";
@@ -50,6 +51,7 @@ export function configProblems(config: RunConfig): Problem[] {
     check(Object.hasOwn(table, name), path, `is ${name}; expected one of ${Object.keys(table).join(", ")}`);
   isNamed(OUTER_OPTIMIZERS, ["outer", "optimizer"], outer.optimizer);
   isNamed(CODECS, ["outer", "codec"], outer.codec);
+  isNamed(ROUTING_METHODS, ["routing", "method"], routing.method);
   const options = OUTER_OPTIMIZERS[outer.optimizer]?.options.safeParse(outer.options ?? {});
   for (const issue of options?.error?.issues ?? [])
     check(
@@ -96,7 +98,7 @@ export function validateConfig(config: RunConfig): void {
 /** Throws ManifestError when a manifest does not have what its own configuration asks for. */
 export function checkManifest(
   { protocol, genesis, shards, holdouts }: Manifest,
-  { modules, paths }: Topology,
+  { moduleNames, paths }: Topology,
 ): void {
   const problems: Problem[] = [];
   if (protocol !== PROTOCOL)
@@ -104,11 +106,11 @@ export function checkManifest(
       path: ["protocol"],
       message: `its peers speak protocol ${protocol} and this Pathweave ${PROTOCOL}; use the version of Pathweave that made the run.`,
     });
-  const wrong = modules.find(({ name }, index) => genesis[index]?.module !== name);
-  if (wrong !== undefined || genesis.length !== modules.length)
+  const wrong = moduleNames.find((name, index) => genesis[index]?.module !== name);
+  if (wrong !== undefined || genesis.length !== moduleNames.length)
     problems.push({
       path: ["genesis"],
-      message: `genesis names ${genesis.length} modules, not the ${modules.length} of the run in order${wrong === undefined ? "" : `; ${wrong.name} is not in its place`}.`,
+      message: `genesis names ${genesis.length} modules, not the ${moduleNames.length} of the run in order${wrong === undefined ? "" : `; ${wrong} is not in its place`}.`,
     });
   for (const [name, { length }] of Object.entries({ shards, holdouts }))
     if (length !== paths)

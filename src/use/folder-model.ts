@@ -3,14 +3,15 @@ import type { CID } from "multiformats/cid";
 import { InvalidObjectError, UnavailableError, UsageError } from "../errors.ts";
 import { modelShape } from "../model/parameters.ts";
 import { moduleTensors } from "../peer/module-tensors.ts";
-import { RouterObject, TokenizerObject } from "../objects/data.ts";
-import { Manifest } from "../objects/manifest.ts";
+import { TokenizerObject } from "../objects/data.ts";
+import { Manifest, ROUTER } from "../objects/manifest.ts";
 import { Version } from "../objects/version.ts";
 import { Lineage } from "../outer/lineage.ts";
 import { openRecord } from "../outer/records.ts";
 import type { KnownVersion } from "../outer/types.ts";
 import type { ModelSource } from "./path-model.ts";
-import { createRouter } from "../routing/router.ts";
+import { routingMethod } from "../routing/methods.ts";
+import { routerOf } from "../routing/router.ts";
 import { createTopology } from "../run/topology.ts";
 import { checkManifest, validateConfig } from "../run/validate.ts";
 import { readInvite } from "../store/invite-file.ts";
@@ -47,7 +48,8 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
   }
   await addRecords(blocks, lineages);
 
-  const lineage = (module: string): Lineage => lineages.get(topology.module(module).name)!;
+  const lineage = (module: string): Lineage =>
+    lineages.get(module === ROUTER ? ROUTER : topology.module(module).name)!;
   return {
     run: invite.run,
     manifest,
@@ -71,7 +73,8 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
       const object = TokenizerObject.decode(await blocks.get(manifest.tokenizer));
       return Buffer.concat(await Promise.all(object.chunks.map((cid) => blocks.get(cid))));
     },
-    router: async () => createRouter(RouterObject.decode(await blocks.get(manifest.router))),
+    router: async () =>
+      routingMethod(config.routing.method).route(await blocks.get(routerOf(lineage(ROUTER).head()))),
     bytesReceived: () => 0,
   };
 }

@@ -69,7 +69,7 @@ test("a contribution that makes its path worse is refused, and so is a version t
   const target = await targetAt(first, module);
   const forPath = paths[0]!;
   const bases = topology
-    .modulesOfPath(forPath)
+    .basesOfPath(forPath)
     .map((name) => ({ module: name, version: first.swarm.lineage(name).head().cid }));
 
   // Of a size that neither bounds nor norms tell from training.

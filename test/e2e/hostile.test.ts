@@ -644,7 +644,7 @@ describe("the swarm goes on", () => {
     assert.equal(await generation(module, 1), hasty.block.cid.toString());
 
     const left = await plausible(dora, 2, target, {
-      bases: first.topology.modulesOfPath(2).map((name) => ({
+      bases: first.topology.basesOfPath(2).map((name) => ({
         module: name,
         version: name === module ? genesis.cid : first.swarm.lineage(name).head().cid,
       })),

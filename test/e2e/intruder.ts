@@ -183,7 +183,7 @@ export async function intrude(
         {
           run,
           module,
-          bases: topology.modulesOfPath(forPath).map((name) => ({
+          bases: topology.basesOfPath(forPath).map((name) => ({
             module: name,
             version: swarm.lineage(name).head().cid,
           })),

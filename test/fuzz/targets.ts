@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import * as dagCbor from "@ipld/dag-cbor";
 import { base32 } from "multiformats/bases/base32";
 import { createHash } from "node:crypto";
+import { systemClock } from "../../src/clock.ts";
 import {
   CorpusError,
   InvalidObjectError,
@@ -47,6 +48,8 @@ import { parseRunFile } from "../../src/run/run-file.ts";
 import { runSizes } from "../../src/run/sizes.ts";
 import { createTopology } from "../../src/run/topology.ts";
 import { checkManifest, validateConfig } from "../../src/run/validate.ts";
+import { CheckedBlockstore } from "../../src/store/blockstore.ts";
+import { filesOf } from "../../src/store/directory.ts";
 import { openRetention } from "../../src/store/retention.ts";
 import { storageError } from "../../src/store/storage-error.ts";
 import { readPack } from "../../src/store/pack.ts";
@@ -175,6 +178,7 @@ async function asked(): Promise<RequestHandler> {
   }
   const { promise, resolve } = Promise.withResolvers<RequestHandler>();
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: {
       handle: async (_protocol, handler) => resolve(handler),
       request: () => Promise.reject(new Error()),
@@ -195,6 +199,7 @@ const MORE = Answer.encode({ records: [], more: true }).bytes;
 async function told(bytes: Uint8Array): Promise<void> {
   const lineage = createLineage();
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: {
       handle: async () => {},
       // First it says that it has more.
@@ -397,18 +402,16 @@ const EVENTS = [
 /** Opens a database in which the bytes are what `lineage:lower/1` retains, as `openNode` does. */
 async function readRetained(bytes: Uint8Array): Promise<unknown> {
   const database = {
-    async *iterator() {
-      yield ["/pathweave/retained/lineage%3Alower%2F1", bytes];
+    async *entries(prefix: string): AsyncGenerator<[string, Uint8Array]> {
+      if (prefix === "/pathweave/retained/") yield [`${prefix}lineage%3Alower%2F1`, bytes];
     },
     get: async () => undefined,
-    put: async () => {},
+    batch: async () => {},
   };
+  const files = filesOf(folder);
   try {
-    const retention = await openRetention(
-      database as unknown as Parameters<typeof openRetention>[0],
-      undefined as unknown as Parameters<typeof openRetention>[1],
-      join(folder, "changes"),
-    );
+    const blocks = new CheckedBlockstore(files, silentLogger);
+    const retention = await openRetention({ files, database, blocks, clock: systemClock });
     return retention.retained("lineage:lower/1");
   } catch (error) {
     throw storageError(error, folder);
@@ -500,7 +503,8 @@ export const TARGETS: readonly Target[] = [
     mutate: mutateBytes,
     throws: [NetworkError],
     weight: 5,
-    decode: (bytes) => withDeadline("Reading", 60_000, undefined, () => firstMessage(pieces(bytes), 1 << 16)),
+    decode: (bytes) =>
+      withDeadline(systemClock, "Reading", 60_000, undefined, () => firstMessage(pieces(bytes), 1 << 16)),
   },
   {
     name: "head record",

@@ -23,12 +23,16 @@ interface Layer {
 /** From the bottom up. */
 const LAYERS: Record<string, Layer> = {
   base: {
-    files: /^src\/(breath|clock|errors|installation|invocation|log|native-work|random|within)\.ts$/,
+    files:
+      /^src\/(bounded-map|breath|clock|errors|installation|invocation|log|native-work|random|within)\.ts$/,
     values: [],
   },
   objects: { files: /^src\/objects\//, values: ["base"] },
   // Tables of methods that a configuration names: numbers in, numbers out.
-  methods: { files: /^src\/outer\/(optimizers|codecs)(\.ts|\/)/, values: ["base", "objects"] },
+  methods: {
+    files: /^src\/(outer\/(optimizers|codecs)(\.ts|\/)|routing\/(methods(\.ts|\/)|(router|types)\.ts$))/,
+    values: ["base", "objects"],
+  },
   run: { files: /^src\/run\//, values: ["base", "objects", "methods"] },
   data: { files: /^src\/data\//, values: BASE },
   model: { files: /^src\/model\//, values: [...BASE, "data"] },
@@ -39,8 +43,8 @@ const LAYERS: Record<string, Layer> = {
   plan: { files: /^src\/plan\//, values: BASE },
   outer: { files: /^src\/outer\//, values: [...BASE, "plan"], types: [...LEARNING, ...NETWORK] },
   swarm: { files: /^src\/swarm\//, values: [...BASE, "plan", "outer"], types: [...LEARNING, ...NETWORK] },
-  // Runs what the swarm decides under a virtual clock; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, "plan", "outer", "swarm"] },
+  // Runs what the swarm decides under a virtual clock, with a network and a disk in memory; nothing but the command imports it.
+  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "plan", "outer", "swarm"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below.
@@ -94,7 +98,7 @@ const PACKAGES: { packages: RegExp; layers: string[] }[] = [
   // Keys, peer ids and their types sign objects, so `objects` has them, too.
   {
     packages: /^(libp2p|@libp2p\/)/,
-    layers: ["objects", "net", "store", "outer", "swarm", "peer", "node", "bootstrap"],
+    layers: ["objects", "net", "store", "outer", "swarm", "sim", "peer", "node", "bootstrap"],
   },
 ];
 
@@ -105,6 +109,11 @@ const CONSTRUCTED: [string, RegExp][] = [
   ["an ONNX Runtime session", /\bInferenceSession\.create\s*\(/],
   ["a tfjs backend", /\b(registerBackend|setBackend)\s*\(/],
 ];
+
+/** What knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
+const TIMELESS = /^src\/(swarm|outer|sim\/world)\/(?!timeline\.ts$)/;
+const OWN_TIME =
+  /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 
 /** What the bootstrap node must not load, however indirectly. */
 const HEAVY = /^(@tensorflow\/|onnx|helia$|@helia\/)/;
@@ -194,6 +203,13 @@ function heavyChains(files: ReadonlyMap<string, string>): string[] {
   return chains;
 }
 
+/** Files of a layer without time that keep their own. */
+function ownTime(files: ReadonlyMap<string, string>): string[] {
+  return [...files]
+    .filter(([file, source]) => TIMELESS.test(file) && OWN_TIME.test(withoutComments(source)))
+    .map(([file]) => file);
+}
+
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const tree = new Map(
   globSync("{src,node,bootstrap}/**/*.ts", { cwd: root })
@@ -214,6 +230,24 @@ test("every import of a file has a file", () => {
   );
   assert.deepEqual(missing, []);
 });
+
+test("time and chance come from outside", () => {
+  assert.deepEqual(ownTime(tree), []);
+});
+
+for (const source of [
+  "const now = performance.now();",
+  "const today = Date.now();",
+  "setTimeout(next, 1);",
+  'import { setTimeout as delay } from "node:timers/promises";',
+  "const index = Math.floor(Math.random() * 3);",
+  "const signal = AbortSignal.timeout(1);",
+  "endsWithin(1, task, systemClock);",
+])
+  test(`a clock or a die of one's own would be noticed: ${source}`, () => {
+    assert.deepEqual(ownTime(new Map([["src/swarm/a.ts", source]])), ["src/swarm/a.ts"]);
+    assert.deepEqual(ownTime(new Map([["src/swarm/a.ts", `// ${source}`]])), []);
+  });
 
 for (const [what, pattern] of CONSTRUCTED)
   test(`${what} is constructed in exactly one file`, () => {

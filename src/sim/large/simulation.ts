@@ -5,6 +5,7 @@
  */
 import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../../objects/config.ts";
+import { ROUTER } from "../../objects/manifest.ts";
 import { dagCborCid, rawBlock } from "../../objects/object.ts";
 import { Version } from "../../objects/version.ts";
 import { Lineage } from "../../outer/lineage.ts";
@@ -114,7 +115,7 @@ export class Simulation {
     this.#heartbeatBytes = [[], [lease]].map(
       (leases) => Heartbeat.encode(heartbeat({ leases })).bytes.byteLength,
     ) as [number, number];
-    for (const { name } of this.topology.modules) {
+    for (const name of this.topology.moduleNames) {
       const value: Version = {
         module: name,
         generation: 0,
@@ -406,7 +407,8 @@ export class Simulation {
     this.trainedMs += this.now - start;
     this.events.push({ type: "complete", at: this.now, peer: peer.name, slot });
     const { innerSteps, batchSize } = this.#options.config.training;
-    const named = [...bases].map(([module, version]) => ({ module, version }));
+    const router = this.#genesis.get(ROUTER)!.cid;
+    const named = [...bases, [ROUTER, router] as const].map(([module, version]) => ({ module, version }));
     for (const [module, base] of bases) {
       const identity = JSON.stringify([peer.name, module, slot, base.toString()]);
       const contribution: KnownContribution = {

@@ -2,6 +2,7 @@
  * The tensors that this peer holds: it folds, verifies or fetches versions, fetches outer gradients, knows who else
  * should have them, and lets go of what is old.
  */
+import type { Clock } from "../../clock.ts";
 import { InvalidObjectError, messageOf, UnavailableError } from "../../errors.ts";
 import type { RunConfig } from "../../objects/config.ts";
 import type { Lineage } from "../../outer/lineage.ts";
@@ -11,7 +12,7 @@ import type { RetentionChange, Store } from "../../store/types.ts";
 import type { Announcers } from "../conduct/provenance.ts";
 import type { HoldoutCheck } from "./holdout-check.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
-import { deltaOwner } from "../rounds/round.ts";
+import { deltaPin } from "../rounds/round.ts";
 import type { Packs, SwarmEvent } from "../types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
@@ -26,6 +27,7 @@ const ABSENT_GRACES = 2;
 const SAMPLE = 4n;
 
 export interface HoldingsInit {
+  clock: Clock;
   self: string;
   config: RunConfig;
   store: Store;
@@ -91,7 +93,7 @@ export class Holdings {
       await this.examine(contribution);
       await this.retainDelta(contribution);
     } catch (error) {
-      this.#retry.set(key, performance.now() + BACKOFF_MS);
+      this.#retry.set(key, this.#init.clock.now() + BACKOFF_MS);
       throw error;
     } finally {
       this.#deltas.delete(key);
@@ -134,7 +136,7 @@ export class Holdings {
     contributions: readonly KnownContribution[],
     record: (folded: FoldedVersion) => Promise<void>,
   ): Promise<FoldedVersion> {
-    const began = performance.now();
+    const began = this.#init.clock.now();
     await this.materialise(parent);
     const folded = await this.#fold(parent, contributions);
     this.#versions.set(folded.version.cid.toString(), Promise.resolve());
@@ -154,7 +156,7 @@ export class Holdings {
       () => this.#had(version),
       (error: unknown) => {
         this.#versions.delete(key);
-        this.#retry.set(key, performance.now() + this.#missed(version, error));
+        this.#retry.set(key, this.#init.clock.now() + this.#missed(version, error));
         throw error;
       },
     );
@@ -176,7 +178,7 @@ export class Holdings {
     if (!(error instanceof UnavailableError)) return BACKOFF_MS;
     const { module, generation, cid } = version;
     const graceMs = this.#init.config.swarm.graceSeconds * 1000;
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const { missing } = error;
     const before = this.#absent.get(cid.toString());
     // On a slow link the blocks of a large module come in many tries.
@@ -213,7 +215,7 @@ export class Holdings {
   }
 
   async #obtain(version: KnownVersion): Promise<void> {
-    const began = performance.now();
+    const began = this.#init.clock.now();
     if (await this.#isOnDisk(version)) return this.#retainVersion(version);
     const lineage = this.#init.lineage(version.module);
     const parent = version.parent === null ? undefined : lineage.version(version.parent);
@@ -329,7 +331,7 @@ export class Holdings {
   async retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
     const { packs, flush } = this.#init;
     const blocks = await packs.blocks(delta);
-    await flush(async () => [[deltaOwner(module, round, cid), blocks]]);
+    await flush(async () => [[deltaPin(module, round, cid), blocks]]);
   }
 
   /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */
@@ -343,12 +345,12 @@ export class Holdings {
         .map(({ cid }) => cid.toString()),
     );
     let released = 0;
-    for (const owner of await store.owners()) {
-      const [kind, of, number, cid] = owner.split(":");
+    for (const pin of await store.pins()) {
+      const [kind, of, number, cid] = pin.split(":");
       if (of !== module || (kind !== "version" && kind !== "delta")) continue;
       // Late work is still to be folded, however old its round is.
       if (Number(number) >= oldest || pending.has(cid!)) continue;
-      await store.release(owner);
+      await store.release(pin);
       this.#versions.delete(cid!);
       released++;
     }
@@ -360,7 +362,7 @@ export class Holdings {
 
   /** Deletes what nobody needs, if that was not done lately. An archive keeps what it does not retain, too. */
   async sweep(): Promise<void> {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     if (this.#init.archive || now - this.#swept < SWEEP_PAUSE_MS) return;
     this.#swept = now;
     await this.#init.store.sweep();
@@ -374,7 +376,7 @@ export class Holdings {
       cid: version.cid.toString(),
       contributions: version.contributions.length,
       how,
-      milliseconds: Math.round(performance.now() - began),
+      milliseconds: Math.round(this.#init.clock.now() - began),
     });
   }
 }

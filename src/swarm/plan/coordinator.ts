@@ -206,7 +206,7 @@ export class Coordinator {
     this.#failed.set(this.#init.plan.laneOf(slot).index, now + pause);
   }
 
-  /** A contribution became known, if only parked. */
+  /** A contribution became known, if only as an orphan. */
   contributed(contribution: KnownContribution): void {
     this.#view.contributed(contribution);
   }

@@ -61,7 +61,7 @@ export class OpenSlots {
     return this.#tracks[this.#plan.laneOf(slot).index]!;
   }
 
-  /** A contribution became known, if only parked: its signer holds the optimizer state of that lane. */
+  /** A contribution became known, if only as an orphan: its signer holds the optimizer state of that lane. */
   contributed(contribution: KnownContribution): void {
     const track = this.track(contribution);
     if (track.last === undefined || this.#plan.order(track.last) < this.#plan.order(contribution))

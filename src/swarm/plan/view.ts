@@ -73,7 +73,7 @@ export class View {
     return true;
   }
 
-  /** A contribution became known, if only parked. */
+  /** A contribution became known, if only as an orphan. */
   contributed(contribution: KnownContribution): void {
     this.#slots.contributed(contribution);
   }

@@ -39,13 +39,13 @@ export interface PathStatesInit {
 
 const KIND = "path-state";
 
-function ownerOf({ path, replica, round }: Slot): string {
+function pinOf({ path, replica, round }: Slot): string {
   return [KIND, path, replica, round].join(":");
 }
 
-/** Whether what an owner keeps is of no use once the slot is done: of the same lane, or of a round that all are past. */
-function isOutdated(owner: string, slot: Slot, plan: Plan): boolean {
-  const [kind, ...numbers] = owner.split(":");
+/** Whether what a pin keeps is of no use once the slot is done: of the same lane, or of a round that all are past. */
+function isOutdated(pin: string, slot: Slot, plan: Plan): boolean {
+  const [kind, ...numbers] = pin.split(":");
   if (kind !== KIND) return false;
   const [path, replica, round] = numbers.map(Number) as [number, number, number];
   const kept = { path, replica, round };
@@ -79,7 +79,7 @@ export function createPathStates({ store, packs, plan, logger }: PathStatesInit)
   return {
     async load(slot, elements) {
       const before = plan.before(slot);
-      const [root] = before === undefined ? [] : await store.retained(ownerOf(before));
+      const [root] = before === undefined ? [] : await store.retained(pinOf(before));
       if (root === undefined) return undefined;
       try {
         return await read(root, elements);
@@ -105,10 +105,10 @@ export function createPathStates({ store, packs, plan, logger }: PathStatesInit)
       const { path, replica, round } = slot;
       const root = PathStateObject.encode({ path, replica, round, step: moments.step, tensors });
       await store.put([root]);
-      const outdated = (await store.owners()).filter((owner) => isOutdated(owner, slot, plan));
+      const outdated = (await store.pins()).filter((pin) => isOutdated(pin, slot, plan));
       return [
-        [ownerOf(slot), [root.cid, ...(await packs.blocks(tensors))]],
-        ...outdated.map((owner): RetentionChange => [owner, []]),
+        [pinOf(slot), [root.cid, ...(await packs.blocks(tensors))]],
+        ...outdated.map((pin): RetentionChange => [pin, []]),
       ];
     },
   };

@@ -20,7 +20,7 @@ const LENGTH_BYTES = 4;
 
 export interface KeptRound extends RoundState {
   slot: Slot;
-  /** The versions that it started from, in network order. */
+  /** The versions that it started from: of the path's modules, in network order, and of the router. */
   bases: CID[];
 }
 

@@ -24,8 +24,10 @@ export interface RoundInit {
 
 export interface FinishedRound extends TrainedRound {
   slot: Slot;
-  /** The heads it started from, in network order. */
+  /** The heads of the path's modules that it started from, in network order. */
   bases: KnownVersion[];
+  /** The version of the router that it started from. */
+  router: KnownVersion;
   /** θ before and after, flat, a whole path. */
   start: Float32Array;
   end: Float32Array;
@@ -43,7 +45,7 @@ export interface WrittenRound {
 }
 
 /** Name under which the blocks of an outer gradient are retained. */
-export function deltaOwner(module: string, round: number, contribution: CID): string {
+export function deltaPin(module: string, round: number, contribution: CID): string {
   return `delta:${module}:${round}:${contribution.toString()}`;
 }
 
@@ -58,7 +60,7 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
   const contributions: Block[] = [];
   const retain: RetentionChange[] = [];
   const residual = codec === "f32" ? undefined : new Float32Array(start.length);
-  const bases = round.bases.map(({ module, cid: version }) => ({ module, version }));
+  const bases = [...round.bases, round.router].map(({ module, cid: version }) => ({ module, version }));
   let offset = 0;
   for (const { module } of round.bases) {
     const tensors = init.tensors(module);
@@ -84,7 +86,7 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
       init.privateKey,
     );
     contributions.push(contribution);
-    retain.push([deltaOwner(module, slot.round, contribution.cid), await packs.blocks(pack)]);
+    retain.push([deltaPin(module, slot.round, contribution.cid), await packs.blocks(pack)]);
   }
   const state: PathState = { moments: round.moments, ...(residual === undefined ? {} : { residual }) };
   retain.push(...(await init.states.write(slot, state)));

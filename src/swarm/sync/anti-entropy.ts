@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
+import { type Clock, timeout } from "../../clock.ts";
 import { InvalidObjectError, messageOf, UnknownFormatError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { Network } from "../../net/types.ts";
@@ -21,6 +22,7 @@ const REQUEST_MS = 30_000;
 const MAX_ANSWERS = 1000;
 
 export interface AntiEntropyInit {
+  clock: Clock;
   network: Pick<Network, "handle" | "request">;
   run: CID;
   lineages: ReadonlyMap<string, Lineage>;
@@ -54,7 +56,7 @@ function digestOf(lineages: ReadonlyMap<string, Lineage>): Uint8Array {
 }
 
 export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
-  const { network, run, lineages, blockOf, ingest, offended, notUnderstood, exchanged, log } = init;
+  const { clock, network, run, lineages, blockOf, ingest, offended, notUnderstood, exchanged, log } = init;
   const asking = new Map<string, Promise<void>>();
 
   function read(request: Uint8Array): Ask | Digest {
@@ -99,7 +101,7 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
   }
 
   async function request(peer: string, question: Uint8Array, signal: AbortSignal): Promise<Answer> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
+    const deadline = AbortSignal.any([signal, timeout(clock, REQUEST_MS)]);
     const response = await network.request(peer, ANTI_ENTROPY_PROTOCOL, question, deadline);
     return understand(peer, () => Answer.decode(response));
   }
@@ -131,9 +133,9 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
   }
 
   async function timed(peer: string, signal: AbortSignal): Promise<void> {
-    const began = performance.now();
+    const began = clock.now();
     const records = await exchange(peer, signal);
-    if (records > 0) exchanged?.(peer, records, Math.round(performance.now() - began));
+    if (records > 0) exchanged?.(peer, records, Math.round(clock.now() - began));
   }
 
   return {

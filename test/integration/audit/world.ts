@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
-import { silentLogger } from "../../../src/log.ts";
+import { systemClock } from "../../../src/clock.ts";
 import { createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
-import { Manifest } from "../../../src/objects/manifest.ts";
+import { Manifest, ROUTER } from "../../../src/objects/manifest.ts";
 import { type Block, dagCborCid } from "../../../src/objects/object.ts";
 import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
 import { PROTOCOL } from "../../../src/objects/protocol.ts";
@@ -20,7 +20,7 @@ import type { KnownContribution, KnownVersion } from "../../../src/outer/types.t
 import { createRandom } from "../../../src/random.ts";
 import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
-import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
+import { blockPath } from "../../../src/store/layout.ts";
 import { openNode } from "../../../src/store/helia.ts";
 import type { Store } from "../../../src/store/types.ts";
 import { readPack, writePack } from "../../../src/store/pack.ts";
@@ -99,6 +99,7 @@ export async function openWorld(
   const network = await nodeConfig({ listen: [] });
   const opened = await openNode({
     dir: directory,
+    clock: systemClock,
     libp2p: (data) => createNode(libp2pOptions(network), data),
   });
   const { store } = opened;
@@ -112,13 +113,13 @@ export async function openWorld(
   const put = (block: Block): Promise<void> => store.put([block]);
 
   const genesis = new Map<string, KnownVersion>();
-  for (const { name } of topology.modules) {
+  for (const name of topology.moduleNames) {
     const version: Version = {
       module: name,
       generation: 0,
       parent: null,
       contributions: [],
-      state: { parameters: await write(numbers(name)) },
+      state: name === ROUTER ? { router: node("router") } : { parameters: await write(numbers(name)) },
       tokens: 0,
     };
     const block = Version.encode(version);
@@ -136,7 +137,6 @@ export async function openWorld(
     config,
     genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
     tokenizer: node("tokenizer"),
-    router: node("router"),
     shards,
     holdouts: shards,
     validation: shards[0]!,
@@ -184,11 +184,11 @@ export async function openWorld(
     async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true } = {}) {
       const key = await keyOf(by);
       const made: KnownContribution[] = [];
-      const started = topology.modulesOfPath(path).map((module) => {
+      const started = topology.basesOfPath(path).map((module) => {
         const { cid: version } = bases?.get(module) ?? lineages.get(module)!.head();
         return { module, version };
       });
-      for (const { module, version: base } of started) {
+      for (const { module, version: base } of started.slice(0, -1)) {
         const value: Contribution = {
           run,
           module,
@@ -248,7 +248,7 @@ export async function duplicate(directory: string, to: string): Promise<string> 
 }
 
 function fileOf(directory: string, cid: CID): string {
-  return new CheckedBlockstore(join(directory, "blocks"), silentLogger).fileOf(cid);
+  return join(directory, blockPath(cid));
 }
 
 /** Takes a block from a folder. */

@@ -15,6 +15,7 @@ import { CID } from "multiformats/cid";
 import { Contribution } from "../../../src/objects/contribution.ts";
 import { dagCborCid, kindOf } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
+import { blockKey } from "../../../src/store/layout.ts";
 import { middleOf, MODULES, openSequence, ROUNDS, type Sequence } from "./sequence.ts";
 
 const HOOK = new URL("disk-hook.ts", import.meta.url).href;
@@ -126,9 +127,11 @@ async function check(dir: string, announced: string[]): Promise<void> {
     // As many sweeps as it takes for what nobody needs; nothing piles up, and nothing that is needed goes.
     for (let sweep = 0; sweep < 3; sweep++) await crashed.store.sweep();
     const retained = await Promise.all(
-      (await crashed.store.owners()).map((owner) => crashed.store.retained(owner)),
+      (await crashed.store.pins()).map((pin) => crashed.store.retained(pin)),
     );
-    const needed = new Set(retained.flat().map((cid) => Buffer.from(cid.multihash.bytes).toString("hex")));
+    const needed = new Set(retained.flat().map(blockKey));
+    for (const module of MODULES)
+      for await (const { cid } of crashed.store.records.entries(module)) needed.add(blockKey(cid));
     const onDisk = readdirSync(join(dir, "blocks"), { recursive: true, encoding: "utf8" });
     assert.equal(onDisk.filter((name) => name.endsWith(".data")).length, needed.size);
     await assertHolds(

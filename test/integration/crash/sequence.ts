@@ -13,7 +13,8 @@ import { createLogger, silentLogger } from "../../../src/log.ts";
 import { loadIdentity } from "../../../src/net/identity.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
-import { type Block, dagCborCid, kindOf, rawBlock } from "../../../src/objects/object.ts";
+import { ROUTER } from "../../../src/objects/manifest.ts";
+import { type Block, kindOf, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { knownContribution } from "../../../src/outer/records.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
@@ -79,10 +80,10 @@ export async function openSequence(dir: string): Promise<Sequence> {
     codec: "f32",
     bytes: new Uint8Array(4 * ELEMENTS),
   });
-  const genesis = MODULES.map((module) => {
-    const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
-    return Version.encode({ module, state: { parameters }, ...none });
-  });
+  const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
+  const genesis = MODULES.map((module) => Version.encode({ module, state: { parameters }, ...none }));
+  const origin = { module: ROUTER, state: { router: rawBlock(Buffer.from("router")).cid }, ...none };
+  const router = { ...origin, cid: Version.encode(origin).cid };
   const topology = createTopology(config);
   const plan = createPlan({ config, topology, shards: [] });
   const lineages = new Map(
@@ -112,7 +113,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
     lineages.get(record.module)!.addContribution(record);
     return records.add(record.module, { cid, bytes });
   }
-  for await (const bytes of records.restore()) await ingest({ cid: dagCborCid(bytes), bytes });
+  for await (const { cid, bytes } of records.restore()) await ingest({ cid, bytes });
 
   async function train(round: number): Promise<Block[]> {
     const slot = { round, path: 0, replica: 0 };
@@ -131,6 +132,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
       {
         slot,
         bases,
+        router,
         start: new Float32Array(2 * ELEMENTS),
         end: values(0.1),
         tokens: 32,
@@ -180,8 +182,8 @@ export async function openSequence(dir: string): Promise<Sequence> {
         for (const module of MODULES)
           if (lineages.get(module)!.head().generation === round) announce((await fold(module)).cid);
       }
-      for (const owner of await store.owners())
-        if (/^(version|delta):[^:]*:0:/.test(owner)) await store.release(owner);
+      for (const pin of await store.pins())
+        if (/^(version|delta):[^:]*:0:/.test(pin)) await store.release(pin);
       await store.sweep();
     },
   };

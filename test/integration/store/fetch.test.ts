@@ -10,8 +10,8 @@ import { CID } from "multiformats/cid";
 import * as Digest from "multiformats/hashes/digest";
 import { MAX_BLOCK_BYTES, rawBlock } from "../../../src/objects/object.ts";
 import { TensorPack } from "../../../src/objects/tensor-pack.ts";
-import { createLogger, silentLogger } from "../../../src/log.ts";
-import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
+import { createLogger } from "../../../src/log.ts";
+import { blockPath } from "../../../src/store/layout.ts";
 import { readPack, writeChunks, writePack } from "../../../src/store/pack.ts";
 import { startTcpProxy } from "../net/tcp-proxy.ts";
 import { startBootstrap, startPeer, temporaryDirectory } from "../net/support.ts";
@@ -22,7 +22,7 @@ const LIMIT = { maxBytes: 64 * MIB };
 
 /** Where a store keeps a block. */
 function fileOf(dir: string, cid: CID): string {
-  return new CheckedBlockstore(join(dir, "blocks"), silentLogger).fileOf(cid);
+  return join(dir, blockPath(cid));
 }
 
 test("two holders share a fetch, and every byte crosses the wire once", async (t) => {

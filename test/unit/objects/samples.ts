@@ -5,7 +5,7 @@ import { Announcers } from "../../../src/objects/announcers.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import type { Contribution } from "../../../src/objects/contribution.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "../../../src/objects/data.ts";
-import { Manifest } from "../../../src/objects/manifest.ts";
+import { Manifest, ROUTER } from "../../../src/objects/manifest.ts";
 import { type ObjectKind, dagCborCid, rawBlock } from "../../../src/objects/object.ts";
 import { PathStateObject } from "../../../src/objects/path-state.ts";
 import { TensorPack } from "../../../src/objects/tensor-pack.ts";
@@ -33,6 +33,7 @@ export const contribution: Contribution = {
     { module: "embedding/0", version: node("embedding") },
     { module: "lower/1", version: node("base") },
     { module: "head/0", version: node("head") },
+    { module: ROUTER, version: node("router") },
   ],
   work: "train",
   round: 2,
@@ -69,12 +70,11 @@ export const samples: Sample[] = [
         { name: "upper", parts: ["blocks 2-3", "head"], choose: 1 },
       ],
     }),
-    genesis: ["lower/0", "lower/1", "upper/0", "upper/1"].map((module) => ({
+    genesis: ["lower/0", "lower/1", "upper/0", "upper/1", ROUTER].map((module) => ({
       module,
       version: node(module),
     })),
     tokenizer: node("tokenizer"),
-    router: node("router"),
     shards: [shardReference, shardReference, shardReference, shardReference],
     holdouts: [shardReference, shardReference, shardReference, shardReference],
     validation: shardReference,

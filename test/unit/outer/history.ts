@@ -70,7 +70,7 @@ const topology = createTopology(createConfig());
 /** What a round of a path started from: `base` of its module, and genesis versions of the others. */
 export function basesOf(module: string, path: number, base: CID): Base[] {
   // Tests also ask for paths that there are not.
-  const modules = path < topology.paths ? topology.modulesOfPath(path) : [module];
+  const modules = path < topology.paths ? topology.basesOfPath(path) : [module];
   const named = modules.map((name) => ({
     module: name,
     version: name === module ? base : genesisOf(name).cid,

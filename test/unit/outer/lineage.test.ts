@@ -14,6 +14,7 @@ import {
   basesOf,
 } from "./history.ts";
 import type { Base } from "../../../src/objects/contribution.ts";
+import { ROUTER } from "../../../src/objects/manifest.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 
@@ -76,7 +77,7 @@ describe("lineage: contributions", () => {
         const contribution = contribute(GENESIS.cid, { bases: named });
         assert.throws(
           () => createLineage().addContribution(contribution),
-          invalid(/not one of each module of path 0, in order/),
+          invalid(/not one of each module of path 0 and the router, in order/),
         );
       });
 
@@ -382,5 +383,26 @@ describe("lineage: long histories", () => {
     for (const cid of versions) joiner.addVersion(lineage.version(cid)!);
     assert.equal(joiner.head().generation, versions.length);
     assert.deepEqual(joiner.missing(), []);
+  });
+});
+
+describe("lineage: the router", () => {
+  const init = createInit({}, ROUTER);
+
+  it("has a genesis, and is complete with it", () => {
+    const lineage = new Lineage(init);
+    assert.equal(lineage.head().generation, 0);
+    assert.deepEqual(lineage.pending(), []);
+  });
+
+  it("takes no contribution of a path, and no version, where no work changes it", () => {
+    const lineage = new Lineage(init);
+    const contribution = contribute(init.genesis.cid, { module: ROUTER });
+    assert.throws(
+      () => lineage.addContribution(contribution),
+      invalid(/path 0 does not pass through router/),
+    );
+    assert.throws(() => lineage.addVersion(fold(init.genesis, [contribution])), invalid(/no work changes/));
+    assert.deepEqual(lineage.orphans(), []);
   });
 });

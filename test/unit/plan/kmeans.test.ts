@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { ROUTER } from "../../../src/objects/manifest.ts";
 import { createPlan } from "../../../src/plan/plan.ts";
 import { compareSlots, slotKey } from "../../../src/plan/slots.ts";
 import type { Lane, Plan, Slot } from "../../../src/plan/types.ts";
@@ -39,6 +40,13 @@ describe("the plan of a k-means run", () => {
     assert.equal(plan.expected(MODULE, { generation: 49 }).length, 4);
     assert.deepEqual(plan.expected(MODULE, { generation: 50 }), []);
     assert.equal(plan.lastGeneration(MODULE), 50);
+  });
+
+  it("has no work for the router", () => {
+    const plan = planOf({});
+    assert.deepEqual(plan.lanesOf(ROUTER), []);
+    assert.deepEqual(plan.expected(ROUTER, { generation: 0 }), []);
+    assert.equal(plan.lastGeneration(ROUTER), 0);
   });
 
   it("lets a slot start from what all slots before it left", () => {

@@ -16,7 +16,7 @@ export const peers = Array.from({ length: 8 }, (_, index) => `peer-${index}`);
 
 export function createLineages(): Map<string, Lineage> {
   return new Map(
-    topology.modules.map(({ name: module }) => {
+    topology.moduleNames.map((module) => {
       const value = { module, generation: 0, parent: null, contributions: [], tokens: 0 };
       const cid = dagCborCid(Buffer.from(module));
       const genesis: KnownVersion = { ...value, state: { parameters: cid }, cid };
@@ -30,7 +30,7 @@ export function contributionTo(
   round: number,
   path: number,
   signer: string,
-  modules: readonly string[] = topology.modulesOfPath(path),
+  modules: readonly string[] = topology.basesOfPath(path),
 ): KnownContribution {
   const { innerSteps, batchSize } = runConfig.training;
   const identity = Buffer.from(JSON.stringify([lineage.module, round, path, signer]));

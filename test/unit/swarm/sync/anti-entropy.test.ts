@@ -5,6 +5,7 @@ import { generateKeyPair } from "@libp2p/crypto/keys";
 import type { PrivateKey } from "@libp2p/interface";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import fc from "fast-check";
+import { systemClock } from "../../../../src/clock.ts";
 import { InvalidObjectError, UnavailableError } from "../../../../src/errors.ts";
 import { createLogger } from "../../../../src/log.ts";
 import type { Network, RequestHandler } from "../../../../src/net/types.ts";
@@ -79,6 +80,7 @@ async function createPeer(wire: Wire, name: string): Promise<Peer> {
     return true;
   };
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: wire.network(name),
     run: RUN_ID,
     lineages: new Map([[MODULE, lineage]]),
@@ -303,6 +305,7 @@ test("bytes that do not decode, or are about another run, are held against who s
   const wire = new Wire();
   const offences: string[] = [];
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: wire.network("self"),
     run: RUN_ID,
     lineages: new Map([[MODULE, new Lineage(createInit())]]),
