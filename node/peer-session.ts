@@ -193,8 +193,8 @@ function createRunPulse(view: View) {
   return {
     heard(event: SwarmEvent): void {
       if (event.type === "step") {
-        const { path, replica, step, steps, tokensPerSecond } = event;
-        own = { path, replica, progress: step / steps, tokensPerSecond };
+        const { step, steps, tokensPerSecond } = event;
+        own = { slot: event, progress: step / steps, tokensPerSecond };
         // Before, rounds come in that ended long ago.
         isTraining = true;
       }
@@ -205,7 +205,7 @@ function createRunPulse(view: View) {
       const show = (): void => {
         const now = performance.now();
         // Counts this peer among the workers also before its first step.
-        const self = own ?? { path: -1, replica: 0, progress: 0, tokensPerSecond: 0 };
+        const self = own ?? { progress: 0, tokensPerSecond: 0 };
         const { done } = runProgressOf(peer, now, self).rounds;
         view.progress(runProgressOf(peer, now, self, isTraining ? pace.note(done, now) : undefined));
       };

@@ -2,6 +2,7 @@ import type { CommandModule } from "yargs";
 import { PROTOCOL } from "../../src/objects/protocol.ts";
 import { relaysIn } from "../../src/net/scope.ts";
 import type { Peer } from "../../src/peer.ts";
+import type { Plan } from "../../src/plan/types.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
 import { nextSteps } from "../next-steps.ts";
@@ -58,7 +59,7 @@ async function statusOf(peer: Peer) {
   const relays = await relaysOfMembers(peer);
   const now = performance.now();
   const { coordinator } = peer.swarm;
-  const { rounds } = peer.manifest.config.training;
+  const { plan } = peer.swarm;
   const progress = runProgressOf(peer, now);
   return {
     run: peer.run.toString(),
@@ -93,7 +94,7 @@ async function statusOf(peer: Peer) {
       return {
         path,
         roundsDone: own.length,
-        rounds: rounds * peer.topology.replicas,
+        rounds: roundsOf(plan, module!, path),
         loss: last?.loss,
         by: last?.signer,
       };
@@ -101,6 +102,12 @@ async function statusOf(peer: Peer) {
     done: coordinator.done(),
     waiting: coordinator.waitingFor(now, peer.store.fetches()),
   };
+}
+
+/** Slots of all replicas of a path. */
+function roundsOf(plan: Plan, module: string, path: number): number {
+  const firsts = plan.lanesOf(module).map((lane) => plan.first(lane));
+  return firsts.filter((slot) => slot.path === path).reduce((sum, slot) => sum + plan.left(slot), 0);
 }
 
 /** The relays through which members can be reached, as far as this peer was told. */

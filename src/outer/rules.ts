@@ -8,6 +8,7 @@ import { isAdmitted, type RunConfig } from "../objects/config.ts";
 import { outerOptimizer } from "./optimizers.ts";
 import { ROUTER } from "../objects/manifest.ts";
 import { routingMethod } from "../routing/methods.ts";
+import { slotKey } from "../plan/slots.ts";
 import { compareContributions } from "./order.ts";
 import type { KnownContribution, KnownVersion, LineageInit } from "./types.ts";
 
@@ -32,23 +33,22 @@ export function isTried(
   return config.outer.holdout !== undefined && writers < MAJORITY;
 }
 
-/** One peer contributes a round of a replica of a path at most once to a lineage; this names that. */
-export function authorship({ round, path, replica, signer }: KnownContribution): string {
-  return `${round}/${path}/${replica}/${signer}`;
+/** One peer contributes to a slot at most once in a lineage; this names that. */
+export function authorship(contribution: KnownContribution): string {
+  return `${slotKey(contribution)}/${contribution.signer}`;
 }
 
 /** Refuses a contribution that is not one of this run's module. */
 export function checkContribution(contribution: KnownContribution, init: Omit<LineageInit, "genesis">): void {
-  const { module, topology, config, runId } = init;
-  const { cid, run, round, path, replica, bases, steps, tokens, signer } = contribution;
-  const { rounds, innerSteps } = config.training;
+  const { module, topology, config, plan, runId } = init;
+  const { cid, run, path, bases, steps, tokens, signer } = contribution;
+  const { innerSteps } = config.training;
   const no = (reason: string): never => refuse("contribution", cid, reason);
   if (!run.equals(runId)) no(`it is of run ${run.toString()}`);
   if (!isAdmitted(config, signer)) no(`its signer ${signer} is not on the list of peers that the run admits`);
   if (contribution.module !== module) no(`it is of module ${contribution.module}, not ${module}`);
-  if (!topology.pathsOfModule(module).includes(path)) no(`path ${path} does not pass through ${module}`);
-  if (replica >= config.replicas) no(`replica ${replica} is not below ${config.replicas}`);
-  if (round >= rounds) no(`round ${round} is not below ${rounds}`);
+  const objection = plan.objection(module, contribution);
+  if (objection !== undefined) no(objection);
   if (steps < 1 || steps > innerSteps) no(`${steps} steps are not between 1 and ${innerSteps}`);
   const expected = steps * tokensPerStep(config);
   if (tokens !== expected) no(`${steps} steps are ${expected} tokens, not ${tokens}`);

@@ -2,6 +2,7 @@ import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../objects/config.ts";
 import type { Contribution } from "../objects/contribution.ts";
 import type { Version } from "../objects/version.ts";
+import type { Plan } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 
 /** A contribution with the identity of its signed block. */
@@ -16,13 +17,6 @@ export type KnownContribution = Contribution & {
 /** A version with its identity. */
 export interface KnownVersion extends Version {
   cid: CID;
-}
-
-/** What one contribution is made of: a round of a replica of a path. */
-export interface Task {
-  round: number;
-  path: number;
-  replica: number;
 }
 
 /** Something that was not used, and why. */
@@ -47,6 +41,8 @@ export interface LineageInit {
   genesis: KnownVersion;
   topology: Topology;
   config: RunConfig;
+  /** Of the same run. */
+  plan: Plan;
   runId: CID;
 }
 

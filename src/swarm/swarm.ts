@@ -17,6 +17,9 @@ import { type OpenedRecord, openRecord } from "../outer/records.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Random } from "../random.ts";
+import { createPlan } from "../plan/plan.ts";
+import { isSameSlot } from "../plan/slots.ts";
+import type { Plan, Slot } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAnnouncers } from "./conduct/provenance.ts";
@@ -28,7 +31,7 @@ import { createReplication, type Replication, replicatedObjects } from "./module
 import { createDiscipline, type Discipline } from "./conduct/discipline.ts";
 import type { EvidenceLog } from "./conduct/evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./sync/discovery.ts";
-import { type Slot, slotKey, TICK_MS } from "./plan/leases.ts";
+import { TICK_MS } from "./plan/leases.ts";
 import { createHoldoutCheck } from "./modules/holdout-check.ts";
 import { createHeartbeats, type Heartbeats } from "./members/heartbeats.ts";
 import { Holdings } from "./modules/holdings.ts";
@@ -103,6 +106,7 @@ export interface HeadStatus {
 
 export class Swarm {
   readonly coordinator: Coordinator;
+  readonly plan: Plan;
   readonly #init: SwarmInit;
   readonly #holdings: Holdings;
   readonly #records;
@@ -140,12 +144,14 @@ export class Swarm {
     this.#init = init;
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
+    const plan = createPlan({ ...manifest, topology });
+    this.plan = plan;
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
     this.#tasks = new Tasks(init.clock, this.#log);
     this.#lineages = new Map(
       [...init.genesis].map(([module, genesis]) => [
         module,
-        new Lineage({ module, genesis, topology, config: manifest.config, runId: run }),
+        new Lineage({ module, genesis, topology, config: manifest.config, plan, runId: run }),
       ]),
     );
     this.coordinator = new Coordinator({
@@ -154,6 +160,7 @@ export class Swarm {
       run,
       config: manifest.config,
       topology,
+      plan,
       lineages: this.#lineages,
       now: init.clock.now(),
     });
@@ -164,7 +171,7 @@ export class Swarm {
       network.peerId,
       replicatedObjects(manifest, warmStart),
     );
-    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
+    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, plan, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
@@ -202,7 +209,7 @@ export class Swarm {
         packs: init.packs,
         outer: manifest.config.outer,
         tensors: init.tensors,
-        shardTokens: (path) => manifest.shards[path]!.tokens,
+        shardTokens: (path) => plan.weightOf(path),
       }),
       announcers: this.#announcers,
       archive: init.archive,
@@ -227,7 +234,7 @@ export class Swarm {
         coordinator: this.coordinator,
         trainer,
         config: manifest.config,
-        topology,
+        plan,
         holdings: this.#holdings,
         pathStates: this.#pathStates,
         roundStates: createRoundStates({ store: init.store, logger: this.#log }),
@@ -570,7 +577,7 @@ export class Swarm {
   #interesting(now: number): Set<string> {
     if (this.#init.trainer === undefined) return new Set();
     const slot = this.coordinator.ownSlot ?? this.#rounds?.lastSlot;
-    const path = slot === undefined ? [] : this.#init.topology.modulesOfPath(slot.path);
+    const path = slot === undefined ? [] : this.plan.laneOf(slot).modules;
     return new Set([...this.coordinator.owned(now), ...path]);
   }
 
@@ -680,7 +687,7 @@ export class Swarm {
     for (const contribution of this.lineage(module).pending())
       if (
         contribution.signer === this.#init.network.peerId &&
-        slotKey(contribution) === slotKey(slot) &&
+        isSameSlot(contribution, slot) &&
         this.coordinator.isLost(contribution.cid) &&
         !this.coordinator.isAvailable(contribution.cid)
       )

@@ -1,5 +1,5 @@
 import type { Offence } from "./conduct/offences.ts";
-import type { Slot } from "./plan/leases.ts";
+import type { Slot } from "../plan/types.ts";
 
 export type { PackStore as Packs } from "../store/pack.ts";
 

@@ -18,6 +18,7 @@ import { readInvite } from "../store/invite-file.ts";
 import { readPack } from "../store/pack.ts";
 import { readOnlyBlocks, type StoredBlocks } from "../store/read-only.ts";
 import { readParameters } from "../swarm/modules/module-states.ts";
+import { createPlan } from "../plan/plan.ts";
 
 /**
  * Reads the lineage in a folder. Heads are those that the records there make heads, even when their tensors are
@@ -39,10 +40,11 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
   const shape = modelShape(config.model);
   const tensors = moduleTensors(topology, shape);
 
+  const plan = createPlan({ ...manifest, topology });
   const lineages = new Map<string, Lineage>();
   for (const { module, version: cid } of manifest.genesis) {
     const genesis = { ...Version.decode(await blocks.get(cid)), cid };
-    lineages.set(module, new Lineage({ module, genesis, topology, config, runId: invite.run }));
+    lineages.set(module, new Lineage({ module, genesis, topology, config, plan, runId: invite.run }));
   }
   await addRecords(blocks, lineages);
 
@@ -52,6 +54,7 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
     run: invite.run,
     manifest,
     topology,
+    plan,
     shape,
     head: (module) => lineage(module).head(),
     async parameters(module, of, signal) {

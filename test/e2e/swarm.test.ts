@@ -94,7 +94,10 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
         const lineage = seen.lineage(name);
         for (const through of paths)
           for (let r = 0; r < ROUNDS; r++)
-            assert.ok(lineage.completed(r, through, 0), `${name}: round ${r} of path ${through} is complete`);
+            assert.ok(
+              lineage.completed({ round: r, path: through, replica: 0 }),
+              `${name}: round ${r} of path ${through} is complete`,
+            );
         const folded = lineage.ancestry().flatMap((version) => version.contributions.map(String));
         assert.equal(new Set(folded).size, folded.length, `${name}: nothing is folded twice`);
         const unfolded = lineage

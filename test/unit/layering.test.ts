@@ -40,29 +40,30 @@ const LAYERS: Record<string, Layer> = {
   routing: { files: /^src\/routing\//, values: [...BASE, "data", "model"], types: ["engine"] },
   net: { files: /^src\/net\//, values: BASE, types: ["store"] },
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
-  outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
-  swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
+  plan: { files: /^src\/plan\//, values: BASE },
+  outer: { files: /^src\/outer\//, values: [...BASE, "plan"], types: [...LEARNING, ...NETWORK] },
+  swarm: { files: /^src\/swarm\//, values: [...BASE, "plan", "outer"], types: [...LEARNING, ...NETWORK] },
   // Runs what the swarm decides under a virtual clock, with a network and a disk in memory; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "outer", "swarm"] },
+  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "plan", "outer", "swarm"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below.
   peer: {
     files: /^src\/(peer\.ts$|peer\/)/,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm"],
   },
   // A trained model, and before it the making of one, with what the peer wires.
   use: {
     files: /^src\/use\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer"],
   },
   create: {
     files: /^src\/create\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer", "use"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer", "use"],
   },
   library: {
     files: /^src\/index\.ts$/,
-    values: [...BASE, ...LEARNING, ...NETWORK, "swarm", "peer", "use", "create"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "swarm", "peer", "use", "create"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
   terminal: {
@@ -75,6 +76,7 @@ const LAYERS: Record<string, Layer> = {
       ...BASE,
       ...LEARNING,
       ...NETWORK,
+      "plan",
       "outer",
       "swarm",
       "sim",
@@ -85,7 +87,7 @@ const LAYERS: Record<string, Layer> = {
       "terminal",
     ],
   },
-  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
+  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "plan", "outer", "swarm", "terminal"] },
 };
 
 /** Packages that only these layers may import, even as types. */

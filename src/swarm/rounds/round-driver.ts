@@ -6,11 +6,11 @@ import type { RunConfig } from "../../objects/config.ts";
 import { ROUTER } from "../../objects/manifest.ts";
 import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownVersion } from "../../outer/types.ts";
-import type { Topology } from "../../run/types.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
 import type { Holdings } from "../modules/holdings.ts";
-import { type Slot, slotKey } from "../plan/leases.ts";
 import { concatenate } from "../modules/module-states.ts";
+import { isSameSlot } from "../../plan/slots.ts";
+import type { Plan, Slot } from "../../plan/types.ts";
 import type { PathStates } from "./path-states.ts";
 import type { FinishedRound } from "./round.ts";
 import type { RoundStates } from "./round-states.ts";
@@ -21,7 +21,7 @@ export interface RoundDriverInit {
   coordinator: Coordinator;
   trainer: PathTrainer;
   config: RunConfig;
-  topology: Topology;
+  plan: Plan;
   holdings: Holdings;
   pathStates: PathStates;
   roundStates: RoundStates;
@@ -141,17 +141,17 @@ export class RoundDriver {
     }
   }
 
-  #headsOf({ path }: Slot): Start {
+  #headsOf(slot: Slot): Start {
     const head = (module: string): KnownVersion => this.#init.lineage(module).head();
-    return { bases: this.#init.topology.modulesOfPath(path).map(head), router: head(ROUTER) };
+    return { bases: this.#init.plan.laneOf(slot).modules.map(head), router: head(ROUTER) };
   }
 
   /** What this peer kept of the round when it ended last, unless that is too old to be folded once it is done. */
   async #keptRound(slot: Slot): Promise<(Start & { state: RoundState }) | undefined> {
-    const { topology, config, lineage, log } = this.#init;
+    const { plan, config, lineage, log } = this.#init;
     const kept = await this.#init.roundStates.load();
-    if (kept === undefined || slotKey(kept.slot) !== slotKey(slot)) return undefined;
-    const bases = topology.modulesOfPath(slot.path).map((module, index) => {
+    if (kept === undefined || !isSameSlot(kept.slot, slot)) return undefined;
+    const bases = plan.laneOf(slot).modules.map((module, index) => {
       const base = kept.bases[index] && lineage(module).version(kept.bases[index]);
       const isFoldable =
         base !== undefined &&

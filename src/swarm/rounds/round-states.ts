@@ -9,8 +9,8 @@ import type { Logger } from "../../log.ts";
 import { RoundStateObject } from "../../objects/round-state.ts";
 import { decodeTensors, encodeTensors } from "../../outer/codec.ts";
 import type { Store } from "../../store/types.ts";
-import type { Slot } from "../plan/leases.ts";
 import type { RoundState } from "../types.ts";
+import type { Slot } from "../../plan/types.ts";
 
 const NAME = "round";
 /** θ and both moments. */

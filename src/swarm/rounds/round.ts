@@ -7,8 +7,8 @@ import type { TensorDescription } from "../../objects/tensor-pack.ts";
 import { encodeTensors, encodingResidual } from "../../outer/codec.ts";
 import type { KnownVersion } from "../../outer/types.ts";
 import type { RetentionChange } from "../../store/types.ts";
-import type { Slot } from "../plan/leases.ts";
 import { elementsOf } from "../modules/module-states.ts";
+import type { Slot } from "../../plan/types.ts";
 import type { PathState, PathStates } from "./path-states.ts";
 import type { Packs, TrainedRound } from "../types.ts";
 

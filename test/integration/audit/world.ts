@@ -18,6 +18,7 @@ import { encodeTensors } from "../../../src/outer/codec.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 import { createRandom } from "../../../src/random.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { blockPath } from "../../../src/store/layout.ts";
 import { openNode } from "../../../src/store/helia.ts";
@@ -142,10 +143,11 @@ export async function openWorld(
   });
   await put(manifest);
   const run = manifest.cid;
+  const plan = createPlan({ config, topology, shards });
   const lineages = new Map(
     [...genesis].map(([module, version]) => [
       module,
-      new Lineage({ module, genesis: version, topology, config, runId: run }),
+      new Lineage({ module, genesis: version, topology, config, plan, runId: run }),
     ]),
   );
   const records: World["records"] = [];

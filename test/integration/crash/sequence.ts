@@ -18,6 +18,7 @@ import { type Block, kindOf, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { knownContribution } from "../../../src/outer/records.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { writeInvite } from "../../../src/store/invite-file.ts";
 import { createLineageStore } from "../../../src/swarm/modules/lineage-store.ts";
@@ -83,18 +84,17 @@ export async function openSequence(dir: string): Promise<Sequence> {
   const genesis = MODULES.map((module) => Version.encode({ module, state: { parameters }, ...none }));
   const origin = { module: ROUTER, state: { router: rawBlock(Buffer.from("router")).cid }, ...none };
   const router = { ...origin, cid: Version.encode(origin).cid };
+  const topology = createTopology(config);
+  const plan = createPlan({ config, topology, shards: [] });
   const lineages = new Map(
     MODULES.map((module, index) => {
       const { cid, bytes } = genesis[index]!;
       const version = { ...Version.decode(bytes), cid };
-      return [
-        module,
-        new Lineage({ module, genesis: version, topology: createTopology(config), config, runId: RUN }),
-      ];
+      return [module, new Lineage({ module, genesis: version, topology, config, plan, runId: RUN })];
     }),
   );
   const records = createLineageStore(store, lineages);
-  const paths = createPathStates({ store, packs, logger: silentLogger });
+  const paths = createPathStates({ store, packs, plan, logger: silentLogger });
   // What is damaged is warned of, and nothing here may be.
   const logger = createLogger("warn", (line) => {
     throw new Error(line);
@@ -177,7 +177,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
       ]);
       await writeInvite(dir, "invite");
       for (let round = 0; round < ROUNDS; round++) {
-        if (!lineages.get(MODULES[0]!)!.completed(round, 0, 0))
+        if (!lineages.get(MODULES[0]!)!.completed({ round, path: 0, replica: 0 }))
           for (const { cid } of await train(round)) announce(cid);
         for (const module of MODULES)
           if (lineages.get(module)!.head().generation === round) announce((await fold(module)).cid);

@@ -8,6 +8,7 @@ import { Version } from "../../../src/objects/version.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import { compareContributions } from "../../../src/outer/order.ts";
 import type { KnownContribution, KnownVersion, LineageInit } from "../../../src/outer/types.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 
 export const MODULE = "lower/0";
@@ -55,7 +56,9 @@ export const GENESIS = genesisOf(MODULE);
 export function createInit(outer: Partial<RunConfig["outer"]> = {}, module = MODULE): LineageInit {
   const config = createConfig(outer);
   const genesis = module === MODULE ? GENESIS : genesisOf(module);
-  return { module, genesis, topology: createTopology(config), config, runId: RUN_ID };
+  const topology = createTopology(config);
+  const plan = createPlan({ config, topology, shards: [] });
+  return { module, genesis, topology, config, plan, runId: RUN_ID };
 }
 
 export function createLineage(outer: Partial<RunConfig["outer"]> = {}): Lineage {

@@ -11,7 +11,7 @@ import { ROUTER } from "../../../../src/objects/manifest.ts";
 import { decodeTensors } from "../../../../src/outer/codec.ts";
 import { createPathStates, type PathState } from "../../../../src/swarm/rounds/path-states.ts";
 import { type RoundInit, writeRound } from "../../../../src/swarm/rounds/round.ts";
-import { GENESIS, genesisOf, RUN_ID } from "../../outer/history.ts";
+import { createInit, GENESIS, genesisOf, RUN_ID } from "../../outer/history.ts";
 import { flipBit, openStore, type OpenStore } from "../../store/disk.ts";
 
 const ELEMENTS = 1000;
@@ -28,7 +28,7 @@ async function open(t: TestContext, lines: string[] = []): Promise<OpenStore & R
     run: RUN_ID,
     privateKey: await generateKeyPairFromSeed("Ed25519", new Uint8Array(32)),
     codec: "int8",
-    states: createPathStates({ ...opened, logger }),
+    states: createPathStates({ ...opened, plan: createInit().plan, logger }),
     tensors: () => [{ name: "w", shape: [ELEMENTS] }],
   };
 }
