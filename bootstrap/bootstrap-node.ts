@@ -5,6 +5,7 @@
  */
 import { type CircuitRelayService, circuitRelayServer } from "@libp2p/circuit-relay-v2";
 import type { Libp2p } from "@libp2p/interface";
+import { systemClock } from "../src/clock.ts";
 import { createNode } from "../src/net/network.ts";
 import { baseOptions, type BaseServices, baseServices } from "../src/net/options.ts";
 import { sizeOnlyRecords } from "../src/net/records.ts";
@@ -31,6 +32,7 @@ export interface BootstrapNode {
 export async function startBootstrapNode(config: BootstrapConfig): Promise<BootstrapNode> {
   const nodeConfig: NodeConfig = {
     ...config,
+    clock: systemClock,
     bootstrap: [],
     mdns: false,
     records: config.records ?? { pathweave: sizeOnlyRecords },

@@ -160,7 +160,7 @@ export interface DirectoryOptions {
  */
 export async function openDirectory(
   directory: string,
-  net: Partial<Omit<NodeConfig, "privateKey" | "records" | "admission">> = {},
+  net: Partial<Omit<NodeConfig, "privateKey" | "clock" | "records" | "admission">> = {},
   logger: Logger = silentLogger,
   { quota, run }: DirectoryOptions = {},
 ): Promise<OpenNode> {
@@ -179,6 +179,7 @@ export async function openDirectory(
     ...net,
     bootstrap,
     privateKey,
+    clock: systemClock,
     records: { [HEAD_NAMESPACE]: headRecords() },
     admission: new Admission(bootstraps, logger.component("net")),
   };

@@ -2,6 +2,7 @@
 import type { Libp2p } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
+import type { Clock } from "../clock.ts";
 import { NetworkError } from "../errors.ts";
 import { peerOfAddress } from "./addresses.ts";
 import { withDeadline } from "./deadline.ts";
@@ -17,7 +18,7 @@ export interface Dialler extends Pick<Network, "dial"> {
   report(): DialFailure[];
 }
 
-export function createDialler(libp2p: Libp2p, isPrivate: boolean): Dialler {
+export function createDialler(libp2p: Libp2p, clock: Clock, isPrivate: boolean): Dialler {
   const failures = new Map<string, DialFailure>();
 
   function remember(failed: DialFailure[]): void {
@@ -60,7 +61,9 @@ export function createDialler(libp2p: Libp2p, isPrivate: boolean): Dialler {
 
   return {
     dial: (target, signal) =>
-      withDeadline(`Dialling ${target}`, DIAL_DEADLINE_MS, signal, (either) => dialOnce(target, either)),
+      withDeadline(clock, `Dialling ${target}`, DIAL_DEADLINE_MS, signal, (either) =>
+        dialOnce(target, either),
+      ),
     report() {
       const connected = new Set(libp2p.getPeers().map(String));
       return [...failures.values()].filter(({ address }) => !connected.has(peerOfAddress(address) ?? ""));

@@ -109,10 +109,14 @@ export function libp2pOptions(config: NodeConfig): Libp2pOptions<Services> {
 }
 
 /** What is done to every raw connection: a cap on its bytes, and encryption with the key of a private swarm. */
-function connectionProtector({ swarmKey, bytesPerSecond }: NodeConfig): ConnectionProtector | undefined {
+function connectionProtector({
+  swarmKey,
+  bytesPerSecond,
+  clock,
+}: NodeConfig): ConnectionProtector | undefined {
   const privacy = swarmKey === undefined ? undefined : swarmKeyProtector(swarmKey);
   if (bytesPerSecond === undefined) return privacy;
-  const limit = createBandwidthLimit(bytesPerSecond);
+  const limit = createBandwidthLimit(bytesPerSecond, clock);
   return {
     async protect(connection, options) {
       // Bytes of a relayed connection are counted where they travel, on the connection to the relay.

@@ -256,7 +256,7 @@ export class Swarm {
       run,
       lineages: this.#lineages,
       blockOf: (cid) => this.#records.block(cid),
-      ingest: (block, from) => this.#receive(block, from),
+      ingest: (block, from) => this.#receive(block, from, () => openRecord(block)),
       offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
       exchanged: (peer, records, milliseconds) =>
         init.emit({ type: "exchange", peer, records, milliseconds }),
@@ -275,16 +275,14 @@ export class Swarm {
     const { network } = this.#init;
     network.subscribe(this.#topic(), {
       validate: (_from, data) => this.#validateHeartbeat(data),
-      deliver: (from, data) => this.#hear(from, Heartbeat.decode(data)),
+      deliver: (from, heartbeat) => this.#hear(from, heartbeat),
       rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
     for (const { name } of this.#init.topology.modules)
       network.subscribe(this.#topic(name), {
         validate: (_from, data) => this.#validateRecord(name, data),
-        deliver: (from, data) => {
-          const { block } = LineageRecord.decode(data);
-          this.#run(`record from ${from}`, () => this.#receive(block, from, true));
-        },
+        deliver: (from, opened) =>
+          this.#run(`record from ${from}`, () => this.#receive(opened.bytes, from, async () => opened, true)),
         rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
       });
     this.#working = true;
@@ -371,20 +369,22 @@ export class Swarm {
 
   // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
 
-  #validateHeartbeat(data: Uint8Array): "accept" {
-    this.#checkRun(Heartbeat.decode(data).run);
-    return "accept";
+  #validateHeartbeat(data: Uint8Array): Heartbeat {
+    const heartbeat = Heartbeat.decode(data);
+    this.#checkRun(heartbeat.run);
+    return heartbeat;
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<"accept"> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<Opened> {
     const { run, block } = LineageRecord.decode(data);
     this.#checkRun(run);
-    const { type, record } = await openRecord(block);
+    const opened = await openRecord(block);
+    const { type, record } = opened;
     if (type === "contribution" && !isAdmitted(this.#config, record.signer))
       throw new InvalidObjectError("Its signer is not on the list of peers that the run admits.");
     if (record.module !== module)
       throw new InvalidObjectError(`It is of ${record.module}, not of ${module}.`);
-    return "accept";
+    return opened;
   }
 
   #checkRun(run: CID): void {
@@ -392,9 +392,14 @@ export class Swarm {
   }
 
   /** Takes in a block from a peer, which is charged when it is wrong; `published` says that the peer made it itself. */
-  async #receive(block: Uint8Array, from: string, published = false): Promise<boolean> {
+  async #receive(
+    block: Uint8Array,
+    from: string,
+    open: () => Promise<Opened>,
+    published = false,
+  ): Promise<boolean> {
     try {
-      return await this.#ingest(block, from, published);
+      return this.#ingest(await open(), from, published);
     } catch (error) {
       if (error instanceof InvalidObjectError)
         this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
@@ -420,9 +425,9 @@ export class Swarm {
     this.#tick();
   }
 
-  /** Takes in the block of a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  async #ingest(bytes: Uint8Array, from: string, published = false): Promise<boolean> {
-    const opened = await openRecord(bytes);
+  /** Takes in a version or contribution; false when it was known already. Throws InvalidObjectError. */
+  #ingest(opened: Opened, from: string, published = false): boolean {
+    const { bytes } = opened;
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
@@ -623,13 +628,11 @@ export class Swarm {
       round,
     );
     // What others would refuse is not said; the slot is left to them.
-    for (const { bytes } of contributions) {
-      const { type, record } = await openRecord(bytes);
-      if (type === "contribution") await this.#holdings.examine(record);
-    }
+    const opened = await Promise.all(contributions.map(({ bytes }) => openRecord(bytes)));
+    for (const { type, record } of opened) if (type === "contribution") await this.#holdings.examine(record);
     // On disk before anybody hears of it, so that a crash cannot take back what was announced.
     await this.#records.flush(async () => {
-      for (const { bytes } of contributions) await this.#ingest(bytes, network.peerId);
+      for (const record of opened) this.#ingest(record, network.peerId);
       return retain;
     });
     for (const [index, { cid, bytes }] of contributions.entries()) {
@@ -661,7 +664,7 @@ export class Swarm {
   ): Promise<void> {
     try {
       const { block, version } = await this.#holdings.fold(parent, contributions, async (folded) => {
-        await this.#ingest(folded.block.bytes, this.#init.network.peerId);
+        this.#ingest(await openRecord(folded.block.bytes), this.#init.network.peerId);
         this.lineage(module).confirm(folded.version.cid);
       });
       await this.#announce(module, block.bytes);
@@ -807,7 +810,7 @@ export class Swarm {
     await this.#announcers.restore();
     let records = 0;
     for await (const bytes of this.#records.restore()) {
-      await this.#ingest(bytes, this.#init.network.peerId);
+      this.#ingest(await openRecord(bytes), this.#init.network.peerId);
       records++;
     }
     for (const lineage of this.#lineages.values()) {
@@ -830,14 +833,18 @@ export class Swarm {
   }
 }
 
-type Opened = { type: "version"; record: KnownVersion } | { type: "contribution"; record: KnownContribution };
+/** A record of the lineage whose block was decoded and verified. */
+type Opened = { bytes: Uint8Array } & (
+  | { type: "version"; record: KnownVersion }
+  | { type: "contribution"; record: KnownContribution }
+);
 
 /** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
 async function openRecord(bytes: Uint8Array): Promise<Opened> {
   if (kindOf(bytes) === Version.kind) {
     const value = Version.decode(bytes);
-    return { type: "version", record: { ...value, cid: dagCborCid(bytes) } };
+    return { bytes, type: "version", record: { ...value, cid: dagCborCid(bytes) } };
   }
   const { value, signer } = await Contribution.open(bytes);
-  return { type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
+  return { bytes, type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }

@@ -28,6 +28,7 @@ import { silentLogger } from "../../src/log.ts";
 import { modelShape, parameterSpecs, elementsOfParts } from "../../src/model/parameters.ts";
 import { parseAddresses } from "../../src/net/addresses.ts";
 import { loadIdentity } from "../../src/net/identity.ts";
+import { systemClock } from "../../src/clock.ts";
 import { withDeadline } from "../../src/net/deadline.ts";
 import { firstMessage } from "../../src/net/requests.ts";
 import type { RequestHandler } from "../../src/net/types.ts";
@@ -491,7 +492,8 @@ export const TARGETS: readonly Target[] = [
     mutate: mutateBytes,
     throws: [NetworkError],
     weight: 5,
-    decode: (bytes) => withDeadline("Reading", 60_000, undefined, () => firstMessage(pieces(bytes), 1 << 16)),
+    decode: (bytes) =>
+      withDeadline(systemClock, "Reading", 60_000, undefined, () => firstMessage(pieces(bytes), 1 << 16)),
   },
   {
     name: "head record",

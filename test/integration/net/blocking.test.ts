@@ -52,7 +52,7 @@ test("what a blocked author says is dropped, and who passed it on is not punishe
   const heard: string[] = [];
   const relayed = Promise.withResolvers<void>();
   const last = Promise.withResolvers<void>();
-  const accept = (): "accept" => "accept";
+  const accept = (_from: string, data: Uint8Array): Uint8Array => data;
   author.network.subscribe(TOPIC, { validate: accept, deliver() {} });
   relay.network.subscribe(TOPIC, { validate: accept, deliver: () => relayed.resolve() });
   receiver.network.subscribe(TOPIC, {
@@ -87,7 +87,7 @@ test("a penalty lowers the gossip score, and rejected messages are told with the
     deliver() {},
     rejected: (from, data, reason) => rejected.resolve([from, data.byteLength, reason]),
   });
-  author.network.subscribe(TOPIC, { validate: () => "accept", deliver() {} });
+  author.network.subscribe(TOPIC, { validate: (_from, data) => data, deliver() {} });
   await author.network.dial(receiver.network.addresses()[0]!);
   // What is lost here is lost: the receiver takes no word of what else the author has said once it is charged.
   await reaches(author, [TOPIC], [receiver]);

@@ -91,18 +91,18 @@ test("a message that a validator rejects is not forwarded and costs its sender s
   const judged: string[] = [];
   const delivered: string[] = [];
   const last = Promise.withResolvers<void>();
-  sender.network.subscribe(topic, { validate: () => "accept", deliver() {} });
+  sender.network.subscribe(topic, { validate: (_from, data) => data, deliver() {} });
   middle.network.subscribe(topic, {
     validate(from, data) {
       assert.equal(from, sender.network.peerId);
       judged.push(Buffer.from(data).toString());
       if (Buffer.from(data).toString() === "malformed") throw new InvalidObjectError("malformed");
-      return Buffer.from(data).toString() === "bad" ? "reject" : "accept";
+      return Buffer.from(data).toString() === "bad" ? "reject" : data;
     },
     deliver() {},
   });
   receiver.network.subscribe(topic, {
-    validate: () => "accept",
+    validate: (_from, data) => data,
     deliver(from, data) {
       assert.equal(from, sender.network.peerId);
       delivered.push(Buffer.from(data).toString());
