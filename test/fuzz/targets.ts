@@ -28,7 +28,6 @@ import { silentLogger } from "../../src/log.ts";
 import { modelShape, parameterSpecs, elementsOfParts } from "../../src/model/parameters.ts";
 import { parseAddresses } from "../../src/net/addresses.ts";
 import { loadIdentity } from "../../src/net/identity.ts";
-import { systemClock } from "../../src/clock.ts";
 import { withDeadline } from "../../src/net/deadline.ts";
 import { firstMessage } from "../../src/net/requests.ts";
 import type { RequestHandler } from "../../src/net/types.ts";

@@ -5,12 +5,11 @@
 import type { PrivateKey } from "@libp2p/interface";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { Clock } from "../../clock.ts";
-import type { Network } from "../../net/types.ts";
 import { kindOf } from "../../objects/object.ts";
 import { Version } from "../../objects/version.ts";
 import type { Random } from "../../random.ts";
 import { LineageRecord } from "../../swarm/messages.ts";
-import type { MemoryNetwork } from "./network.ts";
+import type { MemoryNetwork, MemoryPeer } from "./network.ts";
 import type { WorldRun } from "./run.ts";
 
 const MAX_HEARD = 64;
@@ -20,6 +19,7 @@ export interface IntruderInit {
   clock: Clock;
   random: Random;
   network: MemoryNetwork;
+  bootstrap: readonly string[];
   world: WorldRun;
   say(what: string): void;
 }
@@ -67,7 +67,7 @@ export const MOVES: Record<string, Move> = {
 export class Intruder {
   readonly peer: string;
   readonly #init: IntruderInit;
-  readonly #network: Network;
+  readonly #self: MemoryPeer;
   readonly #heard: Message[] = [];
   readonly #topics: string[];
   #attacks = 0;
@@ -75,7 +75,8 @@ export class Intruder {
   constructor(init: IntruderInit) {
     this.#init = init;
     this.peer = peerIdFromPrivateKey(init.privateKey).toString();
-    this.#network = init.network.join({ privateKey: init.privateKey, clock: init.clock }).network;
+    const { privateKey, bootstrap } = init;
+    this.#self = init.network.join({ privateKey, bootstrap });
     const base = `/pathweave/${init.world.run.toString()}`;
     this.#topics = [base, ...init.world.topology.modules.map(({ name }) => `${base}/${name}`)];
   }
@@ -88,13 +89,11 @@ export class Intruder {
   /** Acts now and then until a time. */
   play(until: number): void {
     for (const topic of this.#topics)
-      this.#network.subscribe(topic, {
-        validate: () => "accept",
-        deliver: (_from, data) => {
-          this.#heard.push({ topic, data });
-          if (this.#heard.length > MAX_HEARD) this.#heard.shift();
-        },
-      });
+      this.#self.network.subscribe(topic, { validate: () => ({}), deliver: () => {} });
+    this.#self.onMessage(({ topic, data }) => {
+      this.#heard.push({ topic, data });
+      if (this.#heard.length > MAX_HEARD) this.#heard.shift();
+    });
     this.#next(until);
   }
 
@@ -117,6 +116,6 @@ export class Intruder {
     if (message === undefined) return;
     this.#attacks++;
     say(name);
-    this.#network.publish(message.topic, message.data).catch(() => {});
+    this.#self.say(message.topic, message.data);
   }
 }

@@ -20,11 +20,12 @@ import { openStore } from "../../store/store.ts";
 import type { Store } from "../../store/types.ts";
 import type { BlockSource } from "../../store/fetch-job.ts";
 import { LineageRecord } from "../../swarm/messages.ts";
+import { HEAD_NAMESPACE, headRecords } from "../../swarm/sync/head-record.ts";
 import { Swarm } from "../../swarm/swarm.ts";
 import type { SwarmEvent } from "../../swarm/types.ts";
 import type { MemoryDisk } from "./disk.ts";
 import type { MachineClock } from "./machine-clock.ts";
-import type { MemoryNetwork, Membership } from "./network.ts";
+import type { JoinOptions, MemoryNetwork, MemoryPeer } from "./network.ts";
 import type { WorldRun } from "./run.ts";
 import { createSeededTrainer } from "./trainer.ts";
 
@@ -53,6 +54,8 @@ export interface MachineInit {
   disk: MemoryDisk;
   clock: MachineClock;
   network: MemoryNetwork;
+  /** How the peer joins, beside its identity and its clock. */
+  joining: Pick<JoinOptions, "bootstrap" | "admission" | "swarmKey">;
   world: WorldRun;
   /** Time of one training step, in ms. */
   stepMs: number;
@@ -64,7 +67,7 @@ export interface MachineInit {
 
 /** What runs on a machine from a start to its end. */
 interface Process {
-  membership: Membership;
+  membership: MemoryPeer;
   closeClock: () => void;
   swarm?: Swarm;
   store?: Store;
@@ -107,10 +110,15 @@ export class Machine {
   /** Starts the peer on whatever the disk holds. What goes wrong ends the process, as it does the daemon's. */
   start(): void {
     if (this.#process !== undefined) return;
-    const { network, privateKey } = this.#init;
+    const { network, privateKey, joining } = this.#init;
     const { clock, close } = this.clock.open();
     const process: Process = {
-      membership: network.join({ privateKey, clock }),
+      membership: network.join({
+        ...joining,
+        privateKey,
+        clock,
+        records: { [HEAD_NAMESPACE]: headRecords() },
+      }),
       closeClock: close,
       running: false,
     };
@@ -125,7 +133,7 @@ export class Machine {
     this.#process = undefined;
     if (power) this.disk.crash();
     else this.disk.kill();
-    if (process !== undefined) this.#end(process);
+    if (process !== undefined) this.#end(process, power);
   }
 
   /** Loses the disk, and the process with it. */
@@ -134,7 +142,7 @@ export class Machine {
     this.#process = undefined;
     this.announced.clear();
     this.disk.wipe();
-    if (process !== undefined) this.#end(process);
+    if (process !== undefined) this.#end(process, true);
   }
 
   /** Puts the run's objects on the disk, as its creator has them. */
@@ -163,9 +171,9 @@ export class Machine {
     if (this.#process === process) this.kill(false);
   }
 
-  #end(process: Process): void {
+  #end(process: Process, vanishes: boolean): void {
     process.closeClock();
-    process.membership.leave();
+    this.#init.network.kill(process.membership.name, { vanishes });
   }
 
   #fail(process: Process, error: unknown): void {
@@ -175,13 +183,16 @@ export class Machine {
   }
 
   /** A network that notes what is announced over it. */
-  #listening(network: Network): Network {
+  #listening(process: Process): Network {
     const run = this.#init.world.run.toString();
+    const { network } = process.membership;
     return {
       ...network,
       publish: (topic, data) => {
-        if (topic.startsWith(`/pathweave/${run}/`))
-          this.announced.add(dagCborCid(LineageRecord.decode(data).block).toString());
+        const { block } = topic.includes(`/${run}/`) ? LineageRecord.decode(data) : {};
+        // What a process that was killed goes on with nobody sees.
+        if (block !== undefined && this.#process === process)
+          this.announced.add(dagCborCid(block).toString());
         return network.publish(topic, data);
       },
     };
@@ -231,7 +242,7 @@ export class Machine {
     const swarm = new Swarm({
       clock,
       random: createRandom("swarm", config.name, name, this.#starts),
-      network: this.#listening(network),
+      network: this.#listening(process),
       store,
       packs: createPacks(store),
       run: world.run,

@@ -7,6 +7,7 @@ import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import { auditDisks } from "../../audit/audit.ts";
 import type { LoggedEvent } from "../../audit/events.ts";
 import type { AuditReport, Folder } from "../../audit/types.ts";
+import { Admission } from "../../net/admission.ts";
 import { createRandom, type Random } from "../../random.ts";
 import { BLOCKS } from "../../store/layout.ts";
 import { CHECKS } from "./checks/all.ts";
@@ -16,6 +17,7 @@ import { Intruder } from "./intruder.ts";
 import { Machine, type MachineEvent } from "./machine.ts";
 import { MachineClock } from "./machine-clock.ts";
 import { Marks } from "./marks.ts";
+import { GOOD_LINK } from "./links.ts";
 import { MemoryNetwork } from "./network.ts";
 import { recordsOn } from "./records.ts";
 import { type Access, createConfig, createWorldRun, type WorldRun } from "./run.ts";
@@ -57,6 +59,7 @@ class World {
   readonly #access: Access;
   #run!: WorldRun;
   #intruder: Intruder | undefined;
+  #bootstrap = "";
   #endMs = 0;
 
   constructor(seed: number, trace: Trace) {
@@ -126,6 +129,11 @@ class World {
       `seed ${this.#seed}: ${this.#access}, ${count} peers, grid ${grid.join("x")}, ${replicas} replicas, ` +
         `${training.rounds} rounds, verify ${swarm.verify}, staleness ${outer.maxStaleness}, codec ${outer.codec}`,
     );
+    const bootstrap = this.#network.join({
+      privateKey: await keyOf(`${this.#seed} bootstrap`),
+      ...(this.#access === "keyed" ? { swarmKey: "key" } : {}),
+    });
+    this.#bootstrap = bootstrap.network.peerId;
     const stepMs = 2000 + 3000 * random.uniform();
     for (const [index, privateKey] of keys.entries()) {
       const name = `peer-${index}`;
@@ -145,6 +153,11 @@ class World {
         disk,
         clock,
         network: this.#network,
+        joining: {
+          bootstrap: bootstrap.network.addresses(),
+          ...(this.#access === "keyed" ? { swarmKey: "key" } : {}),
+          ...(this.#access === "listed" ? { admission: this.#admission(peers) } : {}),
+        },
         world: this.#run,
         stepMs: stepMs * (0.5 + random.uniform()),
         log: (level, line) => {
@@ -156,12 +169,13 @@ class World {
       this.#machines.push(machine);
     }
     await this.#machines[0]!.create();
-    if (this.#access === "open" && random.uniform() < 0.7)
+    if (random.uniform() < 0.6)
       this.#intruder = new Intruder({
         privateKey: await keyOf(`${this.#seed} intruder`),
         clock: this.#timeline,
         random: createRandom("intruder", this.#seed),
         network: this.#network,
+        bootstrap: bootstrap.network.addresses(),
         world: this.#run,
         say: (what) => {
           this.#marks.reach("an attack was tried");
@@ -171,6 +185,12 @@ class World {
     const slots = Math.ceil((this.#run.topology.paths * replicas) / count);
     const roundMs = slots * (1.2 * stepMs * training.innerSteps + 2000);
     this.#endMs = Math.round((0.5 + 0.5 * random.uniform()) * training.rounds * roundMs);
+  }
+
+  #admission(peers: string[]): Admission {
+    const admission = new Admission([this.#bootstrap]);
+    admission.restrict(peers);
+    return admission;
   }
 
   #hear(machine: Machine, event: MachineEvent): void {
@@ -275,10 +295,10 @@ class World {
         break;
       }
       case "slow":
-        this.#network.slow(machine.peer, 40);
+        this.#network.shape({ latencyMs: [200, 2000], bytesPerSecond: 4000 }, machine.peer);
         break;
       case "lossy":
-        this.#network.loss = 0.2;
+        this.#network.shape({ loss: 0.1, duplication: 0.1, reordering: 0.2 });
         break;
       case "wipe":
         this.#logFault("wipe", machines);
@@ -327,10 +347,10 @@ class World {
         this.#network.heal();
         break;
       case "slow":
-        this.#network.slow(machine.peer, 1);
+        this.#network.unshape();
         break;
       case "lossy":
-        this.#network.loss = 0;
+        this.#network.shape(GOOD_LINK);
         break;
       case "full":
         machine.disk.limit(Number.POSITIVE_INFINITY);
@@ -346,7 +366,7 @@ class World {
   }
 
   #everybody(): string[] {
-    const peers = this.#machines.map(({ peer }) => peer);
+    const peers = [this.#bootstrap, ...this.#machines.map(({ peer }) => peer)];
     return this.#intruder === undefined ? peers : [...peers, this.#intruder.peer];
   }
 
@@ -361,11 +381,11 @@ class World {
     const lost = new Set(order.filter(({ name }) => name !== "peer-0").slice(0, gone));
     this.#say("world", `calm, without ${[...lost].map(({ name }) => name).join(" ") || "a loss"}`);
     this.#network.heal();
-    this.#network.loss = 0;
+    this.#network.shape(GOOD_LINK);
+    this.#network.unshape();
     this.#logFault("heal", this.#machines);
     const core: Machine[] = [];
     for (const machine of this.#machines) {
-      this.#network.slow(machine.peer, 1);
       machine.disk.limit(Number.POSITIVE_INFINITY);
       this.#wake(machine);
       this.#logFault("resume", [machine]);
