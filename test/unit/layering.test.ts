@@ -90,7 +90,7 @@ const PACKAGES: { packages: RegExp; layers: string[] }[] = [
   // Keys, peer ids and their types sign objects, so `objects` has them, too.
   {
     packages: /^(libp2p|@libp2p\/)/,
-    layers: ["objects", "net", "store", "outer", "swarm", "peer", "node", "bootstrap"],
+    layers: ["objects", "net", "store", "outer", "swarm", "sim", "peer", "node", "bootstrap"],
   },
 ];
 
@@ -103,7 +103,7 @@ const CONSTRUCTED: [string, RegExp][] = [
 ];
 
 /** What knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
-const TIMELESS = /^src\/(swarm|outer|sim\/world)\//;
+const TIMELESS = /^src\/(swarm|outer|sim\/world)\/(?!timeline\.ts$)/;
 const OWN_TIME =
   /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 
