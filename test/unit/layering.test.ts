@@ -36,8 +36,8 @@ const LAYERS: Record<string, Layer> = {
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
   outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
   swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
-  // Runs what the swarm decides under a virtual clock, with a network and a disk in memory; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "outer", "swarm"] },
+  // Runs peers under a virtual clock, with a network and a disk in memory, and has them audited; nothing but the command imports it.
+  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "outer", "swarm", "peer", "audit"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below.
@@ -102,8 +102,8 @@ const CONSTRUCTED: [string, RegExp][] = [
   ["a tfjs backend", /\b(registerBackend|setBackend)\s*\(/],
 ];
 
-/** What knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
-const TIMELESS = /^src\/(swarm|outer|sim\/world)\/(?!timeline\.ts$)/;
+/** What but for the driver of the simulation knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
+const TIMELESS = /^src\/(swarm|outer|sim\/world\/(?!timeline\.ts))/;
 const OWN_TIME =
   /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 

@@ -12,6 +12,7 @@ import { Manifest } from "../../objects/manifest.ts";
 import { dagCborCid } from "../../objects/object.ts";
 import { Version } from "../../objects/version.ts";
 import type { KnownVersion } from "../../outer/types.ts";
+import { findManifest } from "../../peer/find-run.ts";
 import { keepObject } from "../../peer/run-objects.ts";
 import { createRandom } from "../../random.ts";
 import { createTopology } from "../../run/topology.ts";
@@ -217,13 +218,24 @@ export class Machine {
       source: (blocks) => membership.source(blocks),
     });
     const { network } = membership;
-    const holders = (): string[] => network.connections().map(({ peer }) => peer);
+    const providers = new Set<string>();
+    const holders = (): string[] => [
+      ...new Set([...providers, ...network.connections().map(({ peer }) => peer)]),
+    ];
     const options = (): { holders: string[]; signal: AbortSignal } => ({
       holders: holders(),
       signal: timeout(clock, FETCH_MS),
     });
     const read = (cid: CID): Promise<Uint8Array> => store.get(cid, options());
-    const manifest = Manifest.decode(await read(world.run));
+    const manifest = Manifest.decode(
+      await findManifest(
+        world.run,
+        { clock, store, network: { ...network, dialReport: () => [] } },
+        false,
+        providers,
+        undefined,
+      ),
+    );
     const { config } = manifest;
     const topology = createTopology(config);
     const geneses = Object.entries(manifest.genesis);
@@ -250,7 +262,7 @@ export class Machine {
       topology,
       genesis,
       tensors: (module) => world.tensors(module),
-      sources: holders,
+      sources: () => [...providers],
       keep: (object, stopping) =>
         keepObject(store, object, () => ({
           holders: holders(),

@@ -27,6 +27,8 @@ import type { Ended, Outcome } from "./types.ts";
 
 /** A process that ended by itself is started again after this time, as a service is. */
 const RESTART_MS = 10_000;
+/** Lines of one time that are more than any number of peers have to say. */
+const MOST_LINES = 5000;
 /** Looks for whether the run is over. */
 const LOOK_MS = 1000;
 /** Agreement has to last. */
@@ -60,6 +62,8 @@ class World {
   #run!: WorldRun;
   #intruder: Intruder | undefined;
   #bootstrap = "";
+  /** Lines of the trace at the present time. */
+  #moment = { at: 0, lines: 0 };
   #endMs = 0;
 
   constructor(seed: number, trace: Trace) {
@@ -111,7 +115,16 @@ class World {
   }
 
   #say(machine: string, what: string): void {
-    this.#trace.line(this.#timeline.now(), machine, what);
+    const now = this.#timeline.now();
+    this.#trace.line(now, machine, what);
+    if (this.#moment.at !== now) this.#moment = { at: now, lines: 0 };
+    if (++this.#moment.lines === MOST_LINES) this.#stopSpinning(machine);
+  }
+
+  /** A peer that does the same again and again while no time passes would never let the world go on. */
+  #stopSpinning(name: string): void {
+    this.#break("progress", `${name} does the same for ever without waiting`);
+    this.#machines.find((machine) => machine.name === name)?.kill(false);
   }
 
   // ---------------------------------------------------------------- the machines
