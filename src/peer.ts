@@ -287,7 +287,13 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   const { run } = invite;
   const providers = new Set<string>();
   const manifest = Manifest.decode(
-    await findManifest(run, node, invite.swarmKey !== undefined, providers, options.signal),
+    await findManifest(
+      run,
+      { clock: systemClock, ...node },
+      invite.swarmKey !== undefined,
+      providers,
+      options.signal,
+    ),
   );
   const { config } = manifest;
   validateConfig(config);

@@ -43,8 +43,11 @@ const LAYERS: Record<string, Layer> = {
   plan: { files: /^src\/plan\//, values: BASE },
   outer: { files: /^src\/outer\//, values: [...BASE, "plan"], types: [...LEARNING, ...NETWORK] },
   swarm: { files: /^src\/swarm\//, values: [...BASE, "plan", "outer"], types: [...LEARNING, ...NETWORK] },
-  // Runs what the swarm decides under a virtual clock, with a network and a disk in memory; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "plan", "outer", "swarm"] },
+  // Runs peers under a virtual clock, with a network and a disk in memory, and has them audited; nothing but the command imports it.
+  sim: {
+    files: /^src\/sim\//,
+    values: [...BASE, ...NETWORK, "plan", "outer", "swarm", "peer", "audit"],
+  },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below.
@@ -110,8 +113,8 @@ const CONSTRUCTED: [string, RegExp][] = [
   ["a tfjs backend", /\b(registerBackend|setBackend)\s*\(/],
 ];
 
-/** What knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
-const TIMELESS = /^src\/(swarm|outer|sim\/world)\/(?!timeline\.ts$)/;
+/** What but for the driver of the simulation knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
+const TIMELESS = /^src\/(swarm|outer|sim\/world\/(?!timeline\.ts))/;
 const OWN_TIME =
   /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 
