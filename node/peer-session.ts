@@ -187,8 +187,8 @@ function createRunPulse(view: View) {
   return {
     heard(event: SwarmEvent): void {
       if (event.type === "step") {
-        const { path, replica, step, steps, tokensPerSecond } = event;
-        own = { path, replica, progress: step / steps, tokensPerSecond };
+        const { step, steps, tokensPerSecond } = event;
+        own = { slot: event, progress: step / steps, tokensPerSecond };
         // Before, rounds come in that ended long ago.
         isTraining = true;
       }
@@ -199,7 +199,7 @@ function createRunPulse(view: View) {
       const show = (): void => {
         const now = performance.now();
         // Counts this peer among the workers also before its first step.
-        const self = own ?? { path: -1, replica: 0, progress: 0, tokensPerSecond: 0 };
+        const self = own ?? { progress: 0, tokensPerSecond: 0 };
         const { done } = runProgressOf(peer, now, self).rounds;
         view.progress(runProgressOf(peer, now, self, isTraining ? pace.note(done, now) : undefined));
       };
@@ -313,6 +313,11 @@ function textView(data: string): View {
         case "passed-over":
           progress.line(
             `passing over generation ${event.generation} of ${event.module} until its tensors can be had: ${event.reason}`,
+          );
+          break;
+        case "unknown-format":
+          progress.line(
+            `passing over what peer ${short(event.peer)} sends; one of the two versions of Pathweave may be out of date: ${event.reason}`,
           );
           break;
         case "blocked":

@@ -37,12 +37,13 @@ import { libp2pOptions } from "./net/options.ts";
 import { relaysOf } from "./net/relay-need.ts";
 import type { NodeConfig } from "./net/types.ts";
 import { isAdmitted, type RunConfig } from "./objects/config.ts";
-import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
-import { Manifest, type ShardReference } from "./objects/manifest.ts";
+import { ShardObject, TokenizerObject } from "./objects/data.ts";
+import { Manifest, ROUTER, type ShardReference } from "./objects/manifest.ts";
 import { Version } from "./objects/version.ts";
 import type { KnownVersion } from "./outer/types.ts";
 import { createRandom } from "./random.ts";
-import { createRouter } from "./routing/router.ts";
+import { routingMethod } from "./routing/methods.ts";
+import { routerOf } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
 import { type Capacity, checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
@@ -286,7 +287,13 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   const { run } = invite;
   const providers = new Set<string>();
   const manifest = Manifest.decode(
-    await findManifest(run, node, invite.swarmKey !== undefined, providers, options.signal),
+    await findManifest(
+      run,
+      { clock: systemClock, ...node },
+      invite.swarmKey !== undefined,
+      providers,
+      options.signal,
+    ),
   );
   const { config } = manifest;
   validateConfig(config);
@@ -315,12 +322,17 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     return Promise.all(cids.map(read));
   };
   const genesis = new Map<string, KnownVersion>();
-  const geneses = Object.entries(manifest.genesis);
-  for (const [index, bytes] of (await readAll(geneses.map(([, cid]) => cid))).entries()) {
-    const [module, cid] = geneses[index]!;
+  const geneses = manifest.genesis;
+  for (const [index, bytes] of (await readAll(geneses.map(({ version }) => version))).entries()) {
+    const { module, version: cid } = geneses[index]!;
     genesis.set(module, { ...Version.decode(bytes), cid });
   }
-  await store.retain("run", [run, manifest.router, manifest.tokenizer, ...geneses.map(([, cid]) => cid)]);
+  await store.retain("run", [
+    run,
+    ...Object.values(genesis.get(ROUTER)!.state),
+    manifest.tokenizer,
+    ...geneses.map(({ version }) => version),
+  ]);
 
   const tensorsOf = moduleTensors(topology, shape);
 
@@ -431,7 +443,8 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     invite: () => (invite.swarmKey === undefined ? ownInvite() : undefined),
     tokenizerJson,
     tokenizer: async () => loadTokenizer(await tokenizerJson()),
-    router: async () => createRouter(RouterObject.decode(await read(manifest.router))),
+    router: async () =>
+      routingMethod(config.routing.method).route(await read(routerOf(genesis.get(ROUTER)!))),
     shard,
     async stop() {
       stopKeeping();

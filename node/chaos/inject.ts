@@ -77,7 +77,7 @@ interface Holdings {
 
 function followHoldings(swarm: LocalSwarm, manifest: Manifest): Holdings {
   const objects = replicatedObjects(manifest, []).map(String);
-  const made = [...objects, ...Object.values(manifest.genesis).map(String)];
+  const made = [...objects, ...manifest.genesis.map(({ version }) => String(version))];
   const disks = new Map(
     swarm.peers.map(({ name, holds }) => [name, new Set([...holds, ...(name === "peer-1" ? made : [])])]),
   );

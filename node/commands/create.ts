@@ -142,6 +142,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
           for (const line of describeSkipped(left)) progress.line(line);
           if (left.total > 0) progress.line(`each of them is named in ${list.path}`);
         },
+        creator: node.network.peerId,
         store: node.store,
         packs: node.packs,
         device,

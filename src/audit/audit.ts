@@ -8,12 +8,13 @@
  * for (const problem of report.problems) console.error(problem);
  */
 import { InvalidObjectError, UnavailableError } from "../errors.ts";
-import type { Manifest } from "../objects/manifest.ts";
+import { genesisOf, type Manifest } from "../objects/manifest.ts";
 import { TensorPack } from "../objects/tensor-pack.ts";
 import { fates, isOver, type Outcome } from "./contributions.ts";
 import { readDisk, together } from "./disk.ts";
 import { type Evidence, gatherEvidence } from "./events.ts";
 import { ancestry, type Fault, headOf, type History, type Node, readHistory, unsettle } from "./history.ts";
+import { optimizerOf } from "./optimizers.ts";
 import { refold } from "./refold.ts";
 import { contradictedVersion } from "./rejections.ts";
 import { meetsRules, pathsByModule } from "./rules.ts";
@@ -106,7 +107,7 @@ async function auditModule(
   { disks, manifest, versions, evidence, options }: ModuleInit,
 ): Promise<ModuleAudit> {
   const { config } = manifest;
-  const genesis = versions.get(String(manifest.genesis[module]));
+  const genesis = versions.get(String(genesisOf(manifest, module)));
   if (genesis === undefined)
     throw new UnavailableError(`The genesis version of ${module} is on none of these disks.`);
   const blocks = together(disks);
@@ -120,6 +121,7 @@ async function auditModule(
     ),
     contributions: new Map(contributions.map((contribution) => [contribution.cid.toString(), contribution])),
     maxStaleness: config.outer.maxStaleness,
+    stateNames: ["parameters", ...optimizerOf(config.outer).keeps],
   });
   const tensors = await describeTensors(blocks, history);
   let counted = { refolded: 0, unverifiable: 0 };
@@ -166,7 +168,8 @@ function holds(disk: Disk, { version, contributions }: Node, genesis: RecordedVe
 /** The tensors of a module, from the first version of which a disk still has them. */
 async function describeTensors(blocks: Blocks, history: History): Promise<TensorPack["tensors"] | undefined> {
   for (const { version } of history.nodes.values()) {
-    const root = await blocks.read(version.parameters);
+    const { parameters } = version.state;
+    const root = parameters && (await blocks.read(parameters));
     if (root !== undefined) return TensorPack.decode(root).tensors;
   }
   return undefined;

@@ -27,6 +27,8 @@ export interface HistoryInit {
   /** Contributions of the module that meet the rules by themselves. */
   contributions: ReadonlyMap<string, RecordedContribution>;
   maxStaleness: number;
+  /** What the run's outer optimizer keeps. */
+  stateNames: readonly string[];
 }
 
 export interface History {
@@ -105,7 +107,7 @@ function faultOf(
   parent: Node,
   known: ReadonlyMap<string, RecordedVersion>,
   folders: ReadonlyMap<string, readonly Node[]>,
-  { module, maxStaleness }: HistoryInit,
+  { module, maxStaleness, stateNames }: HistoryInit,
 ): Node["fault"] {
   const broken = (kind: Fault, reason: string, count = 1): Node["fault"] => ({ kind, reason, count });
   if (version.module !== module) return broken("outside genesis", `its parent is of ${module}`);
@@ -125,6 +127,8 @@ function faultOf(
       twice.length,
     );
   if (contributions.length === 0) return broken("rule", "it folds nothing");
+  if (Object.keys(version.state).toSorted().join() !== stateNames.toSorted().join())
+    return broken("rule", `its state is not ${stateNames.join(", ")}`);
   if (contributions.some((each, at) => at > 0 && inFoldOrder(contributions[at - 1]!, each) > 0))
     return broken("rule", "its contributions are not in fold order");
   const stale = contributions.find(

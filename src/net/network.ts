@@ -20,6 +20,7 @@ import { createDialler } from "./dialler.ts";
 import { createGossip } from "./gossip.ts";
 import { thisMachine } from "./machine.ts";
 import type { Services } from "./options.ts";
+import { createOtherProtocols } from "./other-protocols.ts";
 import { orderAddresses } from "./order-addresses.ts";
 import { relaysOf } from "./relay-need.ts";
 import { createRequests } from "./requests.ts";
@@ -125,6 +126,7 @@ export function createNetwork(
     ...blocking,
     ...createGossip(libp2p.services.pubsub, own, judge, admission),
     ...createRequests(libp2p, clock, own, judge),
+    ...createOtherProtocols(libp2p),
     ...createRouting(libp2p, config.records, clock),
     peerId: libp2p.peerId.toString(),
     privateKey: config.privateKey,

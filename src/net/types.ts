@@ -73,6 +73,8 @@ export interface Network {
   judgeBy(judge: PeerJudge): void;
   /** Closes all connections with a peer. */
   disconnect(peer: string): void;
+  /** Connected peers that speak another version of the protocol, and which. */
+  otherProtocols(): { peer: string; protocol: number }[];
   onPeer(listener: (peer: string, event: "connect" | "disconnect") => void): () => void;
 }
 

@@ -5,6 +5,8 @@
  */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf } from "../errors.ts";
+import { slotKey } from "../plan/slots.ts";
+import type { Slot } from "../plan/types.ts";
 import { type Branch, descends, grow } from "./branch.ts";
 import { describeHave, findLack } from "./exchange.ts";
 import { ForkChoice } from "./fork-choice.ts";
@@ -20,7 +22,6 @@ import type {
   LineageInit,
   LineageSummary,
   Rejection,
-  Task,
 } from "./types.ts";
 
 /** CIDs that orphaned versions and contributions may hold in memory, for each of the two. */
@@ -37,10 +38,6 @@ interface Judgement {
   authors: Set<string>;
 }
 
-function taskKey({ round, path, replica }: Task): string {
-  return `${round}/${path}/${replica}`;
-}
-
 export class Lineage {
   readonly #init: LineageInit;
   readonly #genesis: Branch;
@@ -52,8 +49,8 @@ export class Lineage {
   readonly #open = new Map<string, KnownContribution>();
   /** Which versions folded which contribution of a peer to a round, by `authorship`. */
   readonly #folders = new Map<string, { folder: Branch; cid: CID }[]>();
-  /** By round, path and replica. */
-  readonly #byTask = new Map<string, readonly KnownContribution[]>();
+  /** By slot. */
+  readonly #bySlot = new Map<string, readonly KnownContribution[]>();
   /** Reasons of `refuse`, of versions and of contributions. */
   readonly #refused = new Map<string, string>();
   readonly #forkChoice: ForkChoice;
@@ -192,24 +189,14 @@ export class Lineage {
     return [...this.#contributions.values()].toSorted(compareContributions);
   }
 
-  /** Whether any contribution to this round of this replica of this path is known. */
-  completed(round: number, path: number, replica: number): boolean {
-    return this.contributionsTo({ round, path, replica }).length > 0;
+  /** Whether any contribution to the slot is known. */
+  completed(slot: Slot): boolean {
+    return this.contributionsTo(slot).length > 0;
   }
 
-  /** All known contributions to this round of this replica of this path. */
-  contributionsTo(task: Task): readonly KnownContribution[] {
-    return this.#byTask.get(taskKey(task)) ?? NONE;
-  }
-
-  /** What generation g waits for: round g − 1 of every replica of every path through the module. */
-  expected(generation: number): Task[] {
-    const { topology, config, module } = this.#init;
-    if (generation < 1 || generation > config.training.rounds) return [];
-    const replicas = Array.from({ length: config.replicas }, (_, replica) => replica);
-    return topology
-      .pathsOfModule(module)
-      .flatMap((path) => replicas.map((replica) => ({ round: generation - 1, path, replica })));
+  /** All known contributions to a slot. */
+  contributionsTo(slot: Slot): readonly KnownContribution[] {
+    return this.#bySlot.get(slotKey(slot)) ?? NONE;
   }
 
   /** Versions and contributions that wait for others; the oldest of very many are forgotten. */
@@ -319,7 +306,7 @@ export class Lineage {
   /** Adds a version, or returns what it misses. */
   #insertVersion(version: KnownVersion): CID | undefined {
     if (this.#branches.has(version.cid.toString())) return undefined;
-    checkUpdate(version, this.module);
+    checkUpdate(version, this.#init);
     const parent = this.#branches.get(version.parent.toString());
     if (parent === undefined) return version.parent;
     const contributions: KnownContribution[] = [];
@@ -354,7 +341,7 @@ export class Lineage {
     if (!this.#branches.has(contribution.base.toString())) return false;
     this.#contributions.set(key, contribution);
     this.#open.set(key, contribution);
-    this.#byTask.set(taskKey(contribution), [...this.contributionsTo(contribution), contribution]);
+    this.#bySlot.set(slotKey(contribution), [...this.contributionsTo(contribution), contribution]);
     if (this.#judgement !== undefined) this.#judgement = this.#judgeOneMore(this.#judgement, contribution);
     return true;
   }

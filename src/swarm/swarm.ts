@@ -4,19 +4,22 @@
  */
 import type { CID } from "multiformats/cid";
 import { type Clock, delay, timeout } from "../clock.ts";
-import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
+import { InvalidObjectError, messageOf, NetworkError, StorageError, UnknownFormatError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Network } from "../net/types.ts";
+import type { Network, Refusal } from "../net/types.ts";
 import { isAdmitted } from "../objects/config.ts";
-import { Contribution } from "../objects/contribution.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
-import { dagCborCid, kindOf } from "../objects/object.ts";
-import { Version } from "../objects/version.ts";
+import { dagCborCid } from "../objects/object.ts";
+import { PROTOCOL } from "../objects/protocol.ts";
 import { Lineage } from "../outer/lineage.ts";
+import { type OpenedRecord, openRecord } from "../outer/records.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
 import type { Random } from "../random.ts";
+import { createPlan } from "../plan/plan.ts";
+import { isSameSlot } from "../plan/slots.ts";
+import type { Plan, Slot } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAnnouncers } from "./conduct/provenance.ts";
@@ -28,7 +31,7 @@ import { createReplication, type Replication, replicatedObjects } from "./module
 import { createDiscipline, type Discipline } from "./conduct/discipline.ts";
 import type { EvidenceLog } from "./conduct/evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./sync/discovery.ts";
-import { type Slot, slotKey, TICK_MS } from "./plan/leases.ts";
+import { TICK_MS } from "./plan/leases.ts";
 import { createHoldoutCheck } from "./modules/holdout-check.ts";
 import { createHeartbeats, type Heartbeats } from "./members/heartbeats.ts";
 import { Holdings } from "./modules/holdings.ts";
@@ -44,6 +47,7 @@ import { createOutsideSearch, SEARCH_MS, searchPause } from "./sync/outside-sear
 import { createSplitDetector } from "./sync/split.ts";
 import { Tasks } from "./tasks.ts";
 import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
+import { createUnknownFormats, type UnknownFormat } from "./conduct/unknown-formats.ts";
 import { createWaitReport } from "./plan/waiting.ts";
 import { endsWithin } from "../within.ts";
 
@@ -102,6 +106,7 @@ export interface HeadStatus {
 
 export class Swarm {
   readonly coordinator: Coordinator;
+  readonly plan: Plan;
   readonly #init: SwarmInit;
   readonly #holdings: Holdings;
   readonly #records;
@@ -112,6 +117,7 @@ export class Swarm {
   readonly #antiEntropy;
   readonly #discipline: Discipline;
   readonly #published = createPublications();
+  readonly #unknown = createUnknownFormats();
   readonly #lineages: ReadonlyMap<string, Lineage>;
   readonly #log: Logger;
   readonly #tasks: Tasks;
@@ -138,12 +144,14 @@ export class Swarm {
     this.#init = init;
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
+    const plan = createPlan({ ...manifest, topology });
+    this.plan = plan;
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
     this.#tasks = new Tasks(init.clock, this.#log);
     this.#lineages = new Map(
       [...init.genesis].map(([module, genesis]) => [
         module,
-        new Lineage({ module, genesis, topology, config: manifest.config, runId: run }),
+        new Lineage({ module, genesis, topology, config: manifest.config, plan, runId: run }),
       ]),
     );
     this.coordinator = new Coordinator({
@@ -152,17 +160,18 @@ export class Swarm {
       run,
       config: manifest.config,
       topology,
+      plan,
       lineages: this.#lineages,
       now: init.clock.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
-    const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
+    const warmStart = topology.modules.flatMap(({ name }) => Object.values(init.genesis.get(name)!.state));
     this.#replication = createReplication(
       run.toString(),
       network.peerId,
       replicatedObjects(manifest, warmStart),
     );
-    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
+    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, plan, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
@@ -172,6 +181,7 @@ export class Swarm {
     });
     this.#announcers = createAnnouncers(init.store);
     const { holdout } = manifest.config.outer;
+    const tried = (module: string): boolean => isTried(module, { config: manifest.config, topology });
     this.#holdings = new Holdings({
       clock: init.clock,
       ...(holdout === undefined || init.scorer === undefined
@@ -179,6 +189,7 @@ export class Swarm {
         : {
             check: createHoldoutCheck({
               holdout,
+              isTried: tried,
               topology,
               lineage: (module) => this.lineage(module),
               parameters: async (version, signal) => {
@@ -189,6 +200,7 @@ export class Swarm {
               logger: this.#log,
             }),
           }),
+      isTried: tried,
       self: network.peerId,
       config: manifest.config,
       store: init.store,
@@ -197,7 +209,7 @@ export class Swarm {
         packs: init.packs,
         outer: manifest.config.outer,
         tensors: init.tensors,
-        shardTokens: (path) => manifest.shards[path]!.tokens,
+        shardTokens: (path) => plan.weightOf(path),
       }),
       announcers: this.#announcers,
       archive: init.archive,
@@ -222,7 +234,7 @@ export class Swarm {
         coordinator: this.coordinator,
         trainer,
         config: manifest.config,
-        topology,
+        plan,
         holdings: this.#holdings,
         pathStates: this.#pathStates,
         roundStates: createRoundStates({ store: init.store, logger: this.#log }),
@@ -243,7 +255,7 @@ export class Swarm {
       role: trainer === undefined ? "observer" : "worker",
       device: trainer?.device ?? "none",
       memoryBytes: init.memoryBytes,
-      heads: () => topology.modules.map(({ name }) => this.lineage(name).head().cid),
+      heads: () => topology.moduleNames.map((name) => this.lineage(name).head().cid),
       tokensPerSecond: () => this.#rounds?.tokensPerSecond ?? 0,
       transferred: () => init.store.transferred,
       publish: async (bytes) => void (await network.publish(this.#topic(), bytes)),
@@ -262,6 +274,7 @@ export class Swarm {
       blockOf: (cid) => this.#records.block(cid),
       ingest: (block, from) => this.#receive(block, from, () => openRecord(block)),
       offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
+      notUnderstood: (peer, reason) => this.#notUnderstood(peer, reason),
       exchanged: (peer, records, milliseconds) =>
         init.emit({ type: "exchange", peer, records, milliseconds }),
       log: this.#log,
@@ -278,13 +291,13 @@ export class Swarm {
     await this.#antiEntropy.start();
     const { network } = this.#init;
     network.subscribe(this.#topic(), {
-      validate: (_from, data) => this.#validateHeartbeat(data),
+      validate: (from, data) => this.#understood(from, async () => this.#validateHeartbeat(data)),
       deliver: (from, heartbeat) => this.#hear(from, heartbeat),
       rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
-    for (const { name } of this.#init.topology.modules)
+    for (const name of this.#init.topology.moduleNames)
       network.subscribe(this.#topic(name), {
-        validate: (_from, data) => this.#validateRecord(name, data),
+        validate: (from, data) => this.#understood(from, () => this.#validateRecord(name, data)),
         deliver: (from, opened) =>
           this.#run(`record from ${from}`, () => this.#receive(opened.bytes, from, async () => opened, true)),
         rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
@@ -326,7 +339,7 @@ export class Swarm {
       this.#log.warn("could not say goodbye; the others take over when the lease ends");
     await this.#tasks.stop(DRAIN_MS);
     this.#init.network.unsubscribe(this.#topic());
-    for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
+    for (const name of this.#init.topology.moduleNames) this.#init.network.unsubscribe(this.#topic(name));
     try {
       if (!(await endsWithin(SAVE_MS, this.#flush(), this.#init.clock)))
         throw new StorageError(
@@ -345,7 +358,7 @@ export class Swarm {
   }
 
   heads(): HeadStatus[] {
-    return this.#init.topology.modules.map(({ name }) => {
+    return this.#init.topology.moduleNames.map((name) => {
       const { cid, generation, tokens } = this.lineage(name).head();
       const owners = this.coordinator.owners(name, this.#init.clock.now());
       return { module: name, generation, cid: cid.toString(), tokens, owners };
@@ -367,8 +380,28 @@ export class Swarm {
   // ---------------------------------------------------------------- messages in
 
   #topic(module?: string): string {
-    const base = `/pathweave/${this.#init.run.toString()}`;
+    const base = `/pathweave/${PROTOCOL}/${this.#init.run.toString()}`;
     return module === undefined ? base : `${base}/${module}`;
+  }
+
+  /** What is of an unknown format is passed over: neither taken in nor held against anybody. */
+  async #understood<T extends object>(from: string, validate: () => Promise<T>): Promise<T | Refusal> {
+    try {
+      return await validate();
+    } catch (error) {
+      if (!(error instanceof UnknownFormatError)) throw error;
+      this.#notUnderstood(from, messageOf(error));
+      return "ignore";
+    }
+  }
+
+  #notUnderstood(peer: string, reason: string): void {
+    if (this.#unknown.note(peer, reason)) this.#init.emit({ type: "unknown-format", peer, reason });
+  }
+
+  /** Peers that sent what this one does not know the format of. */
+  unknownFormats(): UnknownFormat[] {
+    return this.#unknown.all();
   }
 
   // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
@@ -379,7 +412,7 @@ export class Swarm {
     return heartbeat;
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<Opened> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<OpenedRecord> {
     const { run, block } = LineageRecord.decode(data);
     this.#checkRun(run);
     const opened = await openRecord(block);
@@ -399,13 +432,14 @@ export class Swarm {
   async #receive(
     block: Uint8Array,
     from: string,
-    open: () => Promise<Opened>,
+    open: () => Promise<OpenedRecord>,
     published = false,
   ): Promise<boolean> {
     try {
       return this.#ingest(await open(), from, published);
     } catch (error) {
-      if (error instanceof InvalidObjectError)
+      if (error instanceof UnknownFormatError) this.#notUnderstood(from, messageOf(error));
+      else if (error instanceof InvalidObjectError)
         this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
       throw error;
     }
@@ -430,7 +464,7 @@ export class Swarm {
   }
 
   /** Takes in a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  #ingest(opened: Opened, from: string, published = false): boolean {
+  #ingest(opened: OpenedRecord, from: string, published = false): boolean {
     const { bytes } = opened;
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
@@ -512,7 +546,7 @@ export class Swarm {
     for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
     const interesting = this.#interesting(now);
     for (const module of interesting) this.#prefetch(module, now);
-    for (const { name: module } of this.#init.topology.modules) {
+    for (const module of this.#init.topology.moduleNames) {
       const head = this.lineage(module).head();
       if (this.#lastHead.get(module) === head.cid.toString()) continue;
       this.#lastHead.set(module, head.cid.toString());
@@ -543,7 +577,7 @@ export class Swarm {
   #interesting(now: number): Set<string> {
     if (this.#init.trainer === undefined) return new Set();
     const slot = this.coordinator.ownSlot ?? this.#rounds?.lastSlot;
-    const path = slot === undefined ? [] : this.#init.topology.modulesOfPath(slot.path);
+    const path = slot === undefined ? [] : this.plan.laneOf(slot).modules;
     return new Set([...this.coordinator.owned(now), ...path]);
   }
 
@@ -627,7 +661,6 @@ export class Swarm {
         privateKey: network.privateKey,
         codec: this.#config.outer.codec,
         states: this.#pathStates,
-        isTried: (module) => isTried(module, { config: this.#config, topology: this.#init.topology }),
       },
       round,
     );
@@ -654,7 +687,7 @@ export class Swarm {
     for (const contribution of this.lineage(module).pending())
       if (
         contribution.signer === this.#init.network.peerId &&
-        slotKey(contribution) === slotKey(slot) &&
+        isSameSlot(contribution, slot) &&
         this.coordinator.isLost(contribution.cid) &&
         !this.coordinator.isAvailable(contribution.cid)
       )
@@ -835,20 +868,4 @@ export class Swarm {
   #run(what: string, task: () => Promise<unknown>): void {
     this.#tasks.run(what, task);
   }
-}
-
-/** A record of the lineage whose block was decoded and verified. */
-type Opened = { bytes: Uint8Array } & (
-  | { type: "version"; record: KnownVersion }
-  | { type: "contribution"; record: KnownContribution }
-);
-
-/** A version or a signed contribution, by what its block says it is; `verified` when it was opened before. Throws InvalidObjectError. */
-async function openRecord(bytes: Uint8Array, verified = false): Promise<Opened> {
-  if (kindOf(bytes) === Version.kind) {
-    const value = Version.decode(bytes);
-    return { bytes, type: "version", record: { ...value, cid: dagCborCid(bytes) } };
-  }
-  const { value, signer } = verified ? Contribution.recall(bytes) : await Contribution.open(bytes);
-  return { bytes, type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }

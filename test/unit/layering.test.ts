@@ -8,7 +8,7 @@ import { join, posix, sep } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const BASE = ["base", "objects", "run"];
+const BASE = ["base", "objects", "methods", "run"];
 const LEARNING = ["data", "model", "engine", "routing"];
 const NETWORK = ["net", "store"];
 
@@ -28,36 +28,45 @@ const LAYERS: Record<string, Layer> = {
     values: [],
   },
   objects: { files: /^src\/objects\//, values: ["base"] },
-  run: { files: /^src\/run\//, values: ["base", "objects"] },
+  // Tables of methods that a configuration names: numbers in, numbers out.
+  methods: {
+    files: /^src\/(outer\/(optimizers|codecs)(\.ts|\/)|routing\/(methods(\.ts|\/)|(router|types)\.ts$))/,
+    values: ["base", "objects"],
+  },
+  run: { files: /^src\/run\//, values: ["base", "objects", "methods"] },
   data: { files: /^src\/data\//, values: BASE },
   model: { files: /^src\/model\//, values: [...BASE, "data"] },
   engine: { files: /^src\/engine\//, values: [...BASE, "data", "model"] },
   routing: { files: /^src\/routing\//, values: [...BASE, "data", "model"], types: ["engine"] },
   net: { files: /^src\/net\//, values: BASE, types: ["store"] },
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
-  outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
-  swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
-  // Runs what the swarm decides under a virtual clock, with a network and a disk in memory; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, ...NETWORK, "outer", "swarm"] },
+  plan: { files: /^src\/plan\//, values: BASE },
+  outer: { files: /^src\/outer\//, values: [...BASE, "plan"], types: [...LEARNING, ...NETWORK] },
+  swarm: { files: /^src\/swarm\//, values: [...BASE, "plan", "outer"], types: [...LEARNING, ...NETWORK] },
+  // Runs peers under a virtual clock, with a network and a disk in memory, and has them audited; nothing but the command imports it.
+  sim: {
+    files: /^src\/sim\//,
+    values: [...BASE, ...NETWORK, "plan", "outer", "swarm", "peer", "audit"],
+  },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below.
   peer: {
     files: /^src\/(peer\.ts$|peer\/)/,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm"],
   },
   // A trained model, and before it the making of one, with what the peer wires.
   use: {
     files: /^src\/use\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer"],
   },
   create: {
     files: /^src\/create\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer", "use"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer", "use"],
   },
   library: {
     files: /^src\/index\.ts$/,
-    values: [...BASE, ...LEARNING, ...NETWORK, "swarm", "peer", "use", "create"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "swarm", "peer", "use", "create"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
   terminal: {
@@ -70,6 +79,7 @@ const LAYERS: Record<string, Layer> = {
       ...BASE,
       ...LEARNING,
       ...NETWORK,
+      "plan",
       "outer",
       "swarm",
       "sim",
@@ -80,7 +90,7 @@ const LAYERS: Record<string, Layer> = {
       "terminal",
     ],
   },
-  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
+  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "plan", "outer", "swarm", "terminal"] },
 };
 
 /** Packages that only these layers may import, even as types. */
@@ -103,8 +113,8 @@ const CONSTRUCTED: [string, RegExp][] = [
   ["a tfjs backend", /\b(registerBackend|setBackend)\s*\(/],
 ];
 
-/** What knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
-const TIMELESS = /^src\/(swarm|outer|sim\/world)\/(?!timeline\.ts$)/;
+/** What but for the driver of the simulation knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
+const TIMELESS = /^src\/(swarm|outer|sim\/world\/(?!timeline\.ts))/;
 const OWN_TIME =
   /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 

@@ -60,7 +60,7 @@ export class BlockExchange {
     signal.addEventListener("abort", stop, { once: true });
     this.#links.send(this.#node, other, {
       bytes: WANT_BYTES,
-      fragile: true,
+      sort: "exchange",
       wanted: () => other.connections.has(connection),
       arrive: () => {
         this.#exchangeOf(other).#give(cid, connection, signal, (bytes) => {
@@ -100,7 +100,7 @@ export class BlockExchange {
       if (wanted.aborted || node.dead || !node.connections.has(connection)) return;
       const end = this.#links.send(node, other, {
         bytes: Math.min(PIECE_BYTES, size - at) || WANT_BYTES,
-        fragile: true,
+        sort: "exchange",
         wanted: () => other.connections.has(connection) && !wanted.aborted,
         arrive: () => {
           if (missing.delete(at) && missing.size === 0) arrived(bytes);

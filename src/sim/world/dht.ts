@@ -136,15 +136,21 @@ export class Dht {
       .slice(0, KEEPERS);
   }
 
+  /** The time of a query until its last step; who knows nobody yet waits for somebody. */
   async #steps(signal: AbortSignal): Promise<void> {
-    const { node: self, links } = { node: this.#node, links: this.#links };
-    await delay(self.clock, 2 * STEPS * links.latency(self, self), signal);
+    const [node, links] = [this.#node, this.#links];
+    if (node.connections.size === 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      const stop = node.onPeer(() => resolve());
+      await promise.finally(stop);
+    }
+    await delay(node.clock, 2 * STEPS * links.latency(node, node), signal);
   }
 
   /** Asks the keepers of a key, and this peer itself. */
   async #ask(key: string, signal: AbortSignal, read: (dht: Dht) => void): Promise<void> {
     read(this);
-    if (this.#node.connections.size === 0) return;
     await this.#steps(signal);
     await Promise.all(
       this.#keepers(key).map((keeper) => this.#roundTrip(keeper, signal, async (dht) => read(dht))),
@@ -153,7 +159,7 @@ export class Dht {
 
   /** Has the keepers of a key keep it. Throws with their reasons when none does. */
   async #store(key: string, signal: AbortSignal, write: (dht: Dht) => Promise<void>): Promise<void> {
-    if (this.#node.connections.size > 0) await this.#steps(signal);
+    await this.#steps(signal);
     const outcomes = await Promise.all(
       this.#keepers(key).map((keeper) => this.#roundTrip(keeper, signal, write)),
     );
@@ -169,7 +175,7 @@ export class Dht {
     task: (dht: Dht) => Promise<void>,
   ): Promise<string | undefined> {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const frame = { bytes: FRAME_BYTES, fragile: true, wanted: () => !signal.aborted };
+    const frame = { bytes: FRAME_BYTES, sort: "exchange" as const, wanted: () => !signal.aborted };
     const answer = (outcome: string | undefined): void =>
       void this.#links.send(keeper, this.#node, { ...frame, arrive: () => resolve(outcome) });
     this.#links.send(this.#node, keeper, {

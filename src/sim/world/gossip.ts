@@ -144,7 +144,7 @@ export class Gossip {
     const other = this.#node.other(connection);
     this.#links.send(this.#node, other, {
       bytes: topics.join().length,
-      fragile: false,
+      sort: "control",
       wanted: () => other.connections.has(connection),
       arrive: () => {
         const known = this.#gossipOf(other).#lines.get(connection)?.topics;
@@ -180,7 +180,7 @@ export class Gossip {
     const other = this.#node.other(connection);
     this.#links.send(this.#node, other, {
       bytes: ENVELOPE_BYTES + message.data.byteLength,
-      fragile: true,
+      sort: "message",
       wanted: () => other.connections.has(connection),
       arrive: () => void this.#gossipOf(other).#take(message, this.#node.peer),
     });

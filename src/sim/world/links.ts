@@ -36,8 +36,11 @@ export interface Machine {
 
 export interface Frame {
   bytes: number;
-  /** Whether the link may lose, double and reorder it. */
-  fragile: boolean;
+  /**
+   * Which faults it meets: a `message` is lost, doubled and overtaken, as between many hops; an `exchange` on a stream of
+   * its own is lost and overtaken, since a stream may break; `control` always arrives, in order.
+   */
+  sort: "message" | "exchange" | "control";
   /** Whether it is still worth anything, when it arrives: its connection may be gone. */
   wanted(): boolean;
   arrive(): void;
@@ -52,6 +55,8 @@ interface Held {
   from: Machine;
   to: Machine;
   frame: Frame;
+  /** Whether it has left its machine. */
+  left: boolean;
 }
 
 export class Links {
@@ -121,25 +126,21 @@ export class Links {
     const now = this.#clock.now();
     if (from.dead) return now;
     if (from.paused) {
-      this.#held.push({ from, to, frame });
+      this.#held.push({ from, to, frame, left: false });
       return now;
     }
     const { loss, duplication, reordering, bytesPerSecond } = this.conditions(from.name, to.name);
     const direction = this.#direction(from, to);
     const left = Math.max(now, direction.freeAt) + (frame.bytes * 1000) / bytesPerSecond;
     direction.freeAt = left;
-    const chance = (share: number): boolean => frame.fragile && share > 0 && this.#random.uniform() < share;
+    const chance = (share: number): boolean =>
+      frame.sort !== "control" && share > 0 && this.#random.uniform() < share;
     if (chance(loss)) return left;
-    const copies = chance(duplication) ? 2 : 1;
+    const copies = frame.sort === "message" && chance(duplication) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      let at = left + this.latency(from, to);
       // Long enough for several others to come first.
-      if (chance(reordering)) at += 5 * this.latency(from, to);
-      else {
-        at = Math.max(at, direction.lastArrival);
-        direction.lastArrival = at;
-      }
-      this.#clock.after(at - now, () => this.#arrive({ from, to, frame }));
+      const overtaken = chance(reordering) ? 5 * this.latency(from, to) : undefined;
+      this.#travel({ from, to, frame }, left - now, overtaken);
     }
     return left;
   }
@@ -148,8 +149,22 @@ export class Links {
   resume(): void {
     const held = this.#held;
     this.#held = [];
-    for (const { from, to, frame } of held)
-      if (frame.wanted() && !from.dead && !to.dead) this.send(from, to, frame);
+    for (const each of held) {
+      const { from, to, frame, left } = each;
+      if (!frame.wanted() || from.dead || to.dead) continue;
+      if (left) this.#travel(each, 0);
+      else this.send(from, to, frame);
+    }
+  }
+
+  /** After the one before it in this direction, unless it is overtaken. */
+  #travel({ from, to, frame }: Omit<Held, "left">, delay: number, overtaken?: number): void {
+    const now = this.#clock.now();
+    const direction = this.#direction(from, to);
+    let at = now + delay + this.latency(from, to);
+    if (overtaken === undefined) at = direction.lastArrival = Math.max(at, direction.lastArrival);
+    else at += overtaken;
+    this.#clock.after(at - now, () => this.#arrive({ from, to, frame, left: true }));
   }
 
   #arrive(held: Held): void {

@@ -78,7 +78,7 @@ export class MachineClock {
         const at = still?.kind === "suspended" ? still.since : this.#timeline.now();
         return this.#since + at - this.#missed;
       },
-      wall: () => this.#timeline.wall() + this.#timeline.now() * this.#drift + this.#set,
+      wall: () => Math.floor(this.#timeline.wall() + this.#timeline.now() * this.#drift) + this.#set,
       after: (milliseconds, callback) => {
         if (!open) return () => {};
         const pending: Pending = {

@@ -81,7 +81,6 @@ export class MemoryNetwork {
       random: this.#random,
       links: this.#links,
       nodes: this.#nodes,
-      review: () => this.#review(),
     };
     const identity = Buffer.from(options.privateKey.publicKey.raw).toString("hex");
     const node = new Node(ground, options, `p${this.#joined++}`, this.#hostOf(identity));
@@ -205,6 +204,14 @@ export class MemoryNetwork {
         node.judge = judge;
       },
       disconnect: (peer) => node.disconnect(peer),
+      otherProtocols: () => {
+        const others = new Map(
+          [...node.connections].map((each) => [node.other(each).peer, node.other(each)]),
+        );
+        return [...others]
+          .map(([peer, { options }]) => ({ peer, protocol: options.protocol ?? PROTOCOL }))
+          .filter((other) => other.protocol !== protocol);
+      },
       onPeer: (listener) => node.onPeer(listener),
     };
     return {
@@ -223,11 +230,6 @@ export class MemoryNetwork {
 
 /** What a peer of another version of the protocol calls a topic or a protocol that is called `name` in ours. */
 function translate(protocol: number): (name: string) => string {
-  return protocol === PROTOCOL
-    ? (name) => name
-    : (name) =>
-        name
-          .split("/")
-          .map((part) => (part === String(PROTOCOL) ? String(protocol) : part))
-          .join("/");
+  const version = new RegExp(`(?<=/)${PROTOCOL}(?=/|$)`);
+  return (name) => name.replace(version, String(protocol));
 }

@@ -41,8 +41,6 @@ export interface Ground {
   links: Links;
   /** Every node that was started and not killed, in the order in which they joined. */
   nodes: readonly Node[];
-  /** Looks again at which connections carry nothing. */
-  review(): void;
 }
 
 export interface Connection {
@@ -81,6 +79,8 @@ export class Node implements Machine {
   paused = false;
   dead = false;
   readonly #ground: Ground;
+  /** Dials under way, by address. */
+  readonly #dials = new Map<string, Promise<Connection | string>>();
   readonly #peerListeners = new Set<PeerEvent>();
   readonly #connectionListeners = new Set<ConnectionEvent>();
   /** What came due while it was paused. */
@@ -175,13 +175,11 @@ export class Node implements Machine {
   /** Resolves to a connection with a peer or an address. Throws NetworkError. */
   dial(target: string, signal?: AbortSignal): Promise<Connection> {
     return this.living(() =>
-      withDeadline(this.clock, `Dialling ${target}`, DIAL_DEADLINE_MS, signal, (either) =>
-        this.#dial(target, either),
-      ),
+      withDeadline(this.clock, `Dialling ${target}`, DIAL_DEADLINE_MS, signal, () => this.#dial(target)),
     );
   }
 
-  async #dial(target: string, signal: AbortSignal): Promise<Connection> {
+  async #dial(target: string): Promise<Connection> {
     const peer = target.startsWith("/") ? peerOfAddress(target) : target;
     if (peer === this.peer) throw new Error("it is this peer itself");
     const existing = peer === undefined ? undefined : this.connectionWith(peer);
@@ -196,7 +194,7 @@ export class Node implements Machine {
     if (addresses.length === 0) throw new Error("no address of it is known");
     const failures: string[] = [];
     for (const address of addresses) {
-      const outcome = await this.#dialAddress(address, signal);
+      const outcome = await this.#dialAddress(address);
       if (typeof outcome !== "string") return outcome;
       failures.push(addresses.length === 1 ? outcome : `${address.replace(/\/p2p\/[^/]+$/, "")} ${outcome}`);
     }
@@ -207,40 +205,52 @@ export class Node implements Machine {
     return this.options.listens !== false;
   }
 
-  /** A connection, or in words why there is none. */
-  async #dialAddress(address: string, signal: AbortSignal): Promise<Connection | string> {
+  /** A connection, or in words why there is none. Whoever dials the same meanwhile waits with the first. */
+  #dialAddress(address: string): Promise<Connection | string> {
     const place = address.replace(/\/p2p\/[^/]+$/, "");
+    const known = this.#dials.get(address);
+    if (known !== undefined) return known;
     const node = this.#ground.nodes.find((each) => each.listens && each.address.startsWith(`${place}/`));
-    if (node === this) return "it is this peer itself";
     const { promise, resolve } = Promise.withResolvers<Connection | string>();
     const cancel = this.after(ADDRESS_DIAL_MS, () => resolve(`timed out after ${ADDRESS_DIAL_MS / 1000} s`));
-    signal.addEventListener("abort", () => resolve("given up"));
-    if (node === undefined)
-      this.after(this.#ground.links.latency(this, this), () => resolve("connection refused"));
-    else this.#shakeHands(node, peerOfAddress(address), resolve);
-    try {
-      return await promise;
-    } finally {
+    const dialling = promise.finally(() => {
       cancel();
-    }
+      this.#dials.delete(address);
+    });
+    this.#dials.set(address, dialling);
+    if (node === this) resolve("it is this peer itself");
+    else if (node === undefined)
+      this.after(this.#ground.links.latency(this, this), () => resolve("connection refused"));
+    else this.#shakeHands(node, address, dialling, resolve);
+    return dialling;
   }
 
   #shakeHands(
     node: Node,
-    expected: string | undefined,
+    address: string,
+    dialling: Promise<Connection | string>,
     resolve: (outcome: Connection | string) => void,
   ): void {
-    const connection: Connection = { ends: [this, node], open: new Set() };
+    const expected = peerOfAddress(address);
     const answer = (outcome: Connection | string): void =>
       this.#control(node, this, () => {
-        if (typeof outcome !== "string" && node.connections.has(outcome)) this.#opened(outcome);
-        resolve(typeof outcome === "string" || this.connections.has(outcome) ? outcome : HUNG_UP);
+        if (typeof outcome !== "string" && !this.connections.has(outcome)) {
+          // The dial was given up, or the other end has closed it again.
+          if (this.#dials.get(address) !== dialling)
+            return this.#control(this, node, () => node.close(outcome));
+          if (!node.connections.has(outcome)) return resolve(HUNG_UP);
+          this.#opened(outcome);
+        }
+        resolve(outcome);
       });
     this.#control(this, node, () => {
+      const existing = [...node.connections].find((each) => each.open.has(this) && node.other(each) === this);
       if (expected !== undefined && expected !== node.peer) answer("is another peer than the invite says");
       else if (node.options.swarmKey !== this.options.swarmKey) answer("no handshake (a private swarm?)");
       else if (this.refuses(node) || node.refuses(this)) answer(HUNG_UP);
+      else if (existing !== undefined) answer(existing);
       else {
+        const connection: Connection = { ends: [this, node], open: new Set() };
         node.#opened(connection);
         answer(connection);
       }
@@ -253,7 +263,7 @@ export class Node implements Machine {
   }
 
   #control(from: Node, to: Node, arrive: () => void): void {
-    this.#ground.links.send(from, to, { bytes: CONTROL_BYTES, fragile: false, wanted: () => true, arrive });
+    this.#ground.links.send(from, to, { bytes: CONTROL_BYTES, sort: "control", wanted: () => true, arrive });
   }
 
   #opened(connection: Connection): void {
@@ -262,7 +272,7 @@ export class Node implements Machine {
     this.connections.add(connection);
     connection.open.add(this);
     if (other.listens) this.learn(other.peer, [other.address]);
-    this.#ground.review();
+    this.review();
     for (const listener of this.#connectionListeners) listener(connection, "open");
     if (isFirst) for (const listener of this.#peerListeners) listener(other.peer, "connect");
     this.#walkIn(WALK_MS[0]);

@@ -71,13 +71,13 @@ export class Requests {
     const stop = node.onLost(connection, () => reject(new Error("the connection was closed")));
     this.#links.send(node, other, {
       bytes: FRAMING_BYTES + data.byteLength,
-      fragile: true,
+      sort: "exchange",
       wanted: () => other.connections.has(connection),
       arrive: () => {
         const answer = (bytes: number, settle: () => void): void =>
           void this.#links.send(other, node, {
             bytes: FRAMING_BYTES + bytes,
-            fragile: true,
+            sort: "exchange",
             wanted: () => node.connections.has(connection),
             arrive: settle,
           });

@@ -1,8 +1,9 @@
 /** A stand-in for training: it takes simulated time, and what comes out is a vector of the seed. */
 import { type Clock, delay } from "../../clock.ts";
 import type { RunConfig } from "../../objects/config.ts";
+import { slotKey } from "../../plan/slots.ts";
+import type { Slot } from "../../plan/types.ts";
 import { createRandom } from "../../random.ts";
-import { type Slot, slotKey } from "../../swarm/plan/leases.ts";
 import type { PathTrainer } from "../../swarm/types.ts";
 
 export interface SeededTrainerInit {

@@ -33,7 +33,9 @@ export interface HoldingsInit {
   store: Store;
   packs: Packs;
   states: ModuleStates;
-  /** Tries contributions on held-out text; absent when the run does not. */
+  /** Whether contributions to a module are tried on held-out text. */
+  isTried(module: string): boolean;
+  /** Tries one; absent when the run does not. */
   check?: HoldoutCheck;
   /** Peers that announced a version hold its tensors. */
   announcers: Announcers;
@@ -246,7 +248,7 @@ export class Holdings {
     let reason: string | undefined;
     try {
       for (const contribution of contributions)
-        if (contribution.bases !== undefined) await this.examine(contribution);
+        if (this.#init.isTried(version.module)) await this.examine(contribution);
       const { version: folded } = await this.#fold(parent, contributions);
       if (folded.cid.toString() !== version.cid.toString()) reason = `folding it again gives ${folded.cid}`;
     } catch (error) {
@@ -287,9 +289,9 @@ export class Holdings {
     }
   }
 
-  async #isOnDisk({ parameters, momentum }: KnownVersion): Promise<boolean> {
-    const { packs } = this.#init;
-    return (await packs.complete(parameters)) && (momentum === null || (await packs.complete(momentum)));
+  async #isOnDisk({ state }: KnownVersion): Promise<boolean> {
+    for (const pack of Object.values(state)) if (!(await this.#init.packs.complete(pack))) return false;
+    return true;
   }
 
   // ---------------------------------------------------------------- who holds what
@@ -315,8 +317,8 @@ export class Holdings {
   /** Keeps a version that is on this disk until it is old. */
   async #retainVersion(version: KnownVersion, first = async (): Promise<void> => {}): Promise<void> {
     const { archive, packs, flush } = this.#init;
-    const { module, generation, cid, parameters, momentum } = version;
-    const roots = archive ? [] : momentum === null ? [parameters] : [parameters, momentum];
+    const { module, generation, cid, state } = version;
+    const roots = archive ? [] : Object.values(state);
     const blocks = (await Promise.all(roots.map((root) => packs.blocks(root)))).flat();
     await flush(async () => {
       await first();

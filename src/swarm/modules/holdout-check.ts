@@ -8,6 +8,7 @@ import { boundedMap } from "../../bounded-map.ts";
 import { InvalidObjectError, UnavailableError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { HoldoutConfig } from "../../objects/config.ts";
+import { ROUTER } from "../../objects/manifest.ts";
 import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Topology } from "../../run/types.ts";
@@ -19,6 +20,8 @@ const REMEMBERED = 1024;
 
 export interface HoldoutCheckInit {
   holdout: HoldoutConfig;
+  /** Whether contributions to a module are tried. */
+  isTried(module: string): boolean;
   topology: Topology;
   lineage(module: string): Lineage;
   /** θ of a version that this peer verifies as it does those that it builds on. */
@@ -45,9 +48,9 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   /** Why a contribution fails, or undefined. */
   const verdicts = createMemory<string | undefined>();
 
-  function startOf({ cid, path, bases }: KnownContribution): KnownVersion[] {
-    return topology.modulesOfPath(path).map((module, index) => {
-      const base = bases![index]!;
+  function startOf({ cid, bases }: KnownContribution): KnownVersion[] {
+    const parts = bases.filter(({ module }) => module !== ROUTER);
+    return parts.map(({ module, version: base }) => {
       const version = init.lineage(module).version(base);
       if (version === undefined)
         throw new UnavailableError(
@@ -83,7 +86,7 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   }
 
   return async (contribution, delta, signal) => {
-    if (contribution.bases === undefined) return;
+    if (!init.isTried(contribution.module)) return;
     const verdict = await verdicts(contribution.cid.toString(), () => judge(contribution, delta, signal));
     if (verdict !== undefined) throw new InvalidObjectError(verdict);
   };

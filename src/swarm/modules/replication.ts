@@ -4,7 +4,7 @@
  * is also the duty of a few peers, so that no disk is the only one. Module heads are kept by their owners. Pure.
  */
 import type { CID } from "multiformats/cid";
-import type { Manifest } from "../../objects/manifest.ts";
+import { genesisOf, type Manifest, ROUTER } from "../../objects/manifest.ts";
 import { rendezvous } from "../members/rendezvous.ts";
 
 /** Peers whose duty an object is. */
@@ -13,15 +13,17 @@ export const COPIES = 3;
 const AT_ONCE = 16;
 
 /**
- * Everything that is replicated, the most needed first. `warmStart` are the TensorPacks of the genesis versions, which all
+ * Everything that is replicated, the most needed first. The router is its genesis version with
+ * all its state. `warmStart` are the TensorPacks of the other genesis versions, which all
  * modules of a level have in common; rounds need them only for as long as versions are retained.
  */
 export function replicatedObjects(
-  { tokenizer, router, shards, holdouts, validation }: Manifest,
+  { tokenizer, genesis, shards, holdouts, validation }: Manifest,
   warmStart: readonly CID[],
 ): CID[] {
   const data = [...shards, validation, ...holdouts].map(({ shard }) => shard);
-  const all = [tokenizer, router, ...data, ...warmStart];
+  const router = genesisOf({ genesis }, ROUTER);
+  const all = [tokenizer, ...(router === undefined ? [] : [router]), ...data, ...warmStart];
   return [...new Map(all.map((cid) => [cid.toString(), cid])).values()];
 }
 

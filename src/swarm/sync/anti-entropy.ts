@@ -5,14 +5,15 @@
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
 import { type Clock, timeout } from "../../clock.ts";
-import { InvalidObjectError, messageOf } from "../../errors.ts";
+import { InvalidObjectError, messageOf, UnknownFormatError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { Network } from "../../net/types.ts";
 import { kindOf } from "../../objects/object.ts";
+import { PROTOCOL } from "../../objects/protocol.ts";
 import type { Lineage } from "../../outer/lineage.ts";
 import { Answer, Ask, Digest } from "../messages.ts";
 
-export const ANTI_ENTROPY_PROTOCOL = "/pathweave/anti-entropy/2";
+export const ANTI_ENTROPY_PROTOCOL = `/pathweave/anti-entropy/${PROTOCOL}`;
 /** Room for the frame of an answer below the object limit of 1 MiB. */
 const ANSWER_BYTES = 900_000;
 const ANSWER_RECORDS = 4096;
@@ -31,6 +32,8 @@ export interface AntiEntropyInit {
   ingest(block: Uint8Array, from: string): Promise<boolean>;
   /** Told who asked or answered what does not decode, or asked about another run. */
   offended?(peer: string, reason: string): void;
+  /** Told who asked or answered in a format that is not known here. */
+  notUnderstood?(peer: string, reason: string): void;
   /** Told of an exchange that has ended and brought records. */
   exchanged?(peer: string, records: number, milliseconds: number): void;
   log: Logger;
@@ -53,7 +56,7 @@ function digestOf(lineages: ReadonlyMap<string, Lineage>): Uint8Array {
 }
 
 export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
-  const { clock, network, run, lineages, blockOf, ingest, offended, exchanged, log } = init;
+  const { clock, network, run, lineages, blockOf, ingest, offended, notUnderstood, exchanged, log } = init;
   const asking = new Map<string, Promise<void>>();
 
   function read(request: Uint8Array): Ask | Digest {
@@ -70,8 +73,8 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     const records: Uint8Array[] = [];
     let size = 0;
     let more = false;
-    for (const [module, have] of Object.entries(ask.modules)) {
-      const lack = lineages.get(module)?.since(have);
+    for (const have of ask.modules) {
+      const lack = lineages.get(have.module)?.since(have);
       if (lack === undefined) continue;
       more ||= lack.more;
       for (const cid of lack.order) {
@@ -91,7 +94,8 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     try {
       return read();
     } catch (error) {
-      if (error instanceof InvalidObjectError) offended?.(peer, messageOf(error));
+      if (error instanceof UnknownFormatError) notUnderstood?.(peer, messageOf(error));
+      else if (error instanceof InvalidObjectError) offended?.(peer, messageOf(error));
       throw error;
     }
   }
@@ -109,7 +113,7 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     if (!(await request(peer, digest, signal)).more) return brought;
     let previous: Uint8Array | undefined;
     for (let answers = 0; answers < MAX_ANSWERS; answers++) {
-      const modules = Object.fromEntries([...lineages].map(([module, lineage]) => [module, lineage.have()]));
+      const modules = [...lineages].map(([module, lineage]) => ({ module, ...lineage.have() }));
       const ask = Ask.encode({ run, modules }).bytes;
       // What was sent brought nothing that counts, so neither will the rest.
       if (previous !== undefined && Buffer.compare(previous, ask) === 0) return brought;

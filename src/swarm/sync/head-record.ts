@@ -8,12 +8,13 @@ import { CID } from "multiformats/cid";
 import { z } from "zod";
 import { boundedMap } from "../../bounded-map.ts";
 import { InvalidObjectError, OutdatedError } from "../../errors.ts";
+import { PROTOCOL } from "../../objects/protocol.ts";
 import { cidSchema, countSchema } from "../../objects/object.ts";
 import { defineSigned } from "../../objects/signed.ts";
 import { compareHeads } from "../../outer/order.ts";
 import type { RecordHandler } from "../../net/types.ts";
 
-const headRecordSchema = z.strictObject({
+const headRecordSchema = z.object({
   run: cidSchema,
   module: z.string().min(1).max(64),
   head: cidSchema,
@@ -22,9 +23,9 @@ const headRecordSchema = z.strictObject({
 });
 
 export type HeadRecord = z.infer<typeof headRecordSchema>;
-export const HeadRecord = defineSigned<HeadRecord>("pathweave/head-record", 1, headRecordSchema);
+export const HeadRecord = defineSigned<HeadRecord>("pathweave/head-record", 2, headRecordSchema.loose());
 
-export const HEAD_NAMESPACE = "pathweave";
+export const HEAD_NAMESPACE = `pathweave-${PROTOCOL}`;
 const MAX_RECORD_BYTES = 2048;
 /** Keys whose newest record a server remembers; the least recently written is forgotten first. */
 const MAX_KEYS = 65_536;

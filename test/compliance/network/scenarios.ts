@@ -243,15 +243,24 @@ export function complies(name: string, setup: Setup): void {
     assert.ok(isConnected(b, a));
   });
 
-  scenario("nobody keeps what a lonely peer announces, and it says so", async (world) => {
-    const { network } = await world.start({ records: { pathweave: numbers() } });
-    const message = /no other peer stored it \(no DHT server is connected\)\.$/;
-    await assert.rejects(network.provide(rawBlock(bytes("a run")).cid), { name: "NetworkError", message });
-    await assert.rejects(network.putRecord("/pathweave/run/module", bytes("1")), {
-      name: "NetworkError",
-      message,
-    });
-  });
+  scenario(
+    "what a lonely peer announces waits for somebody to keep it, no longer than it may",
+    async (world) => {
+      const lonely = await world.start();
+      const { cid } = rawBlock(bytes("a run"));
+      await assert.rejects(lonely.network.provide(cid, world.timeout(200)), {
+        name: "NetworkError",
+        message: /^Announcing baf\w+ took longer than it was given\.$/,
+      });
+      const announced = lonely.network.provide(cid);
+      const other = await world.start();
+      await other.network.dial(lonely.network.addresses()[0]!);
+      await announced;
+      const providers: string[] = [];
+      for await (const { peer } of other.network.findProviders(cid)) providers.push(peer);
+      assert.deepEqual(providers, [lonely.network.peerId]);
+    },
+  );
 
   scenario("records are validated here and there, and the best one is read", async (world) => {
     const hub = await world.start({ records: { pathweave: numbers() } });
@@ -318,16 +327,47 @@ export function complies(name: string, setup: Setup): void {
     assert.equal(asked, 2);
   });
 
-  scenario("a penalty lowers the score at which gossip is listened to", async (world) => {
-    const { server, client } = await pair(world);
-    let penalty = 0;
-    server.network.judgeBy({ blocked: () => false, penalty: () => penalty });
+  scenario("what a blocked author says is dropped, and who passed it on is not punished", async (world) => {
+    const relay = await world.start();
+    const author = await world.start({ listens: false });
+    const receiver = await world.start({ listens: false });
+    receiver.network.judgeBy({ blocked: (peer) => peer === author.network.peerId, penalty: () => 0 });
     const heard: string[] = [];
-    server.network.subscribe(TOPIC, listener(heard));
-    await world.until(reaches(client, server));
-    penalty = 30;
-    await world.until(() => server.score(client.network.peerId) === -30);
-    await client.network.publish(TOPIC, bytes("heard"));
+    const relayed: string[] = [];
+    author.network.subscribe(TOPIC, listener([]));
+    relay.network.subscribe(TOPIC, listener(relayed));
+    receiver.network.subscribe(TOPIC, listener(heard));
+    for (const { network } of [author, receiver]) await network.dial(relay.network.addresses()[0]!);
+    await world.until(reaches(relay, author, receiver));
+    await world.until(reaches(author, relay));
+    await author.network.publish(TOPIC, bytes("blocked"));
+    await world.until(() => relayed.length > 0);
+    await relay.network.publish(TOPIC, bytes("not blocked"));
     await world.until(() => heard.length > 0);
+    assert.deepEqual(heard, [`${relay.network.peerId} not blocked`]);
+    assert.equal(receiver.score(relay.network.peerId), 0);
   });
+
+  scenario(
+    "a penalty lowers the score of a peer's gossip, and rejected messages lower it further",
+    async (world) => {
+      const { server, client } = await pair(world);
+      let penalty = 0;
+      server.network.judgeBy({ blocked: () => false, penalty: () => penalty });
+      const heard: string[] = [];
+      const rejected: string[] = [];
+      server.network.subscribe(TOPIC, {
+        ...listener(heard),
+        rejected: (_from, _data, reason) => rejected.push(reason),
+      });
+      await world.until(reaches(client, server));
+      penalty = 30;
+      await world.until(() => server.score(client.network.peerId) === -30);
+      await client.network.publish(TOPIC, bytes("heard"));
+      await world.until(() => heard.length > 0);
+      await client.say(TOPIC, new Uint8Array(300_000));
+      await world.until(() => server.score(client.network.peerId) < -45);
+      assert.deepEqual(rejected, ["It has 300000 bytes."]);
+    },
+  );
 }

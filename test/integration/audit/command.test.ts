@@ -19,7 +19,10 @@ const world = await openWorld(sound, createConfig());
 await completeRun(world);
 const lineage = world.lineages.get("upper/0")!;
 const { cid: _, ...head } = lineage.head();
-const { block, version } = identify({ ...head, parameters: await world.write(new Float32Array(300)) });
+const { block, version } = identify({
+  ...head,
+  state: { ...head.state, parameters: await world.write(new Float32Array(300)) },
+});
 await world.close();
 
 // Another peer has a version, too, that somebody made up.

@@ -86,8 +86,7 @@ test("dag-cbor blocks are retained like raw ones", async (t) => {
     generation: 0,
     parent: null,
     contributions: [],
-    parameters: blocks[1]!.cid,
-    momentum: null,
+    state: { parameters: blocks[1]!.cid },
     tokens: 0,
   });
   await write(version);

@@ -7,14 +7,24 @@ import { test, type TestContext } from "node:test";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { StorageError } from "../../../../src/errors.ts";
 import { Contribution } from "../../../../src/objects/contribution.ts";
-import { type Block, dagCborCid, kindOf } from "../../../../src/objects/object.ts";
+import type { Block } from "../../../../src/objects/object.ts";
 import { Version } from "../../../../src/objects/version.ts";
 import { Lineage } from "../../../../src/outer/lineage.ts";
+import { openRecord } from "../../../../src/outer/records.ts";
 import { openDirectory } from "../../../../src/store/directory.ts";
 import type { Store } from "../../../../src/store/types.ts";
 import { createLineageStore, type LineageStore } from "../../../../src/swarm/modules/lineage-store.ts";
 import { fileOf, flipBit, openStore } from "../../store/disk.ts";
-import { cidOf, createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP } from "../../outer/history.ts";
+import {
+  basesOf,
+  cidOf,
+  createInit,
+  fold,
+  GENESIS,
+  MODULE,
+  RUN_ID,
+  TOKENS_PER_STEP,
+} from "../../outer/history.ts";
 
 const key = await generateKeyPair("Ed25519");
 
@@ -38,12 +48,9 @@ async function open(dir: string): Promise<Opened> {
 }
 
 async function ingest(lineage: Lineage, bytes: Uint8Array): Promise<void> {
-  const cid = dagCborCid(bytes);
-  if (kindOf(bytes) === Version.kind) lineage.addVersion({ ...Version.decode(bytes), cid });
-  else {
-    const { value, signer } = await Contribution.open(bytes);
-    lineage.addContribution({ ...value, cid, signer });
-  }
+  const { type, record } = await openRecord(bytes);
+  if (type === "version") lineage.addVersion(record);
+  else lineage.addContribution(record);
 }
 
 async function add({ lineage, records }: Opened, block: Block): Promise<void> {
@@ -57,10 +64,11 @@ function contribution(base: { cid: typeof RUN_ID }, round: number): Promise<Bloc
     {
       run: RUN_ID,
       module: MODULE,
+      bases: basesOf(MODULE, 0, base.cid),
+      work: "train",
       round,
       path: 0,
       replica: 0,
-      base: base.cid,
       delta: cidOf("delta"),
       tokens,
       steps: 1,

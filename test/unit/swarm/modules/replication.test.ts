@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { CID } from "multiformats/cid";
-import { Manifest } from "../../../../src/objects/manifest.ts";
+import { genesisOf, Manifest, ROUTER } from "../../../../src/objects/manifest.ts";
 import { rawBlock } from "../../../../src/objects/object.ts";
 import {
   COPIES,
@@ -69,7 +69,7 @@ test("replication holds each data object of a manifest once, those of a first st
   const [one, two] = objects as [CID, CID];
   assert.deepEqual(replicatedObjects(manifest, [one, two, one]).map(String), [
     manifest.tokenizer.toString(),
-    manifest.router.toString(),
+    genesisOf(manifest, ROUTER)!.toString(),
     manifest.validation.shard.toString(),
     one.toString(),
     two.toString(),
