@@ -5,12 +5,11 @@ import { createLogger, type Level } from "../src/log.ts";
 import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
 import { relaysIn } from "../src/net/scope.ts";
 import { describeRun } from "../src/run/describe.ts";
-import { parseBytes } from "../src/run/format.ts";
 import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import { openNewFolder } from "./new-folder.ts";
 import { nextSteps } from "./next-steps.ts";
-import { deviceOf, type EngineFlags } from "./options.ts";
+import { deviceOf, type EngineFlags, maxDiskBytes } from "./options.ts";
 import {
   counted,
   createProgress,
@@ -55,11 +54,6 @@ export type SessionEvent =
   /** Sent when they change. `relays` are this peer's addresses through relays. */
   | { type: "reach"; relays: string[]; addresses: string[]; invite: string | undefined }
   | { type: "stopped"; bytesUp: number; bytesDown: number; seconds: number };
-
-/** The limit of --max-disk, if there is one. Throws UsageError. */
-export function maxDiskBytes({ "max-disk": text }: Pick<PeerFlags, "max-disk">): number | undefined {
-  return text === undefined ? undefined : parseBytes(text, "max-disk");
-}
 
 /** Throws UsageError when a limit is none. */
 export function peerOptions(

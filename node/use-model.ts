@@ -7,7 +7,7 @@ import { quoted } from "../src/invocation.ts";
 import { modelOfPeer, type ModelSource } from "../src/use/path-model.ts";
 import type { Peer } from "../src/peer.ts";
 import type { Topology } from "../src/run/types.ts";
-import { observe, type ObserveCommandFlags } from "./observe.ts";
+import type { ObserveCommandFlags } from "./observe.ts";
 import { observeOptions } from "./options.ts";
 import { formatBytes, type Progress } from "./output.ts";
 
@@ -55,6 +55,8 @@ export async function useModel<T>(
       progress.line(`${lacking} Asking the peers of the run.`);
     }
   progress.update("looking for peers of the run");
+  // A folder is read without the network, which is slow to load.
+  const { observe } = await import("./observe.ts");
   try {
     return await observe(flags, signal, async (peer) => {
       const shown = showFetching(peer, progress);

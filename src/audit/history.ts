@@ -14,8 +14,10 @@ export interface Node {
   readonly children: Node[];
   /** What is wrong with this version itself. */
   fault?: { kind: Fault; reason: string; count: number };
-  /** Whether it and all its ancestors are in order and refused by nobody, so that it can be head. */
+  /** Whether it and all its ancestors are in order, so that it can be head. */
   sound: boolean;
+  /** Whether folding it again gave it. */
+  follows?: true;
 }
 
 export interface HistoryInit {
@@ -27,8 +29,6 @@ export interface HistoryInit {
   maxStaleness: number;
   /** What the run's outer optimizer keeps. */
   stateNames: readonly string[];
-  /** Whether a peer logged that it refused a version. */
-  refused(cid: string): boolean;
 }
 
 export interface History {
@@ -89,7 +89,7 @@ export function readHistory(init: HistoryInit): History {
       const child: Node = { version, parent: node, contributions, children: [], sound: false };
       const fault = faultOf(child, node, known, folders, init);
       if (fault !== undefined) child.fault = fault;
-      child.sound = node.sound && fault === undefined && !init.refused(version.cid.toString());
+      child.sound = node.sound && fault === undefined;
       reached.add(version.cid.toString());
       node.children.push(child);
       nodes.set(version.cid.toString(), child);

@@ -99,7 +99,10 @@ export async function refold(
     if (typeof outcome === "string") {
       node.fault = { kind: "fold", reason: outcome, count: 1 };
       unsettle(node);
-    } else descend(node, outcome);
+    } else {
+      if (outcome !== undefined) node.follows = true;
+      descend(node, outcome);
+    }
   }
   return counted;
 

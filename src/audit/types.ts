@@ -92,7 +92,7 @@ export interface AuditReport {
   contributions: number;
   /** Of these, folded in the ancestry of the head. */
   folded: number;
-  /** Not to be folded, for a reason that follows from the records or that a peer logged. */
+  /** Not to be folded, for a reason that follows from the objects; a loss on held-out text is a peer's word. */
   rejected: number;
   /** Rejected ones by reason. */
   rejections: Record<string, number>;

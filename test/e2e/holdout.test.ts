@@ -23,7 +23,12 @@ async function open(
   lines: string[] = [],
 ): Promise<{ folder: string; peers: HonestPeer[] }> {
   const folder = await mkdtemp(path.join(tmpdir(), "pathweave-holdout-"));
-  const changes = { swarm, training: { innerSteps: 20 }, outer: { holdout: { tolerance: TOLERANCE } } };
+  // Plain JavaScript tries each contribution, so two rounds of few steps: the second starts from versions that were tried.
+  const changes = {
+    swarm,
+    training: { rounds: 2, innerSteps: 20 },
+    outer: { holdout: { tolerance: TOLERANCE } },
+  };
   const logger = createLogger("debug", (line) => lines.push(line));
   const peers = await openHonestSwarm(folder, 2, changes, { logger });
   t.after(async () => {

@@ -88,6 +88,8 @@ export interface ContributeOptions {
   bases?: ReadonlyMap<string, KnownVersion>;
   /** Whether the lineages hear of it; it is on disk anyway. */
   announce?: boolean;
+  /** The outer gradient, for each module; random when absent. */
+  delta?: Float32Array;
 }
 
 /** Opens a folder, which is new or a copy of one in which `earlier` records were made. */
@@ -181,7 +183,7 @@ export async function openWorld(
     write,
     put,
     store,
-    async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true } = {}) {
+    async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true, delta } = {}) {
       const key = await keyOf(by);
       const made: KnownContribution[] = [];
       const started = topology.basesOfPath(path).map((module) => {
@@ -197,7 +199,7 @@ export async function openWorld(
           round,
           path,
           replica: 0,
-          delta: await write(numbers([by, module, round, path].join()), config.outer.codec),
+          delta: await write(delta ?? numbers([by, module, round, path].join()), config.outer.codec),
           tokens: INNER_STEPS * config.training.batchSize * config.model.sequenceLength,
           steps: INNER_STEPS,
           loss: 1,
@@ -237,7 +239,7 @@ export async function completeRun(world: OpenWorld): Promise<void> {
     late = bases;
     for (let path = 0; path < 4; path++)
       if (round !== 1 || path !== 3) await world.contribute(round, path, { bases });
-    for (const module of lineages.keys()) await world.fold(module);
+    for (const module of lineages.keys()) if (module !== ROUTER) await world.fold(module);
   }
 }
 
