@@ -27,7 +27,7 @@ export interface Sum {
 export function parseSeeds(text: string): number[] {
   const [, from, to = from] = /^(\d+)(?:-(\d+))?$/.exec(text) ?? [];
   if (from === undefined || Number(to) < Number(from))
-    throw new UsageError(`--seeds ${text} is no range of seeds; write for instance 1-1000.`);
+    throw new UsageError(`${text} is no range of seeds; write for instance 1-1000.`);
   return Array.from({ length: Number(to) - Number(from) + 1 }, (_, index) => Number(from) + index);
 }
 
