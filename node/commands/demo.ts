@@ -3,21 +3,21 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CommandModule } from "yargs";
 import { stringify } from "yaml";
-import { createRun, type CreatedRun } from "../../src/create.ts";
+import { createRun, type CreatedRun } from "../../src/create/create.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { CorpusError, InterruptedError, UsageError } from "../../src/errors.ts";
-import { evaluateRun, perplexity, type RunEvaluation } from "../../src/evaluate.ts";
-import { generate } from "../../src/generate.ts";
+import { evaluateRun, perplexity, type RunEvaluation } from "../../src/use/evaluate.ts";
+import { generate } from "../../src/use/generate.ts";
 import { packageFolders } from "../../src/installation.ts";
 import { pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger, type Level } from "../../src/log.ts";
-import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/path-model.ts";
+import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/use/path-model.ts";
 import { openDirectory, type Peer } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
 import { storageError } from "../../src/store/storage-error.ts";
-import { type BaselineName, baselineOf, startBaselines, type Training } from "../demo-baselines.ts";
+import { type BaselineName, baselineOf, createBaselines, type Training } from "../demo-baselines.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
@@ -188,8 +188,9 @@ async function runDemo(
   const session =
     flags.chaos === undefined ? undefined : await startChaos({ ...init, manifest: created.manifest });
   const swarm = session?.swarm ?? (await startLocalSwarm(init));
-  // Beside the swarm, whose peers wait for each other now and then.
-  const training = startBaselines(created, signal);
+  const training = createBaselines(created, signal);
+  // The longer one beside the swarm, whose peers wait for each other now and then.
+  training.start("equalTokens");
   const stop = async (): Promise<void> => {
     await Promise.all([training.stop(), (session ?? swarm).stop()]);
   };
@@ -204,6 +205,7 @@ async function runDemo(
         hide();
       }
     });
+    training.start("equalSteps");
     progress.update("joining as an observer, with nothing but the invite");
     const invite = {
       invite: swarm.invite,
@@ -301,6 +303,7 @@ async function createDemoRun(
   try {
     const created = await createRun({
       file,
+      creator: node.network.peerId,
       store: node.store,
       packs: node.packs,
       device: DEVICE,
@@ -356,7 +359,7 @@ async function finish(training: Training, key: BaselineName, progress: Progress)
   };
   const timer = setInterval(show, 500);
   try {
-    return await training.trained[key];
+    return await training.trained(key);
   } finally {
     clearInterval(timer);
   }

@@ -51,6 +51,7 @@ async function withPeer<T>(
   try {
     const config = {
       privateKey: await generateKeyPair("Ed25519"),
+      clock: systemClock,
       listen: ["/ip4/127.0.0.1/tcp/0"],
       announce: [],
       bootstrap: [],

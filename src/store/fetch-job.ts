@@ -7,7 +7,7 @@ import type { CID } from "multiformats/cid";
 import { type Clock, timeout } from "../clock.ts";
 import { messageOf, PathweaveError, UnavailableError } from "../errors.ts";
 import { createPatience, type Patience } from "./patience.ts";
-import type { Slots } from "./slots.ts";
+import type { Semaphores } from "./semaphores.ts";
 import type { Suspects } from "./suspects.ts";
 
 /** Wants in flight to one holder; more gain little and cost a slow link its timeouts. */
@@ -56,7 +56,7 @@ export interface FetchJob {
   signal: AbortSignal | undefined;
   source: BlockSource;
   clock: Clock;
-  slots: Slots;
+  semaphores: Semaphores;
   suspects: Suspects;
   /** A block is on disk; the holder gave it. */
   arrived(cid: CID, byteLength: number, holder: string): void;
@@ -64,7 +64,7 @@ export interface FetchJob {
 
 /** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or what the disk refused. */
 export async function runFetchJob(job: FetchJob): Promise<void> {
-  const { source, clock, slots, suspects } = job;
+  const { source, clock, semaphores, suspects } = job;
   const wants = new Set(
     job.cids.map((cid): Want => ({
       cid,
@@ -132,7 +132,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
   async function worker(holder: Holder): Promise<void> {
     const over = AbortSignal.any([end.signal, holder.lost.signal]);
     while (wants.size > 0 && !over.aborted) {
-      const release = await slots.acquire(holder.peer);
+      const release = await semaphores.acquire(holder.peer);
       try {
         const want = over.aborted ? undefined : pick(holder.peer);
         if (want !== undefined) {

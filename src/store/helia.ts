@@ -7,7 +7,7 @@ import type { HeliaWithLibp2p } from "@helia/libp2p";
 import type { Libp2p, ServiceMap } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { LevelDatastore } from "datastore-level";
-import { createHeliaLight } from "helia";
+import type { createHeliaLight } from "helia";
 import type { Clock } from "../clock.ts";
 import { messageOf, StorageError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
@@ -22,6 +22,16 @@ import { answerRepeatedWants } from "./repeated-wants.ts";
 import { openStore } from "./store.ts";
 import type { Store } from "./types.ts";
 import { endsWithin } from "../within.ts";
+
+type Create = typeof createHeliaLight;
+
+/**
+ * What `createHeliaLight` makes, out of the package's own file. The package's entry also loads what a default node has,
+ * such as WebRTC, UPnP and gateways: a thousand modules at every start, and nothing here uses one of them.
+ */
+const { Helia } = (await import(new URL("helia.js", import.meta.resolve("helia")).href)) as {
+  Helia: new (init: { name: string; version: string } & Parameters<Create>[0]) => ReturnType<Create>;
+};
 
 export interface NodeInit<S extends ServiceMap> {
   /** Blocks, database and state files live here. One process at a time. */
@@ -134,7 +144,9 @@ function heliaOver<S extends ServiceMap>(
   log: Logger,
 ): HeliaWithLibp2p<S> {
   const blockstore = heliaBlockstore(blocks);
-  const helia = Object.assign(createHeliaLight({ blockstore, datastore }), { libp2p });
+  // These name the libp2p node that Helia would make, and does not.
+  const about = { name: "helia", version: "" };
+  const helia = Object.assign(new Helia({ ...about, blockstore, datastore }), { libp2p });
   helia.addMixin({
     name: "libp2p",
     start: () => libp2p.start(),

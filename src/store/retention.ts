@@ -13,7 +13,7 @@ import { LENGTHS, openRecords, WAITING } from "./records.ts";
 import type { RecordChanges, Records, RetentionChange } from "./types.ts";
 
 // In the same database as libp2p's peers and records, whose keys start with other words.
-const OWNERS = "/pathweave/retained/";
+const PINS = "/pathweave/retained/";
 /** Files are stamped by a coarser clock than ours, on network disks by another machine's. */
 const CLOCK_SLACK_MS = 60_000;
 const SWEPT_AT = "/pathweave/swept-at";
@@ -27,12 +27,12 @@ export interface RetentionInit {
 
 export interface Retention {
   /**
-   * Replaces what owners need, and changes logs, all of it in one write that survives a loss of power. An empty set
+   * Replaces what pins keep, and changes logs, all of it in one write that survives a loss of power. An empty set
    * releases.
    */
   retain(changes: Iterable<RetentionChange>, records?: RecordChanges): Promise<void>;
-  retained(owner: string): CID[];
-  owners(): string[];
+  retained(pin: string): CID[];
+  pins(): string[];
   readonly records: Records;
   /** Says that a block was just written or found needed, so that the next sweep leaves it. */
   touch(cid: CID): void;
@@ -45,18 +45,18 @@ export interface Retention {
 
 /** Reads back what is retained. Throws what files and database throw. */
 export async function openRetention({ files, database, blocks, clock }: RetentionInit): Promise<Retention> {
-  const owned = new Map<string, CID[]>();
+  const pinned = new Map<string, CID[]>();
   const counts = new Map<string, number>();
   const sealed: [key: string, value: Uint8Array][] = [];
   const journal = await openJournal({
     files,
     database,
-    prefixes: [OWNERS, LENGTHS, WAITING],
+    prefixes: [PINS, LENGTHS, WAITING],
     found(key, value) {
-      if (!key.startsWith(OWNERS)) sealed.push([key, value]);
+      if (!key.startsWith(PINS)) sealed.push([key, value]);
       else
         try {
-          replace(decodeURIComponent(key.slice(OWNERS.length)), dagCbor.decode<CID[]>(value));
+          replace(decodeURIComponent(key.slice(PINS.length)), dagCbor.decode<CID[]>(value));
         } catch {
           // The sum tells.
         }
@@ -70,25 +70,25 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
   let sweptAt: number | undefined = journal.complete ? readCount(await database.get(SWEPT_AT)) : 0;
   let recent = new Set<string>();
 
-  function replace(owner: string, cids: CID[]): void {
+  function replace(pin: string, cids: CID[]): void {
     for (const key of new Set(cids.map(blockKey))) counts.set(key, (counts.get(key) ?? 0) + 1);
-    for (const key of new Set(owned.get(owner)?.map(blockKey))) {
+    for (const key of new Set(pinned.get(pin)?.map(blockKey))) {
       const left = counts.get(key)! - 1;
       if (left === 0) counts.delete(key);
       else counts.set(key, left);
     }
-    if (cids.length === 0) owned.delete(owner);
-    else owned.set(owner, cids);
+    if (cids.length === 0) pinned.delete(pin);
+    else pinned.set(pin, cids);
   }
 
   async function write(changes: ReadonlyMap<string, CID[]>, recordChanges: RecordChanges): Promise<void> {
-    const owners = [...changes].map(([owner, cids]): DatabaseChange => [
-      OWNERS + encodeURIComponent(owner),
+    const pins = [...changes].map(([pin, cids]): DatabaseChange => [
+      PINS + encodeURIComponent(pin),
       cids.length === 0 ? undefined : dagCbor.encode(cids),
     ]);
     const prepared = records.prepare(recordChanges);
-    await journal.commit([...owners, ...prepared.sealed], prepared.entries, () => {
-      for (const [owner, cids] of changes) replace(owner, [...cids]);
+    await journal.commit([...pins, ...prepared.sealed], prepared.entries, () => {
+      for (const [pin, cids] of changes) replace(pin, [...cids]);
       prepared.made();
     });
   }
@@ -129,8 +129,8 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
       // Not in turn: making room for them may take a sweep.
       await records.file();
     },
-    retained: (owner) => [...(owned.get(owner) ?? [])],
-    owners: () => [...owned.keys()],
+    retained: (pin) => [...(pinned.get(pin) ?? [])],
+    pins: () => [...pinned.keys()],
     records,
     touch: (cid) => recent.add(blockKey(cid)),
     sweep: () => journal.inTurn(sweepNow),

@@ -5,7 +5,7 @@ import { InvalidObjectError, UnavailableError } from "../errors.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
 import { type Disk, type DiskInit, openDisk } from "./disk.ts";
 import { type BlockSource, runFetchJob, WANTS_PER_HOLDER } from "./fetch-job.ts";
-import { createSlots } from "./slots.ts";
+import { createSemaphores } from "./semaphores.ts";
 import { createSuspects } from "./suspects.ts";
 import type { FetchOptions, FetchProgress, Store } from "./types.ts";
 
@@ -28,7 +28,7 @@ export async function openStore(init: StoreInit): Promise<OpenStore> {
 }
 
 function createStore({ blocks, retention, state }: Disk, source: BlockSource, clock: Clock): Store {
-  const slots = createSlots(WANTS_PER_HOLDER);
+  const semaphores = createSemaphores(WANTS_PER_HOLDER);
   const suspects = createSuspects();
   /** Blocks that a fetch is after; others wait for it instead of fetching them twice. */
   const fetching = new Map<string, PromiseWithResolvers<void>>();
@@ -70,7 +70,7 @@ function createStore({ blocks, retention, state }: Disk, source: BlockSource, cl
           signal: options.signal,
           source,
           clock,
-          slots,
+          semaphores,
           suspects,
           arrived(cid, byteLength, holder) {
             bytesIn += byteLength;
@@ -114,12 +114,12 @@ function createStore({ blocks, retention, state }: Disk, source: BlockSource, cl
       return bytes;
     },
     fetch: (cids, options = {}) => fetchMissing(cids, options),
-    retain: (owner, cids) => retention.retain([[owner, cids]]),
+    retain: (pin, cids) => retention.retain([[pin, cids]]),
     retainTogether: (changes, records) => retention.retain(changes, records),
     records: retention.records,
-    release: (owner) => retention.retain([[owner, []]]),
-    retained: async (owner) => retention.retained(owner),
-    owners: async () => retention.owners(),
+    release: (pin) => retention.retain([[pin, []]]),
+    retained: async (pin) => retention.retained(pin),
+    pins: async () => retention.pins(),
     sweep: () => retention.sweep(),
     get complete() {
       return retention.complete;

@@ -20,8 +20,8 @@ export interface FetchProgress {
   readonly holders: readonly string[];
   from: string[];
 }
-/** The blocks that an owner needs from now on. */
-export type RetentionChange = readonly [owner: string, cids: CID[]];
+/** The blocks that a pin keeps from now on. */
+export type RetentionChange = readonly [pin: string, cids: CID[]];
 
 /** A small dag-cbor block, and the log to which it belongs or may belong. */
 export interface LogBlock {
@@ -70,19 +70,19 @@ export interface Store {
   /** Fetches many blocks from several holders at once; resolves when all are on this disk. */
   fetch(cids: CID[], options?: FetchOptions): Promise<void>;
   /**
-   * Replaces the set of blocks that `owner` (a name such as `head:lower/1`) needs. Blocks that no owner needs
+   * Replaces the set of blocks that `pin` (a reason by name, such as `head:lower/1`) keeps. Blocks that no pin keeps
    * are deleted by `sweep`. Persists over restarts.
    */
-  retain(owner: string, cids: CID[]): Promise<void>;
-  /** Replaces the sets of several owners, and changes logs: after a crash all is as before or all as after. An empty set releases. */
+  retain(pin: string, cids: CID[]): Promise<void>;
+  /** Replaces the sets of several pins, and changes logs: after a crash all is as before or all as after. An empty set releases. */
   retainTogether(changes: Iterable<RetentionChange>, records?: RecordChanges): Promise<void>;
-  release(owner: string): Promise<void>;
-  /** What an owner retains; empty when unknown. */
-  retained(owner: string): Promise<CID[]>;
-  /** Names of all owners of retained blocks. */
-  owners(): Promise<string[]>;
+  release(pin: string): Promise<void>;
+  /** What a pin keeps; empty when unknown. */
+  retained(pin: string): Promise<CID[]>;
+  /** Names of all pins that keep something. */
+  pins(): Promise<string[]>;
   readonly records: Records;
-  /** Deletes blocks that no owner retains and no log has, other than those written since the last `sweep`. Returns how many. */
+  /** Deletes blocks that no pin keeps and no log has, other than those written since the last `sweep`. Returns how many. */
   sweep(): Promise<number>;
   /** Whether all that was ever retained is known; not after the database was damaged, or lost beside its blocks. */
   readonly complete: boolean;

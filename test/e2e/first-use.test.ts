@@ -10,11 +10,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { type LocalSwarm, startLocalSwarm } from "../../node/local-swarm.ts";
-import { openFolderModel } from "../../src/folder-model.ts";
+import { openFolderModel } from "../../src/use/folder-model.ts";
 import { parameterSpecs } from "../../src/model/parameters.ts";
-import { type ModelSource, pathParameters, routePrompt } from "../../src/path-model.ts";
+import { type ModelSource, pathParameters, routePrompt } from "../../src/use/path-model.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
-import { readSafetensors } from "../unit/safetensors.ts";
+import { readSafetensors } from "../unit/use/safetensors.ts";
 import { createTinyRun, PATHWEAVE, tinyRun } from "./tiny-run.ts";
 import { patient } from "../waits.ts";
 
@@ -29,7 +29,11 @@ let model: ModelSource;
 before(async () => {
   directory = await mkdtemp(path.join(tmpdir(), "pathweave-first-use-"));
   data = path.join(directory, "peer-1");
-  const run = await createTinyRun(directory, data, { training: { rounds: 1, innerSteps: 10 } });
+  const run = await createTinyRun(directory, data, {
+    training: { rounds: 1, innerSteps: 10 },
+    // One generation of each module, however long its paths take.
+    swarm: { graceSeconds: 3600 },
+  });
   swarm = await startLocalSwarm({ directory, peers: 1, run, logLevel: "error", signal });
   await swarm.complete(signal);
   model = await openFolderModel(data);
@@ -235,7 +239,7 @@ test("whoever closes the pipe ends the text without a word", async () => {
 test("a damaged block is asked for elsewhere, never used", async () => {
   const damaged = path.join(directory, "damaged");
   await cp(data, damaged, { recursive: true });
-  const { parameters } = model.head("head/0");
+  const parameters = model.head("head/0").state["parameters"]!;
   const blocks = await readdir(path.join(damaged, "blocks"), { recursive: true, withFileTypes: true });
   const { base32upper } = await import("multiformats/bases/base32");
   const name = `${base32upper.encode(parameters.multihash.bytes)}.data`;

@@ -101,7 +101,7 @@ test("state is replaced atomically, private to the user, and survives a restart"
   assert.ok(Buffer.from(last).equals((await second.store.readState(name))!));
 });
 
-test("blocks, retention and owners survive a restart", async (t) => {
+test("blocks, retention and pins survive a restart", async (t) => {
   const dir = await temporaryDirectory(t);
   const [kept, dropped] = [rawBlock(noise(1, 10)), rawBlock(noise(2, 10))];
   const first = await openPeer(t, dir);
@@ -112,7 +112,7 @@ test("blocks, retention and owners survive a restart", async (t) => {
   // Surely before that sweep, however coarse the clock of the file system is.
   await utimes(join(dir, blockPath(dropped.cid)), 0, 0);
   const second = await openPeer(t, dir);
-  assert.deepEqual(await second.store.owners(), ["head:lower/1"]);
+  assert.deepEqual(await second.store.pins(), ["head:lower/1"]);
   assert.deepEqual((await second.store.retained("head:lower/1")).map(String), [kept.cid.toString()]);
   assert.deepEqual(await second.store.retained("nobody"), []);
   assert.equal(await second.store.sweep(), 1, "the one nobody retains");

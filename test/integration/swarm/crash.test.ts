@@ -18,7 +18,7 @@ for (const moment of ["before", "after"] as const)
     const { retainTogether } = struck.store;
     struck.store.retainTogether = async (changes, records) => {
       const list = [...changes];
-      const isRound = list.some(([owner]) => owner.startsWith("path-state:"));
+      const isRound = list.some(([pin]) => pin.startsWith("path-state:"));
       // What a kill leaves; what happens to the first folder from then on is of no account.
       const kill = (): void => {
         struck.store.retainTogether = retainTogether;

@@ -126,7 +126,7 @@ testOnDisks("a change does not keep what the caller changes later", async (open)
   await close();
 });
 
-testOnDisks("a store keeps blocks, owners and state over a restart", async (open) => {
+testOnDisks("a store keeps blocks, pins and state over a restart", async (open) => {
   const [kept, damaged, loose] = ["kept", "damaged", "loose"].map((name) => rawBlock(bytes(name)));
   const openIt = async () => {
     const opened = await open();
@@ -136,13 +136,13 @@ testOnDisks("a store keeps blocks, owners and state over a restart", async (open
   };
   const first = await openIt();
   await first.store.put([kept!, damaged!, loose!]);
-  await first.store.retain("owner", [kept!.cid, damaged!.cid]);
+  await first.store.retain("pin", [kept!.cid, damaged!.cid]);
   await first.store.writeState("round", bytes("middle"));
   await first.close();
 
   const second = await openIt();
   assert.ok(second.store.complete);
-  assert.deepEqual(await second.store.owners(), ["owner"]);
+  assert.deepEqual(await second.store.pins(), ["pin"]);
   assert.equal(text(await second.store.readState("round")), "middle");
   for (let sweep = 0; sweep < 3; sweep++) await second.store.sweep();
   assert.equal(await second.store.local(loose!.cid), undefined);

@@ -86,8 +86,7 @@ test("dag-cbor blocks are retained like raw ones", async (t) => {
     generation: 0,
     parent: null,
     contributions: [],
-    parameters: blocks[1]!.cid,
-    momentum: null,
+    state: { parameters: blocks[1]!.cid },
     tokens: 0,
   });
   await write(version);
@@ -98,15 +97,15 @@ test("dag-cbor blocks are retained like raw ones", async (t) => {
   await close();
 });
 
-test("retention is as a set per owner says, over any sequence of changes and restarts", async (t) => {
+test("retention is as a set per pin says, over any sequence of changes and restarts", async (t) => {
   const root = await directoryOf(t);
   let run = 0;
-  const owner = fc.constantFrom("head:lower/1", "x");
+  const pin = fc.constantFrom("head:lower/1", "x");
   const indices = fc.uniqueArray(fc.integer({ min: 0, max: 5 }));
   const step = fc.oneof(
     fc.record({ do: fc.constant("write" as const), indices }),
-    fc.record({ do: fc.constant("retain" as const), owner, indices }),
-    fc.record({ do: fc.constant("release" as const), owner }),
+    fc.record({ do: fc.constant("retain" as const), pin, indices }),
+    fc.record({ do: fc.constant("release" as const), pin }),
     fc.record({ do: fc.constant("sweep" as const) }),
     fc.record({ do: fc.constant("restart" as const) }),
   );
@@ -114,7 +113,7 @@ test("retention is as a set per owner says, over any sequence of changes and res
     fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
       const directory = join(root, String(run++));
       let opened = await openIn(directory);
-      const owners = new Map<string, number[]>();
+      const pins = new Map<string, number[]>();
       const onDisk = new Set<number>();
       let recent = new Set<number>();
       for (const taken of steps) {
@@ -127,19 +126,19 @@ test("retention is as a set per owner says, over any sequence of changes and res
         } else if (taken.do === "retain") {
           // Only what is there is retained.
           const present = taken.indices.filter((i) => onDisk.has(i));
-          await opened.retention.retain([[taken.owner, present.map((i) => blocks[i]!.cid)]]);
-          owners.set(taken.owner, present);
+          await opened.retention.retain([[taken.pin, present.map((i) => blocks[i]!.cid)]]);
+          pins.set(taken.pin, present);
           for (const i of present) recent.add(i);
         } else if (taken.do === "release") {
-          await opened.retention.retain([[taken.owner, []]]);
-          owners.delete(taken.owner);
+          await opened.retention.retain([[taken.pin, []]]);
+          pins.delete(taken.pin);
         } else if (taken.do === "restart") {
           await opened.close();
           opened = await openIn(directory);
           // What is recent after a restart is told by the age of its file, see the next test.
           for (const i of recent) opened.retention.touch(blocks[i]!.cid);
         } else {
-          const kept = new Set([...owners.values()].flat());
+          const kept = new Set([...pins.values()].flat());
           const doomed = [...onDisk].filter((i) => !kept.has(i) && !recent.has(i));
           // As if they had been written before the last sweep.
           for (const i of doomed) await utimes(join(directory, blockPath(blocks[i]!.cid)), 0, 0);
@@ -150,8 +149,8 @@ test("retention is as a set per owner says, over any sequence of changes and res
         }
         for (const [i, { cid }] of blocks.entries())
           assert.equal(await opened.blocks.has(cid), onDisk.has(i));
-        const named = [...owners].filter(([, list]) => list.length > 0);
-        assert.deepEqual(opened.retention.owners().toSorted(), named.map(([name]) => name).toSorted());
+        const named = [...pins].filter(([, list]) => list.length > 0);
+        assert.deepEqual(opened.retention.pins().toSorted(), named.map(([name]) => name).toSorted());
         for (const [name, list] of named)
           assert.deepEqual(
             opened.retention.retained(name).map(String),

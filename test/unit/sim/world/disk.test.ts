@@ -131,7 +131,7 @@ test("a full disk refuses as a real one does, keeps what it has, and goes on whe
   await store.writeState("a", Buffer.alloc(400));
   const many = Array.from({ length: 20 }, (_, i) => rawBlock(Uint8Array.of(i)).cid);
   await assert.rejects(store.retain("x", many), full);
-  assert.deepEqual(await store.owners(), []);
+  assert.deepEqual(await store.pins(), []);
   disk.limit(Infinity);
   await store.put([second]);
   assert.ok((await store.local(first.cid)) !== undefined && (await store.local(second.cid)) !== undefined);
