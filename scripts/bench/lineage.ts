@@ -16,11 +16,13 @@ import { Contribution } from "../../src/objects/contribution.ts";
 import { type Block, rawBlock } from "../../src/objects/object.ts";
 import { Version } from "../../src/objects/version.ts";
 import { Lineage } from "../../src/outer/lineage.ts";
+import { knownContribution } from "../../src/outer/records.ts";
+import { createPlan } from "../../src/plan/plan.ts";
 import { createTopology } from "../../src/run/topology.ts";
 import { openDirectory } from "../../src/store/directory.ts";
 import type { BlockSource } from "../../src/store/fetch-job.ts";
 import { openStore } from "../../src/store/store.ts";
-import { createLineageStore, type LineageStore } from "../../src/swarm/lineage-store.ts";
+import { createLineageStore, type LineageStore } from "../../src/swarm/modules/lineage-store.ts";
 
 const FLUSHES = 30;
 const RECORDS_PER_FLUSH = 500;
@@ -49,8 +51,10 @@ const config = runConfigSchema.parse({
   model: { sequenceLength: 4 },
   training: { batchSize: 2, innerSteps: STEPS, rounds: Math.max(...sizes) + FLUSHES },
 });
-const none = { parent: null, contributions: [], momentum: null, generation: 0, tokens: 0 };
-const block = Version.encode({ module: MODULE, parameters: address, ...none });
+const topology = createTopology(config);
+const plan = createPlan({ config, topology, shards: [] });
+const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
+const block = Version.encode({ module: MODULE, state: { parameters: address }, ...none });
 const genesis = { ...Version.decode(block.bytes), cid: block.cid };
 const NOBODY: BlockSource = {
   connect: () => Promise.reject(new Error("nobody is there")),
@@ -68,20 +72,19 @@ interface Peer {
 async function open(dir: string): Promise<Peer> {
   const { files, database, close } = await openDirectory(dir);
   const { store } = await openStore({ files, database, clock: systemClock, source: () => NOBODY });
-  const topology = createTopology(config);
-  const lineage = new Lineage({ module: MODULE, genesis, topology, config, runId: address });
+  const lineage = new Lineage({ module: MODULE, genesis, topology, config, plan, runId: address });
   return { records: createLineageStore(store, new Map([[MODULE, lineage]])), lineage, close };
 }
 
 function contribution(round: number): Promise<Block> {
-  const about = { run: address, module: MODULE, round, path: 0, replica: 0, base: genesis.cid };
+  const bases = topology.basesOfPath(0).map((module) => ({ module, version: genesis.cid }));
+  const about = { run: address, module: MODULE, bases, work: "train" as const, round, path: 0, replica: 0 };
   const work = { delta: address, tokens: STEPS * 8, steps: STEPS, loss: 1 };
   return Contribution.seal({ ...about, ...work }, key);
 }
 
 function add({ records, lineage }: Peer, { cid, bytes }: Block): void {
-  const { value, signer } = Contribution.recall(bytes);
-  lineage.addContribution({ ...value, cid, signer });
+  lineage.addContribution(knownContribution(Contribution.recall(bytes), cid));
   records.add(MODULE, { cid, bytes });
 }
 
