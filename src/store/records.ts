@@ -15,6 +15,7 @@ import type { CheckedBlockstore } from "./blockstore.ts";
 import { type Journal, readCount } from "./journal.ts";
 import { blockKey } from "./layout.ts";
 import type { Database, DatabaseChange } from "./ports.ts";
+import { storageError } from "./storage-error.ts";
 import type { RecordChanges, Records } from "./types.ts";
 
 const ENTRIES = "/pathweave/log/";
@@ -28,6 +29,8 @@ const HASH_BYTES = 32;
 const DIGITS = 10;
 
 export interface RecordsInit {
+  /** Where they are, for people. */
+  name: string;
   database: Database;
   blocks: CheckedBlockstore;
   journal: Journal;
@@ -79,7 +82,13 @@ function decodeEntry(value: Uint8Array): Block | undefined {
 }
 
 /** Opens the logs, and makes files of what a process that ended had not made files of. */
-export async function openRecords({ database, blocks, journal, sealed }: RecordsInit): Promise<RecordLogs> {
+export async function openRecords({
+  name,
+  database,
+  blocks,
+  journal,
+  sealed,
+}: RecordsInit): Promise<RecordLogs> {
   const lengths = new Map<string, number>();
   const waiting = new Map<string, Map<string, Block>>();
   /** By `blockKey`: the key of the entry. */
@@ -108,7 +117,20 @@ export async function openRecords({ database, blocks, journal, sealed }: Records
       if (block !== undefined) waitingOf(decodeURIComponent(log)).set(block.cid.toString(), block);
     }
 
+  /** What the database refuses is said in one line. */
+  const refused = (error: unknown): never => {
+    throw storageError(error, name);
+  };
+
   async function* entries(log: string): AsyncGenerator<Block> {
+    try {
+      yield* read(log);
+    } catch (error) {
+      refused(error);
+    }
+  }
+
+  async function* read(log: string): AsyncGenerator<Block> {
     const prefix = prefixOf(log);
     const length = lengthOf(log);
     const missing: number[] = [];
@@ -151,7 +173,10 @@ export async function openRecords({ database, blocks, journal, sealed }: Records
 
   /** One after the other, so that no entry counts as a file before those in front of it. */
   function file(): Promise<void> {
-    filing = filing.catch(() => {}).then(fileNow);
+    filing = filing
+      .catch(() => {})
+      .then(fileNow)
+      .catch(refused);
     return filing;
   }
 
@@ -172,7 +197,7 @@ export async function openRecords({ database, blocks, journal, sealed }: Records
     waiting: (log) => [...(waiting.get(log)?.values() ?? [])],
     async read(cid) {
       const key = keys.get(blockKey(cid));
-      const value = key === undefined ? undefined : await database.get(key);
+      const value = key === undefined ? undefined : await database.get(key).catch(refused);
       return value && decodeEntry(value)?.bytes;
     },
     async index() {

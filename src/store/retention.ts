@@ -63,7 +63,7 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
     },
     isNew: () => isEmpty(blocks.cids()),
   });
-  const records = await openRecords({ database, blocks, journal, sealed });
+  const records = await openRecords({ name: files.name, database, blocks, journal, sealed });
   blocks.spare = (cid) => records.read(cid);
   // Blocks younger than the last sweep of an earlier process are left by the first sweep of this one: a
   // fetch or a contribution may have been under way when that process ended.

@@ -11,12 +11,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CID } from "multiformats/cid";
-import { Contribution } from "../../../src/objects/contribution.ts";
-import { dagCborCid, kindOf } from "../../../src/objects/object.ts";
-import { Version } from "../../../src/objects/version.ts";
-import { blockKey } from "../../../src/store/layout.ts";
-import { middleOf, MODULES, openSequence, ROUNDS, type Sequence } from "./sequence.ts";
+import { assertSound, blocksNeeded } from "./checks.ts";
+import { openSequence } from "./sequence.ts";
 
 const HOOK = new URL("disk-hook.ts", import.meta.url).href;
 const PROGRAM = fileURLToPath(new URL("sequence.ts", import.meta.url));
@@ -66,52 +62,6 @@ function unfinished(dir: string): string[] {
   );
 }
 
-/** What lies on the disk and what a restart knows of are the same: whoever reads the blocks finds no forgotten work. */
-async function assertForgetsNothing({ store, lineages }: Sequence): Promise<void> {
-  for await (const bytes of store.all()) {
-    if (kindOf(bytes) !== Version.kind && !kindOf(bytes)?.startsWith(Contribution.kind)) continue;
-    const cid = dagCborCid(bytes);
-    const known = [...lineages.values()].some(
-      (lineage) => lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined,
-    );
-    assert.ok(known, `the ${kindOf(bytes)} ${cid} is on the disk, and a restart knows nothing of it`);
-  }
-}
-
-/** Every announced record is there, with its tensors. */
-async function assertHolds({ lineages, packs }: Sequence, announced: string[]): Promise<void> {
-  for (const text of announced) {
-    const cid = CID.parse(text);
-    const found = [...lineages.values()].flatMap((lineage) => {
-      const { delta } = lineage.contribution(cid) ?? {};
-      const packs = Object.values(lineage.version(cid)?.state ?? {});
-      return delta === undefined ? packs : [delta, ...packs];
-    });
-    assert.ok(found.length > 0, `${text} was announced and is lost`);
-    // Tensors of the first round may have been let go of at the end.
-    for (const pack of found)
-      if (!announcements.slice(0, 2).some((first) => first.cid === text))
-        await packs.read(pack, { maxBytes: 1 << 20, signal: AbortSignal.abort() });
-  }
-}
-
-/**
- * The contributions of a round are there for all modules, with the optimizer state after it, or for none, with the one
- * before; and what is kept of a round is whole, or nothing is.
- */
-async function assertUnmixed({ lineages, stepBefore, kept }: Sequence): Promise<void> {
-  const middle = await kept();
-  if (middle !== undefined) assert.deepEqual(middle, middleOf(middle.slot.round, middle.bases));
-  for (let round = 0; round < ROUNDS; round++) {
-    const complete = MODULES.map((module) => lineages.get(module)!.completed({ round, path: 0, replica: 0 }));
-    assert.equal(new Set(complete).size, 1, `round ${round}: ${complete}`);
-    const last =
-      round + 1 === ROUNDS ||
-      !lineages.get(MODULES[0]!)!.completed({ round: round + 1, path: 0, replica: 0 });
-    if (last) assert.equal(await stepBefore(round + 1), complete[0] ? 4 * (round + 1) : undefined);
-  }
-}
-
 /** Opens what a crash left, checks it, finishes the run, and checks that it is the undisturbed one. */
 async function check(dir: string, announced: string[]): Promise<void> {
   const invite = await readFile(join(dir, "invite"), "utf8").catch(() => "invite");
@@ -119,25 +69,14 @@ async function check(dir: string, announced: string[]): Promise<void> {
   const crashed = await openSequence(dir);
   try {
     assert.deepEqual(unfinished(dir), []);
-    assert.ok(crashed.store.complete);
-    await assertForgetsNothing(crashed);
-    await assertUnmixed(crashed);
-    await assertHolds(crashed, announced);
-    await crashed.goOn(() => {});
-    // As many sweeps as it takes for what nobody needs; nothing piles up, and nothing that is needed goes.
-    for (let sweep = 0; sweep < 3; sweep++) await crashed.store.sweep();
-    const retained = await Promise.all(
-      (await crashed.store.pins()).map((pin) => crashed.store.retained(pin)),
-    );
-    const needed = new Set(retained.flat().map(blockKey));
-    for (const module of MODULES)
-      for await (const { cid } of crashed.store.records.entries(module)) needed.add(blockKey(cid));
-    const onDisk = readdirSync(join(dir, "blocks"), { recursive: true, encoding: "utf8" });
-    assert.equal(onDisk.filter((name) => name.endsWith(".data")).length, needed.size);
-    await assertHolds(
+    await assertSound(
       crashed,
+      announced,
       announcements.map(({ cid }) => cid),
     );
+    const onDisk = readdirSync(join(dir, "blocks"), { recursive: true, encoding: "utf8" });
+    const needed = await blocksNeeded(crashed);
+    assert.equal(onDisk.filter((name) => name.endsWith(".data")).length, needed);
   } finally {
     await crashed.close();
   }

@@ -47,7 +47,7 @@ const config = runConfigSchema.parse({
   outer: { codec: "int8" },
 });
 
-export interface Sequence extends OpenStore {
+export interface Sequence extends Pick<OpenStore, "store" | "packs" | "close"> {
   lineages: ReadonlyMap<string, Lineage>;
   /** Does what is left to do; says what it announces once it may. */
   goOn(announce: (cid: CID) => void): Promise<void>;
@@ -73,7 +73,14 @@ export function middleOf(round: number, bases: CID[]): KeptRound {
 /** Opens a directory as a starting peer does. */
 export async function openSequence(dir: string): Promise<Sequence> {
   await loadIdentity(join(dir, "identity.key"));
-  const opened = await openStore(dir);
+  return sequenceOver(await openStore(dir), () => writeInvite(dir, "invite"));
+}
+
+/** The same over a store that is open; `invited` writes the invite. */
+export async function sequenceOver(
+  opened: Pick<OpenStore, "store" | "packs" | "close">,
+  invited: () => Promise<void>,
+): Promise<Sequence> {
   const { store, packs } = opened;
   const parameters = await packs.write({
     tensors: tensors(),
@@ -175,7 +182,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
         ["run", [...genesis.map(({ cid }) => cid), ...(await packs.blocks(parameters))]],
         ["shard", [SHARD.cid]],
       ]);
-      await writeInvite(dir, "invite");
+      await invited();
       for (let round = 0; round < ROUNDS; round++) {
         if (!lineages.get(MODULES[0]!)!.completed({ round, path: 0, replica: 0 }))
           for (const { cid } of await train(round)) announce(cid);
