@@ -86,12 +86,12 @@ test("a disk that is full from any operation on makes the peer say so, and has l
         if (reached++ === point) disk.limit(0);
       };
       const running = openOn(disk).then((sequence) => sequence.goOn((cid) => announced.push(cid.toString())));
-      const error: unknown = await running.then(
+      const failure = await running.then(
         () => undefined,
-        (reason: unknown) => reason,
+        (reason: unknown) => reason as Error,
       );
       // From the last write on nothing needs room.
-      if (error !== undefined) assert.match(String(error), /^StorageError: .*the disk is full/);
+      if (failure !== undefined) assert.match(String(failure), /^StorageError: .*the disk is full/);
       else assert.deepEqual(announced, undisturbed);
       disk.onOperation = undefined;
       disk.kill();
