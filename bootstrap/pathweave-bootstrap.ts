@@ -8,7 +8,7 @@ import { PathweaveError } from "../src/errors.ts";
 import { createLogger } from "../src/log.ts";
 import { loadIdentity } from "../src/net/identity.ts";
 import { readSwarmKey } from "../src/net/swarm-key.ts";
-import { HEAD_NAMESPACE, headRecords } from "../src/swarm/head-record.ts";
+import { HEAD_NAMESPACE, headRecords } from "../src/swarm/sync/head-record.ts";
 import { hearClosedPipes, onInterrupt } from "../node/shutdown.ts";
 import { startBootstrapNode } from "./bootstrap-node.ts";
 import { parseFlags } from "./options.ts";

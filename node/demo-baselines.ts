@@ -1,6 +1,6 @@
 /** What the demo compares with: dense networks of one path's size, each at a learning rate of its own. */
-import type { CreatedRun } from "../src/create.ts";
-import { initialState, trainDense } from "../src/dense.ts";
+import type { CreatedRun } from "../src/create/create.ts";
+import { initialState, trainDense } from "../src/create/dense.ts";
 import { createEngine } from "../src/engine/engine.ts";
 import type { TrainState } from "../src/engine/types.ts";
 import { modelShape } from "../src/model/parameters.ts";

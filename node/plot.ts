@@ -1,6 +1,6 @@
 /** The plot of `pathweave tune`. */
-import type { Trial } from "../src/tune-search.ts";
-import { bestTrial } from "../src/tune-search.ts";
+import type { Trial } from "../src/create/tune-search.ts";
+import { bestTrial } from "../src/create/tune-search.ts";
 import { formatNumber } from "./output.ts";
 
 /** Columns in which the losses are drawn; with the numbers before them a line has 80 at most. */

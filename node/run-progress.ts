@@ -1,6 +1,6 @@
 /** How far a run is, for `status` and `join`. */
 import type { Peer } from "../src/peer.ts";
-import { type RunView, type TimeLeft, timeLeft } from "../src/swarm/time-left.ts";
+import { type RunView, type TimeLeft, timeLeft } from "../src/swarm/plan/time-left.ts";
 import { counted, formatDuration } from "./output.ts";
 
 /** What this peer itself does, which no heartbeat tells it. */

@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import type { Options } from "yargs";
 import { PathweaveError, UnavailableError } from "../src/errors.ts";
-import { openFolderModel } from "../src/folder-model.ts";
+import { openFolderModel } from "../src/use/folder-model.ts";
 import { quoted } from "../src/invocation.ts";
-import { modelOfPeer, type ModelSource } from "../src/path-model.ts";
+import { modelOfPeer, type ModelSource } from "../src/use/path-model.ts";
 import type { Peer } from "../src/peer.ts";
 import type { Topology } from "../src/run/types.ts";
 import { observe, type ObserveCommandFlags } from "./observe.ts";

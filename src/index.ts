@@ -32,7 +32,7 @@
  *
  * Expected failures are thrown as a `PathweaveError`, whose message is one sentence that says what to do next.
  */
-export { type CreatedRun, type CreateOptions, createRun } from "./create.ts";
+export { type CreatedRun, type CreateOptions, createRun } from "./create/create.ts";
 export { createEngine } from "./engine/engine.ts";
 export type { Engine, EngineConfig } from "./engine/types.ts";
 export {
@@ -47,12 +47,12 @@ export {
   UnavailableError,
   UsageError,
 } from "./errors.ts";
-export { evaluateRun, perplexity, type RunEvaluation, type Score } from "./evaluate.ts";
-export { type ExportedPath, type ExportOptions, exportPaths } from "./export.ts";
-export { generate, type GenerateOptions } from "./generate.ts";
+export { evaluateRun, perplexity, type RunEvaluation, type Score } from "./use/evaluate.ts";
+export { type ExportedPath, type ExportOptions, exportPaths } from "./use/export.ts";
+export { generate, type GenerateOptions } from "./use/generate.ts";
 export { version } from "./installation.ts";
 export { createLogger, type Level, type Logger, silentLogger } from "./log.ts";
-export { modelOfPeer, type ModelSource, pathParameters } from "./path-model.ts";
+export { modelOfPeer, type ModelSource, pathParameters } from "./use/path-model.ts";
 export {
   type DeviceOptions,
   type DirectoryOptions,
@@ -62,7 +62,7 @@ export {
   type Peer,
   type PeerOptions,
 } from "./peer.ts";
-export type { CreateProgress } from "./prepare.ts";
+export type { CreateProgress } from "./create/prepare.ts";
 export { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
 export { readRunFile } from "./run/run-file.ts";
 export type { RunFile } from "./run/types.ts";

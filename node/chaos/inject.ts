@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Manifest } from "../../src/objects/manifest.ts";
-import { objectsInCustody } from "../../src/swarm/custody.ts";
+import { objectsInCustody } from "../../src/swarm/modules/replication.ts";
 import type { LocalSwarm } from "../local-swarm.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ChaosNetwork, Link } from "./network.ts";

@@ -1,4 +1,4 @@
-import { TICK_MS } from "../../src/swarm/leases.ts";
+import { TICK_MS } from "../../src/swarm/plan/leases.ts";
 import type { LoggedEvent } from "./event-log.ts";
 
 /**

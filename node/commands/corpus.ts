@@ -2,7 +2,7 @@ import stringWidth from "string-width";
 import type { CommandModule } from "yargs";
 import { describeSkipped, requireAll } from "../../src/data/skipped.ts";
 import { CorpusError, UsageError } from "../../src/errors.ts";
-import { type InspectedCorpus, type InspectInit, inspectCorpus } from "../../src/inspect-corpus.ts";
+import { type InspectedCorpus, type InspectInit, inspectCorpus } from "../../src/create/inspect-corpus.ts";
 import { encodingName, EXPECTED_ENCODING } from "../../src/run/encoding-name.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { outputOptions } from "../options.ts";

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
-import { createRun } from "../../src/create.ts";
-import type { CreateProgress } from "../../src/prepare.ts";
+import { createRun } from "../../src/create/create.ts";
+import type { CreateProgress } from "../../src/create/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";

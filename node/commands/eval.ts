@@ -1,5 +1,5 @@
 import type { CommandModule } from "yargs";
-import { evaluateRun, perplexity } from "../../src/evaluate.ts";
+import { evaluateRun, perplexity } from "../../src/use/evaluate.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { deviceOf, type EngineFlags, engineOptions, inviteArgument, observeOptions } from "../options.ts";
 import { createProgress, formatBar, formatJson, formatTable } from "../output.ts";

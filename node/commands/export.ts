@@ -1,7 +1,7 @@
 import type { CommandModule } from "yargs";
 import { UsageError } from "../../src/errors.ts";
-import { exportPaths, requireFree } from "../../src/export.ts";
-import type { ModelSource } from "../../src/path-model.ts";
+import { exportPaths, requireFree } from "../../src/use/export.ts";
+import type { ModelSource } from "../../src/use/path-model.ts";
 import { parseBytes } from "../../src/run/format.ts";
 import type { Topology } from "../../src/run/types.ts";
 import type { ObserveCommandFlags } from "../observe.ts";

@@ -1,10 +1,10 @@
 import { setImmediate } from "node:timers/promises";
 import type { CommandModule } from "yargs";
 import { UsageError } from "../../src/errors.ts";
-import { addChurn, addFaults } from "../../src/sim/faults.ts";
-import { type Report, reportOf } from "../../src/sim/report.ts";
-import { gridOf, simulatedRun } from "../../src/sim/run.ts";
-import { Simulation } from "../../src/sim/simulation.ts";
+import { addChurn, addFaults } from "../../src/sim/large/faults.ts";
+import { type Report, reportOf } from "../../src/sim/large/report.ts";
+import { gridOf, simulatedRun } from "../../src/sim/large/run.ts";
+import { Simulation } from "../../src/sim/large/simulation.ts";
 import {
   createProgress,
   formatBar,

@@ -2,15 +2,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { CommandModule } from "yargs";
-import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/prepare.ts";
+import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/create/prepare.ts";
 import { describeSkipped } from "../../src/data/skipped.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { createLogger, type Level } from "../../src/log.ts";
 import { type DeviceOptions, openDirectory } from "../../src/peer.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import type { RunFile } from "../../src/run/types.ts";
-import { bestTrial, type Trial } from "../../src/tune-search.ts";
-import { tune } from "../../src/tune.ts";
+import { bestTrial, type Trial } from "../../src/create/tune-search.ts";
+import { tune } from "../../src/create/tune.ts";
 import { deviceOf, type EngineFlags, engineOptions, outputOptions } from "../options.ts";
 import {
   createProgress,

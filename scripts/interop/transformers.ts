@@ -19,12 +19,12 @@ import { startLocalSwarm } from "../../node/local-swarm.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
 import type { Tokenizer } from "../../src/data/types.ts";
 import { createEngine } from "../../src/engine/engine.ts";
-import { exportPaths } from "../../src/export.ts";
-import { openFolderModel } from "../../src/folder-model.ts";
-import { generate } from "../../src/generate.ts";
+import { exportPaths } from "../../src/use/export.ts";
+import { openFolderModel } from "../../src/use/folder-model.ts";
+import { generate } from "../../src/use/generate.ts";
 import { parameterSpecs } from "../../src/model/parameters.ts";
 import type { ModelShape } from "../../src/model/types.ts";
-import { type ModelSource, pathParameters } from "../../src/path-model.ts";
+import { type ModelSource, pathParameters } from "../../src/use/path-model.ts";
 import { createRandom, type Random } from "../../src/random.ts";
 import { createTinyRun, PATHWEAVE } from "../../test/e2e/tiny-run.ts";
 

@@ -1,5 +1,5 @@
-import type { Offence } from "./conduct.ts";
-import type { Slot } from "./leases.ts";
+import type { Offence } from "./conduct/offences.ts";
+import type { Slot } from "./plan/leases.ts";
 
 export type { PackStore as Packs } from "../store/pack.ts";
 
@@ -109,7 +109,7 @@ export type SwarmEvent =
   | { type: "rejected"; module: string; cid: string; reason: string }
   /** A version's tensors cannot be had; this peer builds on another until they can. */
   | { type: "passed-over"; module: string; generation: number; cid: string; reason: string }
-  /** A peer did what no honest peer does; see `src/swarm/conduct.ts`. */
+  /** A peer did what no honest peer does; see `src/swarm/conduct/offences.ts`. */
   | { type: "offence"; peer: string; offence: Offence; reason: string; score: number; cid?: string }
   /** A peer is shut out for a time. */
   | { type: "blocked"; peer: string; offence: Offence; reason: string; seconds: number }

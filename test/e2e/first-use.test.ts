@@ -10,11 +10,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { type LocalSwarm, startLocalSwarm } from "../../node/local-swarm.ts";
-import { openFolderModel } from "../../src/folder-model.ts";
+import { openFolderModel } from "../../src/use/folder-model.ts";
 import { parameterSpecs } from "../../src/model/parameters.ts";
-import { type ModelSource, pathParameters, routePrompt } from "../../src/path-model.ts";
+import { type ModelSource, pathParameters, routePrompt } from "../../src/use/path-model.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";
-import { readSafetensors } from "../unit/safetensors.ts";
+import { readSafetensors } from "../unit/use/safetensors.ts";
 import { createTinyRun, PATHWEAVE, tinyRun } from "./tiny-run.ts";
 import { patient } from "../waits.ts";
 

@@ -17,9 +17,9 @@ import type { PeerProcess } from "../../node/local-swarm.ts";
 import type { SessionEvent } from "../../node/peer-session.ts";
 import { auditDisks } from "../../src/audit/audit.ts";
 import { readEventLog } from "../../src/audit/events.ts";
-import { objectsInCustody } from "../../src/swarm/custody.ts";
+import { objectsInCustody } from "../../src/swarm/modules/replication.ts";
 import { createTopology } from "../../src/run/topology.ts";
-import { shortPeer } from "../../src/swarm/waiting.ts";
+import { shortPeer } from "../../src/swarm/plan/waiting.ts";
 import { createChaosFolder } from "./chaos-run.ts";
 
 /** Fewer than paths, so that a newcomer finds work. */

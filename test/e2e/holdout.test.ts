@@ -10,7 +10,7 @@ import { test, type TestContext } from "node:test";
 import { createLogger } from "../../src/log.ts";
 import type { KnownContribution } from "../../src/outer/types.ts";
 import { createPacks } from "../../src/store/pack.ts";
-import { createModuleStates } from "../../src/swarm/module-states.ts";
+import { createModuleStates } from "../../src/swarm/modules/module-states.ts";
 import { noise } from "../integration/store/support.ts";
 import { type HonestPeer, intrude, openHonestSwarm, targetAt } from "./intruder.ts";
 import { patient } from "../waits.ts";

@@ -19,11 +19,11 @@ import { dagCborCid, rawBlock } from "../../src/objects/object.ts";
 import { encodeTensors } from "../../src/outer/codec.ts";
 import { decodeInvite } from "../../src/run/invite.ts";
 import { createPacks, readPack } from "../../src/store/pack.ts";
-import { ANTI_ENTROPY_PROTOCOL } from "../../src/swarm/anti-entropy.ts";
-import type { Offence } from "../../src/swarm/conduct.ts";
-import { HeadRecord, headKey } from "../../src/swarm/head-record.ts";
+import { ANTI_ENTROPY_PROTOCOL } from "../../src/swarm/sync/anti-entropy.ts";
+import type { Offence } from "../../src/swarm/conduct/offences.ts";
+import { HeadRecord, headKey } from "../../src/swarm/sync/head-record.ts";
 import { Ask } from "../../src/swarm/messages.ts";
-import { createModuleStates } from "../../src/swarm/module-states.ts";
+import { createModuleStates } from "../../src/swarm/modules/module-states.ts";
 import { noise } from "../integration/store/support.ts";
 import {
   forgeVersion,

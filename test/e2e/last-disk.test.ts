@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { type LocalSwarm, startLocalSwarm } from "../../node/local-swarm.ts";
-import { openFolderModel } from "../../src/folder-model.ts";
+import { openFolderModel } from "../../src/use/folder-model.ts";
 import { elementsOfPath } from "../../src/model/parameters.ts";
-import { seedParameters } from "../../src/path-model.ts";
+import { seedParameters } from "../../src/use/path-model.ts";
 import { createTinyRun } from "./tiny-run.ts";
 import { awaited, patient } from "../waits.ts";
 

@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { Contribution } from "../../src/objects/contribution.ts";
 import { dagCborCid } from "../../src/objects/object.ts";
 import { createPacks } from "../../src/store/pack.ts";
-import { createModuleStates } from "../../src/swarm/module-states.ts";
+import { createModuleStates } from "../../src/swarm/modules/module-states.ts";
 import { noise } from "../integration/store/support.ts";
 import { intrude, openHonestSwarm, targetAt } from "./intruder.ts";
 import { patient } from "../waits.ts";

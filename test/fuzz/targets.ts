@@ -52,15 +52,15 @@ import type { Store } from "../../src/store/types.ts";
 import { Announcers } from "../../src/objects/announcers.ts";
 import { PathStateObject } from "../../src/objects/path-state.ts";
 import { readEventLog } from "../../src/audit/events.ts";
-import { createAntiEntropy } from "../../src/swarm/anti-entropy.ts";
-import { HeadRecord, headKey, headRecords } from "../../src/swarm/head-record.ts";
+import { createAntiEntropy } from "../../src/swarm/sync/anti-entropy.ts";
+import { HeadRecord, headKey, headRecords } from "../../src/swarm/sync/head-record.ts";
 import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
-import { decodeRound, encodeRound } from "../../src/swarm/round-states.ts";
-import { Remembered } from "../../src/swarm/outside-search.ts";
+import { decodeRound, encodeRound } from "../../src/swarm/rounds/round-states.ts";
+import { Remembered } from "../../src/swarm/sync/outside-search.ts";
 import { readEvent } from "../../node/session-events.ts";
 import { createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP, cidOf } from "../unit/outer/history.ts";
 import { key, version } from "../unit/objects/samples.ts";
-import { heartbeat, RUN } from "../../src/sim/run.ts";
+import { heartbeat, RUN } from "../../src/sim/large/run.ts";
 import { mutateBytes, mutateCbor, mutateText, type Mutation } from "./mutate.ts";
 
 export interface Target {

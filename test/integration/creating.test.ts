@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { stringify } from "yaml";
-import { type CreatedRun, createRun } from "../../src/create.ts";
+import { type CreatedRun, createRun } from "../../src/create/create.ts";
 import { createBatches } from "../../src/data/sequences.ts";
 import { openShard } from "../../src/data/shard.ts";
 import { loadTokenizer } from "../../src/data/tokenizer.ts";

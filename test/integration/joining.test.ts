@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type PeerFlags, runPeer } from "../../node/peer-session.ts";
 import { InterruptedError } from "../../src/errors.ts";
-import { RUN } from "../../src/sim/run.ts";
+import { RUN } from "../../src/sim/large/run.ts";
 import { LOOPBACK, startPeer, temporaryDirectory } from "./net/support.ts";
 
 test("a peer that is told to stop while whom it joins through hangs stops without complaint", async (t) => {

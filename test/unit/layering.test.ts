@@ -40,10 +40,23 @@ const LAYERS: Record<string, Layer> = {
   sim: { files: /^src\/sim\//, values: [...BASE, "outer", "swarm"] },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
-  // `src/peer.ts` wires everything below; files beside it, such as `src/create.ts`, use what it wires.
+  // `src/peer.ts` wires everything below.
   peer: {
-    files: /^src\/(peer\/.*|[a-z-]+\.ts$)/,
+    files: /^src\/(peer\.ts$|peer\/)/,
     values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
+  },
+  // A trained model, and before it the making of one, with what the peer wires.
+  use: {
+    files: /^src\/use\//,
+    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer"],
+  },
+  create: {
+    files: /^src\/create\//,
+    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer", "use"],
+  },
+  library: {
+    files: /^src\/index\.ts$/,
+    values: [...BASE, ...LEARNING, ...NETWORK, "swarm", "peer", "use", "create"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
   terminal: {
@@ -52,7 +65,19 @@ const LAYERS: Record<string, Layer> = {
   },
   node: {
     files: /^node\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "sim", "audit", "peer", "terminal"],
+    values: [
+      ...BASE,
+      ...LEARNING,
+      ...NETWORK,
+      "outer",
+      "swarm",
+      "sim",
+      "audit",
+      "peer",
+      "use",
+      "create",
+      "terminal",
+    ],
   },
   bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
 };
@@ -231,6 +256,8 @@ const planted: [string, string, string][] = [
   ["a worker", "src/swarm/a.ts", `new Worker(moduleUrl("../engine/worker.ts", import.meta.url));`],
   ["the base that imports anything", "src/errors.ts", `import { x } from "./objects/object.ts";`],
   ["a peer that imports the daemon", "src/peer.ts", `import { x } from "../node/output.ts";`],
+  ["a peer that creates", "src/peer/a.ts", `import { x } from "../create/create.ts";`],
+  ["a model that creates", "src/use/a.ts", `import { x } from "../create/create.ts";`],
   ["a bootstrap node that imports the daemon", "bootstrap/a.ts", `import { x } from "../node/pathweave.ts";`],
   [
     "an auditor that uses the peer's fold",

@@ -18,11 +18,11 @@ import { Version } from "../../../src/objects/version.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { writeInvite } from "../../../src/store/invite-file.ts";
-import { createLineageStore } from "../../../src/swarm/lineage-store.ts";
-import { createModuleStates } from "../../../src/swarm/module-states.ts";
-import { createPathStates } from "../../../src/swarm/path-states.ts";
-import { writeRound } from "../../../src/swarm/round.ts";
-import { createRoundStates, type KeptRound } from "../../../src/swarm/round-states.ts";
+import { createLineageStore } from "../../../src/swarm/modules/lineage-store.ts";
+import { createModuleStates } from "../../../src/swarm/modules/module-states.ts";
+import { createPathStates } from "../../../src/swarm/rounds/path-states.ts";
+import { writeRound } from "../../../src/swarm/rounds/round.ts";
+import { createRoundStates, type KeptRound } from "../../../src/swarm/rounds/round-states.ts";
 import { type OpenStore, openStore } from "../../unit/store/disk.ts";
 
 export const ROUNDS = 2;

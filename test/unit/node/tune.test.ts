@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { describeTrials } from "../../../node/commands/tune.ts";
-import type { Trial } from "../../../src/tune-search.ts";
+import type { Trial } from "../../../src/create/tune-search.ts";
 
 const run = { file: "run.yaml", steps: 320, complete: true, learningRate: 3.7e-3 };
 

@@ -1,5 +1,5 @@
 import type { RunConfig } from "../../../src/objects/config.ts";
-import { type RunChanges, simulatedRun } from "../../../src/sim/run.ts";
+import { type RunChanges, simulatedRun } from "../../../src/sim/large/run.ts";
 
 /** A run of seconds: rounds take 3 to 6 s in a simulation that is not told otherwise. */
 export function config(changes: RunChanges = {}): RunConfig {

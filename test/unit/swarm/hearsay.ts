@@ -4,8 +4,8 @@ import { dagCborCid, rawBlock } from "../../../src/objects/object.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 import { createTopology } from "../../../src/run/topology.ts";
-import { heartbeat, RUN } from "../../../src/sim/run.ts";
-import { View } from "../../../src/swarm/view.ts";
+import { heartbeat, RUN } from "../../../src/sim/large/run.ts";
+import { View } from "../../../src/swarm/plan/view.ts";
 import { config } from "./fast-run.ts";
 
 export const runConfig = config();

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { InvalidObjectError } from "../../../src/errors.ts";
 import { type ObjectKind, rawBlock } from "../../../src/objects/object.ts";
 import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../../src/swarm/messages.ts";
-import { heartbeat, RUN } from "../../../src/sim/run.ts";
+import { heartbeat, RUN } from "../../../src/sim/large/run.ts";
 
 const { cid } = rawBlock(Buffer.from("block"));
 const samples: { kind: ObjectKind<object>; value: object }[] = [

@@ -4,7 +4,7 @@ import { agreementLimitMs, agreementMs } from "../../../../node/chaos/agreement.
 import type { LoggedEvent, LoggedFault } from "../../../../node/chaos/event-log.ts";
 import { updatesPerMinute } from "../../../../node/chaos/rate.ts";
 import { settleStretch } from "../../../../node/chaos/settling.ts";
-import { TICK_MS } from "../../../../src/swarm/leases.ts";
+import { TICK_MS } from "../../../../src/swarm/plan/leases.ts";
 
 const head = (at: number, peer: string, cid: string, module = "lower/0"): LoggedEvent => ({
   at,

@@ -1,0 +1,101 @@
+/** The search of a joiner for its run. */
+import type { CID } from "multiformats/cid";
+import { messageOf, NetworkError } from "../errors.ts";
+import { joinFailure, type JoinAttempt } from "./join-failure.ts";
+import type { SwarmNetwork } from "../net/network.ts";
+import type { Store } from "../store/types.ts";
+import { discover } from "../swarm/sync/discovery.ts";
+
+/** How long a joiner looks for the manifest before it says what it tried. */
+const FIND_RUN_MS = 30_000;
+const NO_CONNECTION_MS = 10_000;
+
+/**
+ * The manifest block: from disk, or from any peer that provides the run. Adds those peers to `providers`. Throws
+ * NetworkError that says which addresses were tried, with what result, and what to do next.
+ */
+export async function findManifest(
+  run: CID,
+  { network, store }: { network: SwarmNetwork; store: Store },
+  isPrivate: boolean,
+  providers: Set<string>,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const local = await store.local(run);
+  if (local !== undefined) return local;
+  const deadline = AbortSignal.any([
+    AbortSignal.timeout(FIND_RUN_MS),
+    ...(signal === undefined ? [] : [signal]),
+  ]);
+  const began = performance.now();
+  const known = new Set<string>();
+  let last: string | undefined;
+  while (!deadline.aborted) {
+    try {
+      await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
+      const found = await discover(network, run, deadline, { untilConnected: true });
+      for (const peer of found.providers) known.add(peer);
+      for (const peer of known) providers.add(peer);
+      last = found.failure ?? last;
+    } catch (error) {
+      last = messageOf(error);
+    }
+    for (const { peer } of network.connections()) providers.add(peer);
+    try {
+      if (providers.size > 0)
+        return await store.get(run, {
+          holders: [...providers],
+          signal: AbortSignal.any([deadline, AbortSignal.timeout(15_000)]),
+        });
+    } catch (error) {
+      last = messageOf(error);
+    }
+    // Bootstraps that all refuse will not change their mind soon; say so while the user still looks.
+    if (network.connections().length === 0 && performance.now() - began > NO_CONNECTION_MS) break;
+    await nextTry(deadline);
+  }
+  signal?.throwIfAborted();
+  const attempt: JoinAttempt = {
+    run,
+    self: network.peerId,
+    connected: network.connections().length,
+    providers: known.size,
+    failures: network.dialReport(),
+    last,
+    isPrivate,
+  };
+  throw new NetworkError(joinFailure(attempt));
+}
+
+/** Resolves when there is a connection; rejects when all bootstraps failed or the deadline is over. */
+function connected(network: SwarmNetwork, deadline: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = network.onPeer((_peer, event) => {
+      if (event === "connect") finish(resolve);
+    });
+    const onAbort = (): void => finish(() => reject(new NetworkError("no bootstrap answered in time")));
+    const finish = (settle: () => void): void => {
+      stop();
+      deadline.removeEventListener("abort", onAbort);
+      settle();
+    };
+    deadline.addEventListener("abort", onAbort);
+    if (network.connections().length > 0) finish(resolve);
+    else if (deadline.aborted) onAbort();
+  });
+}
+
+/** A pause between two looks for the run, ended early by the deadline. */
+function nextTry(deadline: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, 1000);
+    deadline.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}

@@ -1,0 +1,46 @@
+/** Objects of a run beside its lineage: shards, tokenizer, router, the tensors of the warm start. */
+import type { CID } from "multiformats/cid";
+import { InvalidObjectError } from "../errors.ts";
+import { RouterObject, ShardObject, TokenizerObject } from "../objects/data.ts";
+import { kindOf } from "../objects/object.ts";
+import { TensorPack } from "../objects/tensor-pack.ts";
+import type { FetchOptions, Store } from "../store/types.ts";
+
+/** All raw blocks that an object consists of. Throws InvalidObjectError when it is none of these. */
+function chunksOf(bytes: Uint8Array): CID[] {
+  switch (kindOf(bytes)) {
+    case ShardObject.kind: {
+      const { chunks, lengths } = ShardObject.decode(bytes);
+      return [...chunks, ...lengths];
+    }
+    case TokenizerObject.kind:
+      return TokenizerObject.decode(bytes).chunks;
+    case TensorPack.kind:
+      return TensorPack.decode(bytes).chunks;
+    case RouterObject.kind:
+      return [];
+    default:
+      throw new InvalidObjectError(
+        "A run has shards, a tokenizer, a router and tensors, but no object of this kind.",
+      );
+  }
+}
+
+/** Name under which an object and its blocks are retained. */
+export function objectOwner(object: CID): string {
+  return `object:${object.toString()}`;
+}
+
+/**
+ * Gets an object onto this disk and retains it. It takes one block at a time, so that it never keeps a holder from
+ * those who wait. Throws UnavailableError.
+ */
+export async function keepObject(
+  store: Pick<Store, "get" | "fetch" | "retain">,
+  object: CID,
+  options: () => FetchOptions,
+): Promise<void> {
+  const chunks = chunksOf(await store.get(object, options()));
+  await store.retain(objectOwner(object), [object, ...chunks]);
+  for (const chunk of chunks) await store.fetch([chunk], options());
+}

@@ -1,0 +1,83 @@
+/**
+ * Who announced which version to this peer. Versions are unsigned, so this is all that tells who brought a false
+ * one; it is kept on disk, where `pathweave audit` reads it. It also tells who holds a version's tensors.
+ */
+import { CID } from "multiformats/cid";
+import { InvalidObjectError } from "../../errors.ts";
+import { Announcers as AnnouncersObject } from "../../objects/announcers.ts";
+import type { Store } from "../../store/types.ts";
+
+/** Name of the state file. */
+const STATE = "announcers";
+/** Versions that are remembered; the longest unheard of are forgotten first. */
+const MAX_VERSIONS = 2048;
+/** Peers a version that are kept on disk: the first that published it, then the first that passed it on. */
+const MAX_KEPT = 4;
+
+export interface Announcers {
+  /** Notes that `by` announced a version, and whether as its own fold; this peer itself, when it made it. */
+  heard(version: CID, by: string, published: boolean): void;
+  /** Peers that announced a version, in the order of hearing, and of these who published it. */
+  of(version: CID): { all: string[]; publishers: string[] };
+  /** Reads what an earlier process wrote. What cannot be read is forgotten. */
+  restore(): Promise<void>;
+  /** Writes what is new. */
+  flush(): Promise<void>;
+}
+
+export function createAnnouncers(store: Pick<Store, "readState" | "writeState">): Announcers {
+  /** By version, then by peer: whether that peer published it. */
+  const versions = new Map<string, Map<string, boolean>>();
+  let isDirty = false;
+
+  function heard(version: CID, by: string, published: boolean): void {
+    const key = version.toString();
+    const peers = versions.get(key) ?? new Map<string, boolean>();
+    const known = peers.get(by);
+    if (known === true || known === published) return;
+    isDirty = true;
+    versions.set(key, peers.set(by, published));
+    if (versions.size > MAX_VERSIONS) versions.delete(versions.keys().next().value!);
+  }
+
+  function encode(): Uint8Array {
+    const entries = [...versions].map(([version, peers]) => {
+      const by = [...peers].map(([peer, published]) => ({ peer, published }));
+      // Whoever published it matters more than who passed it on; a sort keeps the order of hearing among equals.
+      by.sort((a, b) => Number(b.published) - Number(a.published));
+      return { version: CID.parse(version), by: by.slice(0, MAX_KEPT) };
+    });
+    return AnnouncersObject.encode({ versions: entries }).bytes;
+  }
+
+  return {
+    heard,
+    of(version) {
+      const peers = [...(versions.get(version.toString()) ?? [])];
+      return {
+        all: peers.map(([peer]) => peer),
+        publishers: peers.filter(([, published]) => published).map(([peer]) => peer),
+      };
+    },
+    async restore() {
+      const bytes = await store.readState(STATE);
+      if (bytes === undefined) return;
+      try {
+        for (const { version, by } of AnnouncersObject.decode(bytes).versions)
+          for (const { peer, published } of by) heard(version, peer, published);
+      } catch (error) {
+        if (!(error instanceof InvalidObjectError)) throw error;
+      }
+    },
+    async flush() {
+      if (!isDirty) return;
+      isDirty = false;
+      try {
+        await store.writeState(STATE, encode());
+      } catch (error) {
+        isDirty = true;
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * Who keeps what a run is started again from, and what routes a prompt once it is over: each object that nobody would
+ * hold but the run's creator and those who happened to need it (shards, tokenizer, router, the tensors of the warm start)
+ * is also the duty of a few peers, so that no disk is the only one. Module heads are kept by their owners. Pure.
+ */
+import type { CID } from "multiformats/cid";
+import type { Manifest } from "../../objects/manifest.ts";
+import { rendezvous } from "../members/rendezvous.ts";
+
+/** Peers whose duty an object is. */
+export const COPIES = 3;
+/** Objects that one look goes through, so that many objects and many peers do not hold the clock up. */
+const AT_ONCE = 16;
+
+/**
+ * Everything in custody, the most needed first. `warmStart` are the TensorPacks of the genesis versions, which all
+ * modules of a level have in common; rounds need them only for as long as versions are retained.
+ */
+export function objectsInCustody(
+  { tokenizer, router, shards, holdouts, validation }: Manifest,
+  warmStart: readonly CID[],
+): CID[] {
+  const data = [...shards, validation, ...holdouts].map(({ shard }) => shard);
+  const all = [tokenizer, router, ...data, ...warmStart];
+  return [...new Map(all.map((cid) => [cid.toString(), cid])).values()];
+}
+
+export function custodiansOf(run: string, object: CID, workers: readonly string[]): string[] {
+  return rendezvous(["custody", run, object.toString()], workers).slice(0, COPIES);
+}
+
+export interface Custody {
+  /** An object that is this peer's duty among these workers and not kept yet; looks on from where it last ended. */
+  next(workers: readonly string[]): CID | undefined;
+  kept(object: CID): void;
+}
+
+export function createCustody(run: string, self: string, objects: readonly CID[]): Custody {
+  let missing = [...objects];
+  return {
+    next(workers) {
+      for (let looks = Math.min(AT_ONCE, missing.length); looks > 0; looks--) {
+        const [object, ...others] = missing as [CID, ...CID[]];
+        missing = [...others, object];
+        if (custodiansOf(run, object, workers).includes(self)) return object;
+      }
+      return undefined;
+    },
+    kept(object) {
+      missing = missing.filter((other) => !other.equals(object));
+    },
+  };
+}
