@@ -29,7 +29,11 @@ let model: ModelSource;
 before(async () => {
   directory = await mkdtemp(path.join(tmpdir(), "pathweave-first-use-"));
   data = path.join(directory, "peer-1");
-  const run = await createTinyRun(directory, data, { training: { rounds: 1, innerSteps: 10 } });
+  const run = await createTinyRun(directory, data, {
+    training: { rounds: 1, innerSteps: 10 },
+    // One generation of each module, however long its paths take.
+    swarm: { graceSeconds: 3600 },
+  });
   swarm = await startLocalSwarm({ directory, peers: 1, run, logLevel: "error", signal });
   await swarm.complete(signal);
   model = await openFolderModel(data);
