@@ -5,9 +5,11 @@
  */
 import { type CircuitRelayService, circuitRelayServer } from "@libp2p/circuit-relay-v2";
 import type { Libp2p } from "@libp2p/interface";
+import { systemClock } from "../src/clock.ts";
 import { createNode } from "../src/net/network.ts";
 import { baseOptions, type BaseServices, baseServices } from "../src/net/options.ts";
 import { sizeOnlyRecords } from "../src/net/records.ts";
+import { HEAD_NAMESPACE } from "../src/swarm/sync/head-record.ts";
 import type { NodeConfig } from "../src/net/types.ts";
 
 const MAX_CONNECTIONS = 2_000;
@@ -31,9 +33,10 @@ export interface BootstrapNode {
 export async function startBootstrapNode(config: BootstrapConfig): Promise<BootstrapNode> {
   const nodeConfig: NodeConfig = {
     ...config,
+    clock: systemClock,
     bootstrap: [],
     mdns: false,
-    records: config.records ?? { pathweave: sizeOnlyRecords },
+    records: config.records ?? { [HEAD_NAMESPACE]: sizeOnlyRecords },
   };
   const options = baseOptions(nodeConfig);
   const libp2p = await createNode<BootstrapServices>({

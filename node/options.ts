@@ -2,6 +2,7 @@
 import type { Options } from "yargs";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_DATA } from "../src/invocation.ts";
+import { parseBytes } from "../src/run/format.ts";
 
 /** Where a peer keeps what must survive a restart. */
 export const dataOptions = {
@@ -151,3 +152,8 @@ export const inviteArgument = {
   type: "string",
   describe: "The invite; without one, the run in --data",
 } as const;
+
+/** The limit of --max-disk, if there is one. Throws UsageError. */
+export function maxDiskBytes({ "max-disk": text }: { "max-disk": string | undefined }): number | undefined {
+  return text === undefined ? undefined : parseBytes(text, "max-disk");
+}

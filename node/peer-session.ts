@@ -5,12 +5,11 @@ import { createLogger, type Level } from "../src/log.ts";
 import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
 import { relaysIn } from "../src/net/scope.ts";
 import { describeRun } from "../src/run/describe.ts";
-import { parseBytes } from "../src/run/format.ts";
 import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import { openNewFolder } from "./new-folder.ts";
 import { nextSteps } from "./next-steps.ts";
-import { deviceOf, type EngineFlags } from "./options.ts";
+import { deviceOf, type EngineFlags, maxDiskBytes } from "./options.ts";
 import {
   counted,
   createProgress,
@@ -55,11 +54,6 @@ export type SessionEvent =
   /** Sent when they change. `relays` are this peer's addresses through relays. */
   | { type: "reach"; relays: string[]; addresses: string[]; invite: string | undefined }
   | { type: "stopped"; bytesUp: number; bytesDown: number; seconds: number };
-
-/** The limit of --max-disk, if there is one. Throws UsageError. */
-export function maxDiskBytes({ "max-disk": text }: Pick<PeerFlags, "max-disk">): number | undefined {
-  return text === undefined ? undefined : parseBytes(text, "max-disk");
-}
 
 /** Throws UsageError when a limit is none. */
 export function peerOptions(
@@ -193,8 +187,8 @@ function createRunPulse(view: View) {
   return {
     heard(event: SwarmEvent): void {
       if (event.type === "step") {
-        const { path, replica, step, steps, tokensPerSecond } = event;
-        own = { path, replica, progress: step / steps, tokensPerSecond };
+        const { step, steps, tokensPerSecond } = event;
+        own = { slot: event, progress: step / steps, tokensPerSecond };
         // Before, rounds come in that ended long ago.
         isTraining = true;
       }
@@ -205,7 +199,7 @@ function createRunPulse(view: View) {
       const show = (): void => {
         const now = performance.now();
         // Counts this peer among the workers also before its first step.
-        const self = own ?? { path: -1, replica: 0, progress: 0, tokensPerSecond: 0 };
+        const self = own ?? { progress: 0, tokensPerSecond: 0 };
         const { done } = runProgressOf(peer, now, self).rounds;
         view.progress(runProgressOf(peer, now, self, isTraining ? pace.note(done, now) : undefined));
       };
@@ -319,6 +313,11 @@ function textView(data: string): View {
         case "passed-over":
           progress.line(
             `passing over generation ${event.generation} of ${event.module} until its tensors can be had: ${event.reason}`,
+          );
+          break;
+        case "unknown-format":
+          progress.line(
+            `passing over what peer ${short(event.peer)} sends; one of the two versions of Pathweave may be out of date: ${event.reason}`,
           );
           break;
         case "blocked":

@@ -1,13 +1,15 @@
 /** How far a run is, for `status` and `join`. */
+import { slotKey } from "../src/plan/slots.ts";
+import type { Slot } from "../src/plan/types.ts";
 import type { Peer } from "../src/peer.ts";
 import { type RunView, type TimeLeft, timeLeft } from "../src/swarm/plan/time-left.ts";
 import { counted, formatDuration } from "./output.ts";
 
 /** What this peer itself does, which no heartbeat tells it. */
 export interface OwnWork {
-  path: number;
-  replica: number;
-  /** Share of the round that is done. */
+  /** Undefined before the first. */
+  slot?: Slot;
+  /** Share of it that is done. */
   progress: number;
   tokensPerSecond: number;
 }
@@ -19,33 +21,30 @@ export interface RunProgress {
 }
 
 export function runProgressOf(peer: Peer, now: number, own?: OwnWork, pace?: RunView["pace"]): RunProgress {
-  const { manifest, topology, swarm, sizes } = peer;
-  const { rounds } = manifest.config.training;
+  const { swarm, sizes } = peer;
+  const { plan } = swarm;
   const workers = swarm.coordinator.membership
     .live(now)
     .filter(({ heartbeat }) => heartbeat.role === "worker");
   const underWay = new Map<string, number>();
-  const leases = [
-    ...workers.flatMap(({ heartbeat }) => heartbeat.leases),
-    ...(own === undefined ? [] : [own]),
-  ];
-  for (const { path, replica, progress } of leases) underWay.set(`${path}/${replica}`, progress);
+  for (const lease of workers.flatMap(({ heartbeat }) => heartbeat.leases))
+    underWay.set(slotKey(lease), lease.progress);
+  if (own?.slot !== undefined) underWay.set(slotKey(own.slot), own.progress);
 
   const roundsLeft: number[] = [];
-  let done = 0;
-  for (let path = 0; path < topology.paths; path++) {
-    const lineage = swarm.lineage(topology.modulesOfPath(path)[0]!);
-    for (let replica = 0; replica < topology.replicas; replica++) {
-      let finished = 0;
-      for (let round = 0; round < rounds; round++) if (lineage.completed(round, path, replica)) finished++;
-      done += finished;
-      const partly = Math.min(1, underWay.get(`${path}/${replica}`) ?? 0);
-      roundsLeft.push(finished === rounds ? 0 : rounds - finished - partly);
+  let [done, total] = [0, 0];
+  for (const lane of plan.lanes) {
+    const lineage = swarm.lineage(lane.modules[0]!);
+    let left = 0;
+    for (let slot: Slot | undefined = plan.first(lane); slot !== undefined; slot = plan.after(slot)) {
+      total++;
+      if (lineage.completed(slot)) done++;
+      else left += 1 - Math.min(1, underWay.get(slotKey(slot)) ?? 0);
     }
+    roundsLeft.push(left);
   }
   const left = timeLeft({
-    // The last round may be done and wait to be announced.
-    roundsLeft: roundsLeft.map((value) => Math.max(value, 0)),
+    roundsLeft,
     tokensPerRound: sizes.tokensPerRound,
     tokensPerSecond: [
       ...workers.map(({ heartbeat }) => heartbeat.tokensPerSecond),
@@ -53,7 +52,7 @@ export function runProgressOf(peer: Peer, now: number, own?: OwnWork, pace?: Run
     ],
     ...(pace === undefined ? {} : { pace }),
   });
-  return { rounds: { done, total: rounds * roundsLeft.length }, left };
+  return { rounds: { done, total }, left };
 }
 
 /** Seconds for programs: 0 when nothing is left, null when that cannot be told. */

@@ -7,7 +7,7 @@ import { quoted } from "../src/invocation.ts";
 import { modelOfPeer, type ModelSource } from "../src/use/path-model.ts";
 import type { Peer } from "../src/peer.ts";
 import type { Topology } from "../src/run/types.ts";
-import { observe, type ObserveCommandFlags } from "./observe.ts";
+import type { ObserveCommandFlags } from "./observe.ts";
 import { observeOptions } from "./options.ts";
 import { formatBytes, type Progress } from "./output.ts";
 
@@ -42,11 +42,10 @@ export async function useModel<T>(
     try {
       progress.update(`reading ${flags.data}`);
       const source = await openFolderModel(flags.data);
-      const { rounds } = source.manifest.config.training;
-      const generation = oldestHead(source);
-      if (generation < rounds)
+      const { generation, of } = oldestHead(source);
+      if (generation < of)
         progress.line(
-          `${flags.data} has the run up to generation ${generation} of ${rounds}; --invite-file ${quoted(join(flags.data, "invite"))} asks its peers for newer ones.`,
+          `${flags.data} has the run up to generation ${generation} of ${of}; --invite-file ${quoted(join(flags.data, "invite"))} asks its peers for newer ones.`,
         );
       progress.update("reading the weights");
       return await use(source);
@@ -56,6 +55,8 @@ export async function useModel<T>(
       progress.line(`${lacking} Asking the peers of the run.`);
     }
   progress.update("looking for peers of the run");
+  // A folder is read without the network, which is slow to load.
+  const { observe } = await import("./observe.ts");
   try {
     return await observe(flags, signal, async (peer) => {
       const shown = showFetching(peer, progress);
@@ -71,8 +72,13 @@ export async function useModel<T>(
   }
 }
 
-function oldestHead({ topology, head }: ModelSource): number {
-  return Math.min(...topology.modules.map(({ name }) => head(name).generation));
+/** Of the module that has most generations to come. */
+function oldestHead({ topology, plan, head }: ModelSource): { generation: number; of: number } {
+  const heads = topology.modules.map(({ name }) => ({
+    generation: head(name).generation,
+    of: plan.lastGeneration(name),
+  }));
+  return heads.toSorted((a, b) => b.of - b.generation - (a.of - a.generation))[0]!;
 }
 
 function showFetching({ store }: Peer, progress: Progress): Disposable {
@@ -95,13 +101,13 @@ export function listPaths({ paths, modulesOfPath }: Topology): string {
 }
 
 /** The versions that a path is made of: `path 1 (lower/0, upper/1), generation 8 of 8`. */
-export function describePath({ topology, manifest, head }: ModelSource, path: number): string {
-  const { rounds } = manifest.config.training;
+export function describePath({ topology, plan, head }: ModelSource, path: number): string {
   const modules = topology.modulesOfPath(path);
+  const last = Math.max(...modules.map((module) => plan.lastGeneration(module)));
   const generations = modules.map((module) => head(module).generation);
   const [first] = generations;
   if (generations.every((generation) => generation === first))
-    return `path ${path} (${modules.join(", ")}), generation ${first} of ${rounds}`;
+    return `path ${path} (${modules.join(", ")}), generation ${first} of ${last}`;
   const each = modules.map((module, index) => `${module} generation ${generations[index]}`);
-  return `path ${path}: ${each.join(", ")}, of ${rounds}`;
+  return `path ${path}: ${each.join(", ")}, of ${last}`;
 }

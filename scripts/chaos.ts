@@ -1,8 +1,8 @@
 /**
  * Whole swarms under faults, seed by seed, and the contract of docs/design.md checked on what they leave behind.
  *
- *     npm run chaos -- --seeds 1-20 [--peers 5] [--rate 3000] [--faults 6] [--minutes 12] [--keep folder]
- *         [--namespaces] [--json]
+ *     npm run chaos -- --seeds 1-20 [--peers 5] [--rate 3000] [--faults 20] [--rounds 12] [--minutes 12]
+ *         [--keep folder] [--namespaces] [--json]
  *
  * Each seed trains a small run to its end with real processes. The last part measures the rate of outer updates of
  * eight peers in turns, without faults and at 60 faults an hour; `--minutes 0` leaves it out. Needs nothing but this
@@ -13,7 +13,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { judgeSeed, type SeedReport, summarise } from "../node/chaos/campaign.ts";
+import { describeRejections, judgeSeed, type SeedReport, summarise } from "../node/chaos/campaign.ts";
 import { UsageError } from "../src/errors.ts";
 import type { ChaosNetwork } from "../node/chaos/network.ts";
 import { measureRate } from "../node/chaos/rate.ts";
@@ -25,13 +25,16 @@ const { values: options } = parseArgs({
     seeds: { type: "string", default: "1-20" },
     peers: { type: "string", default: "5" },
     rate: { type: "string", default: "3000" },
-    faults: { type: "string", default: "6" },
+    faults: { type: "string", default: "20" },
+    rounds: { type: "string", default: "12" },
     minutes: { type: "string", default: "12" },
     keep: { type: "string" },
     namespaces: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
+/** Rounds of some seconds, so that many happen between faults. */
+const INNER_STEPS = 20;
 /** People at eight machines, and how often one of these fails (contract e). */
 const RATE_STAGE = { peers: 8, rate: 60, pairs: 2 };
 
@@ -52,7 +55,10 @@ try {
     throw new UsageError(`--seeds: cannot read "${options.seeds}". Write it as in 1-20.`);
   const [first, last = first] = options.seeds.split("-").map(Number) as [number, number?];
   const reports: SeedReport[] = [];
-  const prepared = await createChaosFolder(path.join(scratch, "run"));
+  const prepared = await createChaosFolder(path.join(scratch, "run"), {
+    rounds: Number(options.rounds),
+    innerSteps: INNER_STEPS,
+  });
   for (let seed = first; seed <= last; seed++) {
     const report = await judgeSeed({
       ...prepared,
@@ -69,7 +75,8 @@ try {
     const { audit } = report;
     say(
       `seed ${seed}: ${report.faults} faults in ${report.seconds} s; ${audit.folded} of ${audit.contributions} contributions ` +
-        `folded in ${audit.generations} generations, ${audit.rejected} rejected, ${audit.diedWithDisk} died with their disk, ${audit.lost} lost; ` +
+        `folded in ${audit.generations} generations, ${audit.rejected} rejected${describeRejections(audit.rejections)}, ` +
+        `${audit.diedWithDisk} died with their disk, ${audit.lost} lost; ` +
         `agreed after ${report.agreementMs ?? "?"} ms${report.broken.map((line) => `\n  BROKEN ${line}`).join("")}`,
     );
   }

@@ -41,6 +41,11 @@ export class InvalidObjectError extends PathweaveError {
   override name = "InvalidObjectError";
 }
 
+/** An object of a kind or format that this Pathweave does not know: a newer one may have made it, which is no fault. */
+export class UnknownFormatError extends InvalidObjectError {
+  override name = "UnknownFormatError";
+}
+
 /** A record that is well-formed, but a newer one is known: whoever meant to put it came second, which is no fault. */
 export class OutdatedError extends InvalidObjectError {
   override name = "OutdatedError";

@@ -9,8 +9,8 @@
  * // Make a run: tokenizer, warm start, router and shards of the corpus that run.yaml names.
  * const directory = "peer-1";
  * const file = await readRunFile("run.yaml");
- * const { store, packs, stop } = await openDirectory(directory);
- * const { run } = await createRun({ file, store, packs });
+ * const { network, store, packs, stop } = await openDirectory(directory);
+ * const { run } = await createRun({ file, creator: network.peerId, store, packs });
  * await stop();
  *
  * // Train it. On other machines, openPeer takes decodeInvite(text) of the text that is printed here.

@@ -10,8 +10,10 @@
  */
 import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { randomUUID } from "node:crypto";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CID } from "multiformats/cid";
+import { systemClock } from "./clock.ts";
 import { createBatches } from "./data/sequences.ts";
 import { openShard } from "./data/shard.ts";
 import { loadTokenizer } from "./data/tokenizer.ts";
@@ -35,16 +37,18 @@ import { libp2pOptions } from "./net/options.ts";
 import { relaysOf } from "./net/relay-need.ts";
 import type { NodeConfig } from "./net/types.ts";
 import { isAdmitted, type RunConfig } from "./objects/config.ts";
-import { RouterObject, ShardObject, TokenizerObject } from "./objects/data.ts";
-import { Manifest, type ShardReference } from "./objects/manifest.ts";
+import { ShardObject, TokenizerObject } from "./objects/data.ts";
+import { Manifest, ROUTER, type ShardReference } from "./objects/manifest.ts";
 import { Version } from "./objects/version.ts";
 import type { KnownVersion } from "./outer/types.ts";
-import { createRouter } from "./routing/router.ts";
+import { createRandom } from "./random.ts";
+import { routingMethod } from "./routing/methods.ts";
+import { routerOf } from "./routing/router.ts";
 import type { Router } from "./routing/types.ts";
 import { encodeInvite, type Invite } from "./run/invite.ts";
 import { type Capacity, checkCapacity, type RunSizes, runSizes } from "./run/sizes.ts";
 import { createTopology } from "./run/topology.ts";
-import { keepObject, objectOwner } from "./peer/run-objects.ts";
+import { keepObject, objectPin } from "./peer/run-objects.ts";
 import type { Topology } from "./run/types.ts";
 import { checkManifest, validateConfig } from "./run/validate.ts";
 import { openNode } from "./store/helia.ts";
@@ -157,7 +161,7 @@ export interface DirectoryOptions {
  */
 export async function openDirectory(
   directory: string,
-  net: Partial<Omit<NodeConfig, "privateKey" | "records" | "admission">> = {},
+  net: Partial<Omit<NodeConfig, "privateKey" | "clock" | "records" | "admission">> = {},
   logger: Logger = silentLogger,
   { quota, run }: DirectoryOptions = {},
 ): Promise<OpenNode> {
@@ -176,12 +180,14 @@ export async function openDirectory(
     ...net,
     bootstrap,
     privateKey,
+    clock: systemClock,
     records: { [HEAD_NAMESPACE]: headRecords() },
     admission: new Admission(bootstraps, logger.component("net")),
   };
   const node = await openNode({
     dir: directory,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
+    clock: systemClock,
     log: logger,
     ...(quota === undefined ? {} : { quota }),
   });
@@ -281,7 +287,13 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   const { run } = invite;
   const providers = new Set<string>();
   const manifest = Manifest.decode(
-    await findManifest(run, node, invite.swarmKey !== undefined, providers, options.signal),
+    await findManifest(
+      run,
+      { clock: systemClock, ...node },
+      invite.swarmKey !== undefined,
+      providers,
+      options.signal,
+    ),
   );
   const { config } = manifest;
   validateConfig(config);
@@ -310,12 +322,17 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     return Promise.all(cids.map(read));
   };
   const genesis = new Map<string, KnownVersion>();
-  const geneses = Object.entries(manifest.genesis);
-  for (const [index, bytes] of (await readAll(geneses.map(([, cid]) => cid))).entries()) {
-    const [module, cid] = geneses[index]!;
+  const geneses = manifest.genesis;
+  for (const [index, bytes] of (await readAll(geneses.map(({ version }) => version))).entries()) {
+    const { module, version: cid } = geneses[index]!;
     genesis.set(module, { ...Version.decode(bytes), cid });
   }
-  await store.retain("run", [run, manifest.router, manifest.tokenizer, ...geneses.map(([, cid]) => cid)]);
+  await store.retain("run", [
+    run,
+    ...Object.values(genesis.get(ROUTER)!.state),
+    manifest.tokenizer,
+    ...geneses.map(({ version }) => version),
+  ]);
 
   const tensorsOf = moduleTensors(topology, shape);
 
@@ -330,7 +347,7 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
   async function fetchShard(cid: CID): Promise<TokenizedShard> {
     const object = ShardObject.decode(await read(cid));
     const chunks = [...object.chunks, ...object.lengths];
-    await store.retain(objectOwner(cid), [cid, ...chunks]);
+    await store.retain(objectPin(cid), [cid, ...chunks]);
     await store.fetch(chunks, { holders: holders(), signal: signal() });
     return openShard(object, read, { vocabulary: config.model.vocabulary, endOfText: object.endOfText });
   }
@@ -340,6 +357,7 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     options.role === "observer"
       ? undefined
       : createPathTrainer({
+          clock: systemClock,
           engine: await createEngine({ shape, batchSize: config.training.batchSize, ...options.device }),
           training: config.training,
           learningRate: learningRateSchedule(config.training, totalSteps),
@@ -370,6 +388,8 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
           validation: () => shard(manifest.validation),
         });
   const swarm = new Swarm({
+    clock: systemClock,
+    random: createRandom(randomUUID()),
     network,
     store,
     packs,
@@ -379,7 +399,7 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     genesis,
     tensors: (module) => tensorsOf.get(module)!,
     sources: () => [...providers],
-    evidence: createEvidenceLog(join(directory, "evidence.ndjson")),
+    evidence: createEvidenceLog(join(directory, "evidence.ndjson"), systemClock),
     trainer,
     ...(scorer === undefined ? {} : { scorer }),
     keep: (object, stopping) =>
@@ -423,7 +443,8 @@ async function composePeer(options: PeerInit, invite: Invite, node: OpenNode): P
     invite: () => (invite.swarmKey === undefined ? ownInvite() : undefined),
     tokenizerJson,
     tokenizer: async () => loadTokenizer(await tokenizerJson()),
-    router: async () => createRouter(RouterObject.decode(await read(manifest.router))),
+    router: async () =>
+      routingMethod(config.routing.method).route(await read(routerOf(genesis.get(ROUTER)!))),
     shard,
     async stop() {
       stopKeeping();

@@ -40,25 +40,31 @@ export async function judgeSeed(init: SeedInit): Promise<SeedReport> {
 }
 
 function breaches(
-  run: Pick<ChaosRun, "agreementMs" | "agreementLimitMs" | "settleStretch">,
+  { agreementMs, agreementLimitMs, clocks }: Pick<ChaosRun, "agreementMs" | "agreementLimitMs" | "clocks">,
   audit: AuditReport,
   { config }: Manifest,
 ): string[] {
-  const agreement = run.agreementLimitMs;
-  const takeover = Math.round(TAKEOVER_LEASES * 1000 * config.swarm.leaseSeconds * run.settleStretch);
+  const agreement = Math.round(agreementLimitMs * clocks.usual);
+  const leaseMs = 1000 * config.swarm.leaseSeconds;
   const rules: [boolean, string][] = [
     [audit.headsAgree, "a: the heads on the disks differ"],
+    [agreementMs !== undefined, "a: at the end the peers name different heads"],
     [
-      run.agreementMs !== undefined && run.agreementMs <= agreement,
-      `a: agreement ${run.agreementMs} ms after the last fault, allowed ${agreement} ms`,
+      agreementMs === undefined || agreementMs <= agreement,
+      `a: agreement for good ${agreementMs} ms after the last news, allowed ${agreement} ms`,
     ],
     [audit.lost === 0, `b: ${audit.lost} contributions are neither folded nor rejected`],
     [audit.foldedTwice === 0, `b: ${audit.foldedTwice} contributions are folded twice`],
     [audit.outsideGenesis === 0, `c: ${audit.outsideGenesis} heads do not descend from genesis`],
-    ...audit.takeovers.map(({ slot, from, by, since, milliseconds }): [boolean, string] => [
-      milliseconds <= takeover,
-      `d: slot ${slot} of ${from}, struck at ${since} ms, was taken over by ${by} after ${milliseconds} ms, allowed ${takeover} ms`,
-    ]),
+    ...audit.takeovers.map(({ slot, from, by, since, milliseconds }): [boolean, string] => {
+      // Up to the claim, and to the tick that may start it.
+      const stretch = clocks.between(since, since + milliseconds + leaseMs);
+      const allowed = Math.round(TAKEOVER_LEASES * leaseMs * stretch);
+      return [
+        milliseconds <= allowed,
+        `d: slot ${slot} of ${from}, struck at ${since} ms, was taken over by ${by} after ${milliseconds} ms, allowed ${allowed} ms`,
+      ];
+    }),
     [audit.problems.length === 0, audit.problems.join("; ")],
   ];
   return rules.filter(([holds]) => !holds).map(([, words]) => words);
@@ -73,13 +79,15 @@ export interface CampaignReport {
   contributions: number;
   folded: number;
   rejected: number;
+  /** Of these, by reason. */
+  rejections: Record<string, number>;
   /** Gone with the disk of their signer before anybody else had their tensors, and trained again. */
   diedWithDisk: number;
   lost: number;
   foldedTwice: number;
   headsAgree: boolean;
   takeoverMs: { median: number; max: number } | null;
-  /** Longest time from a seed's last fault until all peers agreed. */
+  /** Longest time from a seed's last news until all peers agreed for good. */
   agreementMs: number;
   /** Null when it was not measured. */
   updateRateRatio: number | null;
@@ -97,6 +105,7 @@ export function summarise(reports: readonly SeedReport[], updateRateRatio: numbe
     contributions: sum(({ audit }) => audit.contributions),
     folded: sum(({ audit }) => audit.folded),
     rejected: sum(({ audit }) => audit.rejected),
+    rejections: added(reports.map(({ audit }) => audit.rejections)),
     diedWithDisk: sum(({ audit }) => audit.diedWithDisk),
     lost: sum(({ audit }) => audit.lost),
     foldedTwice: sum(({ audit }) => audit.foldedTwice),
@@ -108,4 +117,18 @@ export function summarise(reports: readonly SeedReport[], updateRateRatio: numbe
     updateRateRatio,
     broken: reports.flatMap(({ seed, broken }) => (broken.length === 0 ? [] : [{ seed, broken }])),
   };
+}
+
+/** Counts of several reports, by reason. */
+function added(counts: readonly Record<string, number>[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const [reason, count] of counts.flatMap((of) => Object.entries(of)))
+    sum[reason] = (sum[reason] ?? 0) + count;
+  return sum;
+}
+
+/** `2 over 2 generations old, 1 …`, or nothing. */
+export function describeRejections(rejections: Record<string, number>): string {
+  const parts = Object.entries(rejections).map(([reason, count]) => `${count} ${reason}`);
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
 }

@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Manifest } from "../../src/objects/manifest.ts";
-import { objectsInCustody } from "../../src/swarm/modules/replication.ts";
+import { replicatedObjects } from "../../src/swarm/modules/replication.ts";
 import type { LocalSwarm } from "../local-swarm.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ChaosNetwork, Link } from "./network.ts";
@@ -30,6 +30,7 @@ export async function injectFaults(init: InjectInit): Promise<number> {
   const { swarm, plan, signal } = init;
   const held = followHoldings(swarm, init.manifest);
   const struck = new Set<string>();
+  const joins = new Set<Promise<unknown>>();
   const underWay = new Map<Promise<void>, FaultKind>();
   const healed = (kind?: FaultKind): Promise<unknown> =>
     Promise.all([...underWay].filter(([, of]) => kind === undefined || of === kind).map(([work]) => work));
@@ -41,6 +42,8 @@ export async function injectFaults(init: InjectInit): Promise<number> {
     // These strike all at once, and wait their turn.
     if (fault.kind === "blackout") await healed();
     if (fault.kind === "partition") await healed("partition");
+    // Whoever joins with an empty disk ends with an error when all who have the run go meanwhile, as a person would see.
+    await Promise.allSettled(joins);
     if (signal.aborted) break;
     const victims = choose(fault, swarm, struck, held);
     if (victims === undefined) continue;
@@ -50,7 +53,7 @@ export async function injectFaults(init: InjectInit): Promise<number> {
     // The two sides of a partition are up, and may be struck.
     const down = kind === "partition" ? [] : peers;
     for (const name of down) struck.add(name);
-    const work = strike(init, { ...fault, kind }, peers, held)
+    const work = strike(init, { ...fault, kind }, peers, held, joins)
       .catch((error: Error) => {
         failure ??= error;
       })
@@ -73,8 +76,8 @@ interface Holdings {
 }
 
 function followHoldings(swarm: LocalSwarm, manifest: Manifest): Holdings {
-  const objects = objectsInCustody(manifest, []).map(String);
-  const made = [...objects, ...Object.values(manifest.genesis).map(String)];
+  const objects = replicatedObjects(manifest, []).map(String);
+  const made = [...objects, ...manifest.genesis.map(({ version }) => String(version))];
   const disks = new Map(
     swarm.peers.map(({ name, holds }) => [name, new Set([...holds, ...(name === "peer-1" ? made : [])])]),
   );
@@ -105,7 +108,13 @@ function isElsewhere(swarm: LocalSwarm, name: string, { disks, objects }: Holdin
   return [...heads, ...objects].every((cid) => others.some((disk) => disk.has(cid)));
 }
 
-async function strike(init: InjectInit, fault: Fault, names: string[], held: Holdings): Promise<void> {
+async function strike(
+  init: InjectInit,
+  fault: Fault,
+  names: string[],
+  held: Holdings,
+  joins: Set<Promise<unknown>>,
+): Promise<void> {
   const { swarm, network, log } = init;
   const peers = names.map((name) => swarm.peers.find((peer) => peer.name === name)!);
   const wait = (): Promise<void> => pause(fault.lasts, init.signal);
@@ -140,7 +149,9 @@ async function strike(init: InjectInit, fault: Fault, names: string[], held: Hol
         for (const name of names) held.disks.get(name)!.clear();
       }
       await wait();
-      await Promise.all(names.map((name) => swarm.start(name).ready));
+      const ready = Promise.all(names.map((name) => swarm.start(name).ready));
+      if (kind === "wipe") joins.add(ready);
+      await ready.finally(() => joins.delete(ready));
       log.fault("restart", names);
     }
   }

@@ -1,13 +1,13 @@
 /** One seed of chaos: a whole swarm that trains a small run to its end while faults strike it. */
 import { cp, mkdir } from "node:fs/promises";
 import path from "node:path";
-import { agreementLimitMs, agreementMs } from "./agreement.ts";
-import { settleStretch } from "./settling.ts";
+import { agreement, agreementLimitMs } from "./agreement.ts";
+import { type Yardstick, yardstick } from "./settling.ts";
 import { schedule } from "./schedule.ts";
 import { type ChaosInit, startChaos } from "./session.ts";
 
 /** Short as the runs are; a quarter of the faults outlasts their leases. */
-const MEAN_FAULT_MS = 3_000;
+export const MEAN_FAULT_MS = 3_000;
 
 export interface ChaosRunInit extends ChaosInit {
   /** A folder that `pathweave create` made, copied for the first peer. */
@@ -23,12 +23,11 @@ export interface ChaosRun {
   seed: number;
   seconds: number;
   faults: number;
-  /** See `agreementMs`. */
+  /** From the last news until all peers agreed for good, ms; undefined when they did not. See `agreement`. */
   agreementMs: number | undefined;
   /** See `agreementLimitMs`. */
   agreementLimitMs: number;
-  /** See `settleStretch`. */
-  settleStretch: number;
+  clocks: Yardstick;
   /** Folders of all peers, stopped. */
   directories: string[];
   /** Where the event log is. */
@@ -58,9 +57,9 @@ export async function chaosRun(init: ChaosRunInit): Promise<ChaosRun> {
       seed,
       seconds: Math.round((performance.now() - began) / 1000),
       faults,
-      agreementMs: agreementMs(log.events, peers),
+      agreementMs: agreement(log.events, peers).milliseconds,
       agreementLimitMs: agreementLimitMs(log.events, peers, 1000 * antiEntropySeconds),
-      settleStretch: settleStretch(log.events, 1000 * settleSeconds),
+      clocks: yardstick(log.events, 1000 * settleSeconds),
       directories: names.map((name) => path.join(directory, name)),
       events,
     };

@@ -1,5 +1,6 @@
 /** A local swarm to which faults can happen, with a record of everything. */
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Manifest } from "../../src/objects/manifest.ts";
 import { type LocalSwarm, type LocalSwarmInit, startLocalSwarm } from "../local-swarm.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
@@ -19,7 +20,10 @@ export interface ChaosSession {
     signal: AbortSignal,
     onFault?: (kind: FaultKind, peers: string[]) => void,
   ): Promise<number>;
-  /** Does so until the run is complete, heals everything, and waits until every peer says that it is and all agree. */
+  /**
+   * Does so until the run is complete, heals everything, and waits until every peer says that it is, and all agree and
+   * have agreed for a period of anti-entropy.
+   */
   injectUntilComplete: ChaosSession["inject"];
   /** Stops all processes; call it in any case. */
   stop(): Promise<void>;
@@ -27,6 +31,8 @@ export interface ChaosSession {
 
 /** Anti-entropy periods in which no peer has news, after which those that differ will not agree any more. */
 const QUIET_PERIODS = 3;
+/** Anti-entropy periods in which peers that agree hear of nothing that parts them. */
+const LASTING_PERIODS = 1;
 
 export interface ChaosInit extends Omit<LocalSwarmInit, "launch"> {
   manifest: Manifest;
@@ -75,23 +81,33 @@ export async function startChaos(init: ChaosInit): Promise<ChaosSession> {
       // A peer that was down when the others were done has to catch up; one that was paused may not know that it has to.
       // Those that never do are stopped as they are, and the audit says so.
       await swarm.complete(signal);
-      const idle = new AbortController();
-      const quietMs = QUIET_PERIODS * 1000 * init.manifest.config.swarm.antiEntropySeconds;
-      const timer = setTimeout(() => idle.abort(), quietMs);
-      swarm.onEvent((_peer, { type }) => {
-        // An exchange says nothing itself until it ends, but each record that it brings does. Progress is told by the clock.
-        if (type !== "progress" && !idle.signal.aborted) timer.refresh();
-      });
-      try {
-        await swarm.agree(AbortSignal.any([signal, idle.signal]));
-      } catch (error) {
-        if (!idle.signal.aborted || signal.aborted) throw error;
-      } finally {
-        idle.abort();
-        clearTimeout(timer);
-      }
+      await agreed(swarm, 1000 * init.manifest.config.swarm.antiEntropySeconds, signal);
       return faults;
     },
     stop: () => (stopped ??= swarm.stop().then(close, close)),
   };
+}
+
+/** Resolves when all running peers have agreed for a while, or when none has had news for so long that they never will. */
+async function agreed(swarm: LocalSwarm, periodMs: number, signal: AbortSignal): Promise<void> {
+  const idle = new AbortController();
+  const timer = setTimeout(() => idle.abort(), QUIET_PERIODS * periodMs);
+  let heads = 0;
+  swarm.onEvent((_peer, { type }) => {
+    // An exchange says nothing itself until it ends, but each record that it brings does. Progress is told by the clock.
+    if (type !== "progress" && !idle.signal.aborted) timer.refresh();
+    if (type === "head") heads++;
+  });
+  try {
+    for (let before = -1; before !== heads;) {
+      await swarm.agree(AbortSignal.any([signal, idle.signal]));
+      before = heads;
+      await delay(LASTING_PERIODS * periodMs, undefined, { signal });
+    }
+  } catch (error) {
+    if (!idle.signal.aborted || signal.aborted) throw error;
+  } finally {
+    idle.abort();
+    clearTimeout(timer);
+  }
 }

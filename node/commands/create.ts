@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
-import { createRun } from "../../src/create/create.ts";
 import type { CreateProgress } from "../../src/create/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
@@ -10,7 +9,7 @@ import { IDENTITY_FILE, loadIdentity } from "../../src/net/identity.ts";
 import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
 import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
-import { capacityOf, openDirectory, type OpenNode } from "../../src/peer.ts";
+import type { OpenNode } from "../../src/peer.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeLosses } from "../../src/data/losses.ts";
 import { describeRun } from "../../src/run/describe.ts";
@@ -27,6 +26,7 @@ import {
   dataOptions,
   deviceOf,
   engineOptions,
+  maxDiskBytes,
   networkOptions,
   outputOptions,
   workOptions,
@@ -40,7 +40,7 @@ import {
   formatNumber,
   wrapRows,
 } from "../output.ts";
-import { maxDiskBytes, type PeerFlags, runPeer } from "../peer-session.ts";
+import type { PeerFlags } from "../peer-session.ts";
 import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
 
@@ -92,7 +92,7 @@ export const command: CommandModule<object, CreateFlags> = {
     const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${says}\n`));
     await makeRun(flags, shutdown.signal);
     says = PEER_STOPS;
-    if (flags.start) await runPeer(flags, undefined, shutdown);
+    if (flags.start) await (await import("../peer-session.ts")).runPeer(flags, undefined, shutdown);
     else if (!flags.json)
       process.stdout.write(`Start its first peer: ${pathweaveCommand("join", ...dataFlag(flags.data))}\n`);
   },
@@ -114,6 +114,11 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   if (file.config.admission?.peers !== undefined) await requireListed(flags, file.config);
   const progress = createProgress(flags.json ? process.stderr : process.stdout);
   for (const line of wrapRows(describeRun(file.config, topology, sizes))) progress.line(line);
+  // What is wrong with flags and file is said before the network and the engine are loaded, which is slow.
+  const [{ createRun }, { capacityOf, openDirectory }] = await Promise.all([
+    import("../../src/create/create.ts"),
+    import("../../src/peer.ts"),
+  ]);
   const folder = await openNewFolder(flags.data);
   let node: OpenNode | undefined;
   try {
@@ -137,6 +142,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
           for (const line of describeSkipped(left)) progress.line(line);
           if (left.total > 0) progress.line(`each of them is named in ${list.path}`);
         },
+        creator: node.network.peerId,
         store: node.store,
         packs: node.packs,
         device,

@@ -303,6 +303,7 @@ async function createDemoRun(
   try {
     const created = await createRun({
       file,
+      creator: node.network.peerId,
       store: node.store,
       packs: node.packs,
       device: DEVICE,

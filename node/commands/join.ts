@@ -8,7 +8,7 @@ import {
   outputOptions,
   workOptions,
 } from "../options.ts";
-import { type PeerFlags, runPeer } from "../peer-session.ts";
+import type { PeerFlags } from "../peer-session.ts";
 import { onInterrupt, PEER_STOPS } from "../shutdown.ts";
 
 type JoinFlags = PeerFlags & InviteFlags;
@@ -40,6 +40,9 @@ export const command: CommandModule<object, JoinFlags> = {
       .example("$0 join pathweave1… --json", "print events as NDJSON for programs"),
   async handler(flags) {
     const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${PEER_STOPS}\n`));
-    await runPeer(flags, await givenInvite(flags), shutdown);
+    const invite = await givenInvite(flags);
+    // What is wrong with an invite is said before the network and the engine are loaded, which is slow.
+    const { runPeer } = await import("../peer-session.ts");
+    await runPeer(flags, invite, shutdown);
   },
 };

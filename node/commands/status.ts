@@ -1,6 +1,8 @@
 import type { CommandModule } from "yargs";
+import { PROTOCOL } from "../../src/objects/protocol.ts";
 import { relaysIn } from "../../src/net/scope.ts";
 import type { Peer } from "../../src/peer.ts";
+import type { Plan } from "../../src/plan/types.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
 import { nextSteps } from "../next-steps.ts";
@@ -57,7 +59,7 @@ async function statusOf(peer: Peer) {
   const relays = await relaysOfMembers(peer);
   const now = performance.now();
   const { coordinator } = peer.swarm;
-  const { rounds } = peer.manifest.config.training;
+  const { plan } = peer.swarm;
   const progress = runProgressOf(peer, now);
   return {
     run: peer.run.toString(),
@@ -79,6 +81,9 @@ async function statusOf(peer: Peer) {
       relays: relays.get(id) ?? [],
     })),
     heads: peer.swarm.heads(),
+    unknownFormats: peer.swarm.unknownFormats(),
+    /** Connected peers of other versions of the protocol. They do not take part here. */
+    otherProtocols: peer.network.otherProtocols(),
     paths: Array.from({ length: peer.topology.paths }, (_, path) => {
       const [module] = peer.topology.modulesOfPath(path);
       const own = peer.swarm
@@ -89,7 +94,7 @@ async function statusOf(peer: Peer) {
       return {
         path,
         roundsDone: own.length,
-        rounds: rounds * peer.topology.replicas,
+        rounds: roundsOf(plan, module!, path),
         loss: last?.loss,
         by: last?.signer,
       };
@@ -99,11 +104,27 @@ async function statusOf(peer: Peer) {
   };
 }
 
+/** Slots of all replicas of a path. */
+function roundsOf(plan: Plan, module: string, path: number): number {
+  const firsts = plan.lanesOf(module).map((lane) => plan.first(lane));
+  return firsts.filter((slot) => slot.path === path).reduce((sum, slot) => sum + plan.left(slot), 0);
+}
+
 /** The relays through which members can be reached, as far as this peer was told. */
 async function relaysOfMembers({ network, swarm }: Peer): Promise<Map<string, string[]>> {
   const members = swarm.coordinator.membership.live(performance.now());
   const known = members.map(async ({ peer }) => [peer, relaysIn(await network.addressesOf(peer))] as const);
   return new Map(await Promise.all(known));
+}
+
+/** One line for each other version of the protocol that somebody speaks. */
+function describeOthers(others: Status["otherProtocols"]): string[] {
+  const versions = Map.groupBy(others, ({ protocol }) => protocol);
+  return [...versions].map(
+    ([protocol, { length }]) =>
+      `${length === 1 ? "1 peer speaks" : `${length} peers speak`} protocol ${protocol}, this one ${PROTOCOL}: ` +
+      "another version of Pathweave, whose peers do not take part with these",
+  );
 }
 
 function describe({ left, ...status }: Status, data: string): string[] {
@@ -118,6 +139,13 @@ function describe({ left, ...status }: Status, data: string): string[] {
     `run ${plain(status.name)}: ${status.done ? "complete, " : ""}${describeProgress({ rounds, left })}`,
     status.run,
     ...(status.waiting === undefined ? [] : wrapRows([status.waiting])),
+    ...wrapRows(
+      status.unknownFormats.map(
+        ({ peer, reason }) =>
+          `${peer} sends what this version of Pathweave does not know, which is passed over: ${plain(reason)}`,
+      ),
+    ),
+    ...wrapRows(describeOthers(status.otherProtocols)),
     "",
     ...formatTable(
       ["peer", "role", "device", "tokens/s", "lease", "sent", "received"],

@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { CID } from "multiformats/cid";
+import { systemClock } from "../../src/clock.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "../../src/net/network.ts";
 import { libp2pOptions } from "../../src/net/options.ts";
 import { openNode } from "../../src/store/helia.ts";
@@ -50,6 +51,7 @@ async function withPeer<T>(
   try {
     const config = {
       privateKey: await generateKeyPair("Ed25519"),
+      clock: systemClock,
       listen: ["/ip4/127.0.0.1/tcp/0"],
       announce: [],
       bootstrap: [],
@@ -59,6 +61,7 @@ async function withPeer<T>(
     };
     const node = await openNode({
       dir,
+      clock: systemClock,
       libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
     });
     const network = createNetwork(node.libp2p, config);

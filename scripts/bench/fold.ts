@@ -4,10 +4,10 @@
  *     node scripts/bench/fold.ts [--elements 4000000] [--contributions 8] [--json]
  */
 import { parseArgs } from "node:util";
-import { CODECS } from "../../src/objects/tensor-pack.ts";
 import { runConfigSchema } from "../../src/objects/config.ts";
 import { rawBlock } from "../../src/objects/object.ts";
 import { decodeTensors, encodeTensors } from "../../src/outer/codec.ts";
+import { CODECS } from "../../src/outer/codecs.ts";
 import { createFold } from "../../src/outer/fold.ts";
 import type { KnownContribution } from "../../src/outer/types.ts";
 import { createRandom } from "../../src/random.ts";
@@ -46,7 +46,7 @@ function measure(what: string, vectors: number, run: () => void): Measurement {
 const random = createRandom("bench fold");
 const delta = Float32Array.from({ length: elements }, () => 0.01 * random.normal());
 const measurements: Measurement[] = [];
-for (const codec of CODECS) {
+for (const codec of Object.keys(CODECS)) {
   const bytes = encodeTensors(delta, codec);
   measurements.push(measure(`encode ${codec}`, 1, () => void encodeTensors(delta, codec)));
   measurements.push(measure(`decode ${codec}`, 1, () => void decodeTensors(bytes, codec, elements)));
@@ -54,7 +54,8 @@ for (const codec of CODECS) {
 
 const cid = rawBlock(new Uint8Array()).cid;
 const contributions = Array.from({ length: count }, (_, path): KnownContribution => {
-  const metadata = { run: cid, module: "lower/0", round: 0, path, replica: 0, base: cid, delta: cid };
+  const named = { run: cid, module: "lower/0", bases: [{ module: "lower/0", version: cid }], base: cid };
+  const metadata = { ...named, work: "train" as const, round: 0, path, replica: 0, delta: cid };
   return {
     ...metadata,
     tokens: 1,

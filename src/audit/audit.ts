@@ -8,13 +8,15 @@
  * for (const problem of report.problems) console.error(problem);
  */
 import { InvalidObjectError, UnavailableError } from "../errors.ts";
-import type { Manifest } from "../objects/manifest.ts";
+import { genesisOf, type Manifest } from "../objects/manifest.ts";
 import { TensorPack } from "../objects/tensor-pack.ts";
 import { fates, isOver, type Outcome } from "./contributions.ts";
 import { readDisk, together } from "./disk.ts";
 import { type Evidence, gatherEvidence } from "./events.ts";
-import { ancestry, type Fault, headOf, type History, type Node, readHistory } from "./history.ts";
+import { ancestry, type Fault, headOf, type History, type Node, readHistory, unsettle } from "./history.ts";
+import { optimizerOf } from "./optimizers.ts";
 import { refold } from "./refold.ts";
+import { contradictedVersion } from "./rejections.ts";
 import { meetsRules, pathsByModule } from "./rules.ts";
 import { summarise } from "./takeovers.ts";
 import type {
@@ -33,6 +35,8 @@ const LISTEN_HEARTBEATS = 3;
 /** What the disks say about one module. */
 interface ModuleAudit {
   module: string;
+  /** What peers said against versions that follow. */
+  contradictions: string[];
   history: History;
   head: Node;
   /** Head over each disk by itself, in the order of the disks. */
@@ -103,7 +107,7 @@ async function auditModule(
   { disks, manifest, versions, evidence, options }: ModuleInit,
 ): Promise<ModuleAudit> {
   const { config } = manifest;
-  const genesis = versions.get(String(manifest.genesis[module]));
+  const genesis = versions.get(String(genesisOf(manifest, module)));
   if (genesis === undefined)
     throw new UnavailableError(`The genesis version of ${module} is on none of these disks.`);
   const blocks = together(disks);
@@ -117,7 +121,7 @@ async function auditModule(
     ),
     contributions: new Map(contributions.map((contribution) => [contribution.cid.toString(), contribution])),
     maxStaleness: config.outer.maxStaleness,
-    refused: (cid) => evidence.refusals.has(cid),
+    stateNames: ["parameters", ...optimizerOf(config.outer).keeps],
   });
   const tensors = await describeTensors(blocks, history);
   let counted = { refolded: 0, unverifiable: 0 };
@@ -129,9 +133,19 @@ async function auditModule(
       above: headOf(history)!.version.generation - (options.newest ?? Number.POSITIVE_INFINITY),
       onVersion: options.onVersion,
     });
+  const contradictions: string[] = [];
+  for (const node of history.nodes.values()) {
+    const cid = node.version.cid.toString();
+    const said = evidence.refusals.get(cid);
+    if (said === undefined) continue;
+    const wrong = contradictedVersion(said, node.follows === true);
+    if (wrong === undefined) unsettle(node);
+    else contradictions.push(`${module} generation ${node.version.generation} (${cid}): ${wrong}.`);
+  }
   const head = headOf(history)!;
   return {
     module,
+    contradictions,
     history,
     head,
     peerHeads: disks.map(
@@ -154,7 +168,8 @@ function holds(disk: Disk, { version, contributions }: Node, genesis: RecordedVe
 /** The tensors of a module, from the first version of which a disk still has them. */
 async function describeTensors(blocks: Blocks, history: History): Promise<TensorPack["tensors"] | undefined> {
   for (const { version } of history.nodes.values()) {
-    const root = await blocks.read(version.parameters);
+    const { parameters } = version.state;
+    const root = parameters && (await blocks.read(parameters));
     if (root !== undefined) return TensorPack.decode(root).tensors;
   }
   return undefined;
@@ -187,11 +202,13 @@ function summary({ run, leaseMs, disks, evidence, audits, outcomes }: SummaryIni
       forged === 0 ? [] : `${name} keeps ${forged} contributions that are not signed by their authors.`,
     ),
     ...bad.map(describe),
+    ...audits.flatMap(({ contradictions }) => contradictions),
     ...disagreements,
     ...misled(audits, evidence),
-    ...[...outcomes].flatMap(([cid, outcome]) =>
-      outcome.fate === "lost" ? `Contribution ${cid} is lost: ${outcome.reason}.` : [],
-    ),
+    ...[...outcomes].flatMap(([cid, outcome]) => [
+      ...(outcome.fate === "lost" ? [`Contribution ${cid} is lost: ${outcome.reason}.`] : []),
+      ...(outcome.contradicted === undefined ? [] : [`Contribution ${cid}: ${outcome.contradicted}.`]),
+    ]),
   ];
   const first = bad[0];
   const takeovers = evidence.takeovers.all();

@@ -1,15 +1,27 @@
 /** What became of each contribution to a module: nothing may be dropped in silence (docs/design.md, principle 5). */
-import { InvalidObjectError, messageOf } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
 import { ancestry, type Node } from "./history.ts";
 import { readGradient } from "./refold.ts";
-import { inFoldOrder, workOf } from "./rules.ts";
+import {
+  contradiction,
+  invalidTensors,
+  kindOfWords,
+  LOSS,
+  type Reason,
+  REPEATED,
+  stale,
+} from "./rejections.ts";
+import { inFoldOrder, isTried, workOf } from "./rules.ts";
 import type { Blocks, RecordedContribution, RecordedVersion } from "./types.ts";
 
-export type Outcome =
+export type Outcome = (
   | { fate: "folded" | "diedWithDisk" | "waiting" }
-  | { fate: "rejected" | "lost"; reason: string };
+  | { fate: "rejected" | "lost"; reason: string }
+) & {
+  /** What is wrong with what a peer said against it. */
+  contradicted?: string;
+};
 
 export interface FatesInit {
   head: Node;
@@ -19,14 +31,18 @@ export interface FatesInit {
   config: RunConfig;
   /** Absent when no tensors of the module are on any disk. */
   tensors: readonly TensorDescription[] | undefined;
-  refusals: ReadonlyMap<string, string>;
+  /** What peers said against versions and contributions, by CID. */
+  refusals: ReadonlyMap<string, readonly string[]>;
   /** Peer ids whose disks were lost. */
   wiped: ReadonlySet<string>;
   /** Whether the run is over, so that nothing waits to be folded any more. */
   over: boolean;
 }
 
-/** Decides the fate of every contribution to a module that meets the rules, by CID. */
+/**
+ * Decides the fate of every contribution to a module that meets the rules, by CID. Why one is rejected follows from the
+ * objects; what peers said against it must be the same.
+ */
 export async function fates(
   contributions: Iterable<RecordedContribution>,
   init: FatesInit,
@@ -37,11 +53,15 @@ export async function fates(
   const outcomes = new Map<string, Outcome>();
   for (const contribution of [...contributions].toSorted(inFoldOrder)) {
     const key = contribution.cid.toString();
+    const said = init.refusals.get(key) ?? [];
     if (folded.has(key)) {
-      outcomes.set(key, { fate: "folded" });
+      // A peer may have lost what others could fold.
+      const against = said.find((words) => kindOfWords(words) !== "damaged");
+      const contradicted = against === undefined ? undefined : contradiction(against, []);
+      outcomes.set(key, { fate: "folded", ...(contradicted === undefined ? {} : { contradicted }) });
       continue;
     }
-    const outcome = await unfolded(contribution, works, init);
+    const outcome = await unfolded(contribution, said, works, init);
     outcomes.set(key, outcome);
     // Of several by one peer to one round, the first in fold order counts.
     if (outcome.fate !== "rejected") works.add(workOf(contribution));
@@ -51,31 +71,38 @@ export async function fates(
 
 async function unfolded(
   contribution: RecordedContribution,
+  said: readonly string[],
   works: ReadonlySet<string>,
   init: FatesInit,
 ): Promise<Outcome> {
   const { maxStaleness } = init.config.outer;
-  const rejected = (reason: string): Outcome => ({ fate: "rejected", reason });
-  const refusal = init.refusals.get(contribution.cid.toString());
-  if (refusal !== undefined) return rejected(refusal);
-  const isOrphan = init.wiped.has(contribution.signer);
-  const gone = (what: string): Outcome =>
-    isOrphan ? { fate: "diedWithDisk" } : { fate: "lost", reason: `its ${what} on no disk` };
   const base = init.versions.get(contribution.base.toString());
-  if (base === undefined) return gone("base is");
-  if (init.head.version.generation - base.generation > maxStaleness)
-    return rejected(`over ${maxStaleness} generations old`);
-  if (works.has(workOf(contribution))) return rejected("its peer already contributed this round");
-  try {
-    if (init.tensors !== undefined) {
+  const reasons: Reason[] = [];
+  if (base !== undefined && init.head.version.generation - base.generation > maxStaleness)
+    reasons.push(stale(maxStaleness));
+  if (works.has(workOf(contribution))) reasons.push(REPEATED);
+  let missing = base === undefined ? "base is" : undefined;
+  if (missing === undefined && (reasons.length === 0 || said.length > 0) && init.tensors !== undefined)
+    try {
       const values = await readGradient(init.blocks, contribution, init.tensors, init.config);
-      if (values === undefined) return gone("tensors are");
+      if (values === undefined) missing = "tensors are";
+    } catch (error) {
+      reasons.push(invalidTensors(error));
     }
-  } catch (error) {
-    if (!(error instanceof InvalidObjectError)) throw error;
-    return rejected(messageOf(error));
-  }
-  return init.over ? { fate: "lost", reason: "nobody folded it" } : { fate: "waiting" };
+  if (said.some((words) => kindOfWords(words) === LOSS.kind) && isTried(contribution.module, init.config))
+    reasons.push(LOSS);
+
+  const contradicted = said
+    .map((words) => contradiction(words, reasons))
+    .find((wrong) => wrong !== undefined);
+  const notes = contradicted === undefined ? {} : { contradicted };
+  const [reason] = reasons;
+  if (reason !== undefined) return { fate: "rejected", reason: reason.words, ...notes };
+  if (missing !== undefined)
+    return init.wiped.has(contribution.signer)
+      ? { fate: "diedWithDisk", ...notes }
+      : { fate: "lost", reason: `its ${missing} on no disk`, ...notes };
+  return init.over ? { fate: "lost", reason: "nobody folded it", ...notes } : { fate: "waiting", ...notes };
 }
 
 /** Whether a lineage folded every round of every replica of every path of its module. */

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Dirent } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { base32upper } from "multiformats/bases/base32";
 import type { CID } from "multiformats/cid";
 import * as Digest from "multiformats/hashes/digest";
@@ -12,15 +12,15 @@ import { Contribution } from "../objects/contribution.ts";
 import { Manifest } from "../objects/manifest.ts";
 import { dagCborCid, kindOf, matches } from "../objects/object.ts";
 import { Version } from "../objects/version.ts";
-import type { Announcer, Blocks, Disk, RecordedContribution, RecordedVersion } from "./types.ts";
+import type { Announcer, Blocks, Disk, Folder, RecordedContribution, RecordedVersion } from "./types.ts";
 
 /** Block files are named by multihash in upper-case base32, in folders named by its last two characters. */
 const EXTENSION = ".data";
 const SHA2_256 = 0x12;
 
-function fileOf(directory: string, cid: CID): string {
+function pathOf(cid: CID): string {
   const name = base32upper.encode(cid.multihash.bytes);
-  return join(directory, "blocks", name.slice(-2), name + EXTENSION);
+  return `blocks/${name.slice(-2)}/${name}${EXTENSION}`;
 }
 
 /** Whether the bytes are what the name of their file says. */
@@ -33,32 +33,39 @@ function isNamed(file: string, bytes: Uint8Array): boolean {
   }
 }
 
-async function readIfThere(file: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new StorageError(`Cannot read ${file}: ${messageOf(error)}.`);
-  }
-}
-
-async function blockFiles(directory: string): Promise<string[]> {
-  let entries: Dirent[];
-  try {
-    entries = await readdir(join(directory, "blocks"), { recursive: true, withFileTypes: true });
-  } catch (error) {
-    throw new StorageError(
-      `${directory} is not the data folder of a peer (${messageOf(error)}); give the folder that --data named.`,
-    );
-  }
-  return entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith(EXTENSION))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .toSorted();
+/** A folder of this machine. */
+export function folderAt(directory: string): Folder {
+  return {
+    name: basename(resolve(directory)),
+    async blocks() {
+      let entries: Dirent[];
+      try {
+        entries = await readdir(join(directory, "blocks"), { recursive: true, withFileTypes: true });
+      } catch (error) {
+        throw new StorageError(
+          `${directory} is not the data folder of a peer (${messageOf(error)}); give the folder that --data named.`,
+        );
+      }
+      return entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(directory, join(entry.parentPath, entry.name)));
+    },
+    async read(path) {
+      const file = join(directory, path);
+      try {
+        return await readFile(file);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+        throw new StorageError(`Cannot read ${file}: ${messageOf(error)}.`);
+      }
+    },
+  };
 }
 
 /** Reads every block once. Throws StorageError when the folder is none of a peer. */
-export async function readDisk(directory: string): Promise<Disk> {
+export async function readDisk(given: string | Folder): Promise<Disk> {
+  const folder = typeof given === "string" ? folderAt(given) : given;
+  const where = typeof given === "string" ? given : given.name;
   const manifests = new Map<string, Manifest>();
   const versions = new Map<string, RecordedVersion>();
   const contributions = new Map<string, RecordedContribution>();
@@ -75,7 +82,8 @@ export async function readDisk(directory: string): Promise<Disk> {
       else if (kind === Version.kind) versions.set(key, { ...Version.decode(bytes), cid });
       else if (kind === `${Contribution.kind}/signed`) {
         const { value, signer } = await Contribution.open(bytes);
-        contributions.set(key, { ...value, cid, signer });
+        const { version: base } = value.bases.find(({ module }) => module === value.module)!;
+        contributions.set(key, { ...value, base, cid, signer });
       }
     } catch (error) {
       if (!(error instanceof InvalidObjectError)) throw error;
@@ -83,29 +91,29 @@ export async function readDisk(directory: string): Promise<Disk> {
     }
   }
 
-  for (const path of await blockFiles(directory)) {
-    const bytes = await readIfThere(path);
+  for (const path of (await folder.blocks()).filter((file) => file.endsWith(EXTENSION)).toSorted()) {
+    const bytes = await folder.read(path);
     if (bytes === undefined) continue;
     if (isNamed(path, bytes)) await file(bytes);
-    else corrupt.push(path);
+    else corrupt.push(join(where, path));
   }
   return {
-    name: basename(resolve(directory)),
+    name: folder.name,
     manifests,
     versions,
     contributions,
     forged,
     corrupt,
-    announcers: await readAnnouncers(directory),
+    announcers: await readAnnouncers(folder),
     async read(cid) {
-      const bytes = await readIfThere(fileOf(directory, cid));
+      const bytes = await folder.read(pathOf(cid));
       return bytes !== undefined && matches(cid, bytes) ? bytes : undefined;
     },
   };
 }
 
-async function readAnnouncers(directory: string): Promise<Map<string, Announcer[]>> {
-  const bytes = await readIfThere(join(directory, "state", "announcers.bin"));
+async function readAnnouncers(folder: Folder): Promise<Map<string, Announcer[]>> {
+  const bytes = await folder.read("state/announcers.bin");
   if (bytes === undefined) return new Map();
   return new Map(Announcers.decode(bytes).versions.map(({ version, by }) => [version.toString(), by]));
 }

@@ -63,8 +63,8 @@ function parseLine(line: string, where: string): LoggedEvent {
 
 /** What a whole log says. */
 export interface Evidence {
-  /** Reasons for which peers refused versions and contributions, by CID. */
-  refusals: ReadonlyMap<string, string>;
+  /** What peers said against versions and contributions, by CID, each once. */
+  refusals: ReadonlyMap<string, readonly string[]>;
   /** Peer ids whose disks were lost. */
   wiped: ReadonlySet<string>;
   /** Whether a fault had a peer in its grip when the log ended, by its name. */
@@ -90,7 +90,7 @@ export async function gatherEvidence(
   events: AsyncIterable<LoggedEvent> | undefined,
   times: Parameters<typeof createTakeovers>[0],
 ): Promise<Evidence> {
-  const refusals = new Map<string, string>();
+  const refusals = new Map<string, string[]>();
   const identities = new Map<string, Set<string>>();
   const wiped = new Set<string>();
   const heads = new Map<string, Map<string, string>>();
@@ -114,8 +114,10 @@ export async function gatherEvidence(
     if (event.type === "started") {
       identities.set(peer, (identities.get(peer) ?? new Set<string>()).add(event.peer));
       takeovers.started(at, peer);
-    } else if (event.type === "rejected" || event.type === "offence") refusals.set(event.cid, event.reason);
-    else if (event.type === "head")
+    } else if (event.type === "rejected" || event.type === "offence") {
+      const said = refusals.get(event.cid) ?? [];
+      if (!said.includes(event.reason)) refusals.set(event.cid, [...said, event.reason]);
+    } else if (event.type === "head")
       heads.set(peer, (heads.get(peer) ?? new Map<string, string>()).set(event.module, event.cid));
     else takeovers.lease(at, peer, event);
   }

@@ -14,8 +14,10 @@ export interface Node {
   readonly children: Node[];
   /** What is wrong with this version itself. */
   fault?: { kind: Fault; reason: string; count: number };
-  /** Whether it and all its ancestors are in order and refused by nobody, so that it can be head. */
+  /** Whether it and all its ancestors are in order, so that it can be head. */
   sound: boolean;
+  /** Whether folding it again gave it. */
+  follows?: true;
 }
 
 export interface HistoryInit {
@@ -25,8 +27,8 @@ export interface HistoryInit {
   /** Contributions of the module that meet the rules by themselves. */
   contributions: ReadonlyMap<string, RecordedContribution>;
   maxStaleness: number;
-  /** Whether a peer logged that it refused a version. */
-  refused(cid: string): boolean;
+  /** What the run's outer optimizer keeps. */
+  stateNames: readonly string[];
 }
 
 export interface History {
@@ -87,7 +89,7 @@ export function readHistory(init: HistoryInit): History {
       const child: Node = { version, parent: node, contributions, children: [], sound: false };
       const fault = faultOf(child, node, known, folders, init);
       if (fault !== undefined) child.fault = fault;
-      child.sound = node.sound && fault === undefined && !init.refused(version.cid.toString());
+      child.sound = node.sound && fault === undefined;
       reached.add(version.cid.toString());
       node.children.push(child);
       nodes.set(version.cid.toString(), child);
@@ -105,7 +107,7 @@ function faultOf(
   parent: Node,
   known: ReadonlyMap<string, RecordedVersion>,
   folders: ReadonlyMap<string, readonly Node[]>,
-  { module, maxStaleness }: HistoryInit,
+  { module, maxStaleness, stateNames }: HistoryInit,
 ): Node["fault"] {
   const broken = (kind: Fault, reason: string, count = 1): Node["fault"] => ({ kind, reason, count });
   if (version.module !== module) return broken("outside genesis", `its parent is of ${module}`);
@@ -125,6 +127,8 @@ function faultOf(
       twice.length,
     );
   if (contributions.length === 0) return broken("rule", "it folds nothing");
+  if (Object.keys(version.state).toSorted().join() !== stateNames.toSorted().join())
+    return broken("rule", `its state is not ${stateNames.join(", ")}`);
   if (contributions.some((each, at) => at > 0 && inFoldOrder(contributions[at - 1]!, each) > 0))
     return broken("rule", "its contributions are not in fold order");
   const stale = contributions.find(

@@ -6,11 +6,12 @@
 import { InvalidObjectError } from "../errors.ts";
 import type { OuterConfig } from "../objects/config.ts";
 import { averageOf } from "./average.ts";
+import { optimizerOf } from "./optimizers.ts";
 
+/** The tensors of a version by name, each flat. */
 export interface State {
   parameters: Float32Array;
-  /** Nesterov buffer b. */
-  momentum: Float32Array;
+  [name: string]: Float32Array;
 }
 
 /** An outer gradient of a path, as it was decoded. */
@@ -43,20 +44,12 @@ export async function outerUpdate(
   };
   const average = await averageOf(gradients, shareOf, parent.parameters.length, outer);
 
-  const mu = f32(outer.momentum);
-  const eta = f32(outer.learningRate);
-  const next: State = {
-    parameters: new Float32Array(average.length),
-    momentum: new Float32Array(average.length),
-  };
-  for (let i = 0; i < average.length; i++) {
-    const delta = f32(rescale * average[i]!);
-    const b = f32(f32(mu * parent.momentum[i]!) + delta);
-    const move = f32(delta + f32(mu * b));
-    next.momentum[i] = b;
-    next.parameters[i] = f32(parent.parameters[i]! - f32(eta * move));
-  }
-  if (!next.parameters.every(Number.isFinite) || !next.momentum.every(Number.isFinite))
-    throw new InvalidObjectError("the outer update overflows");
+  const { keeps, step } = optimizerOf(outer);
+  const names = ["parameters", ...keeps];
+  const move = step(outer);
+  const next = Object.fromEntries(names.map((name) => [name, new Float32Array(average.length)])) as State;
+  for (let i = 0; i < average.length; i++) move(parent, f32(rescale * average[i]!), next, i);
+  for (const name of names)
+    if (!next[name]!.every(Number.isFinite)) throw new InvalidObjectError("the outer update overflows");
   return next;
 }

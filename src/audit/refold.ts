@@ -3,7 +3,8 @@ import { InvalidObjectError, messageOf } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
 import { type History, type Node, unsettle } from "./history.ts";
-import { outerUpdate, type State } from "./outer-update.ts";
+import { optimizerOf, type State } from "./optimizers.ts";
+import { outerUpdate } from "./outer-update.ts";
 import { cidOfTensors, readTensors } from "./tensors.ts";
 import type { Blocks, RecordedContribution, RecordedVersion } from "./types.ts";
 
@@ -26,12 +27,24 @@ export interface Refolded {
 }
 
 /** The tensors of a version; undefined when not all are there. Throws InvalidObjectError. */
-async function load(blocks: Blocks, { parameters, momentum }: RecordedVersion): Promise<State | undefined> {
-  const theta = await readTensors(blocks, parameters);
+async function load(
+  blocks: Blocks,
+  { state }: RecordedVersion,
+  keeps: readonly string[],
+): Promise<State | undefined> {
+  const theta = state["parameters"] && (await readTensors(blocks, state["parameters"]));
   if (theta === undefined) return undefined;
-  if (momentum === null) return { parameters: theta.values, momentum: new Float32Array(theta.values.length) };
-  const b = await readTensors(blocks, momentum);
-  return b && { parameters: theta.values, momentum: b.values };
+  const loaded: State = { parameters: theta.values };
+  for (const name of keeps) {
+    const pack = state[name];
+    const kept =
+      pack === undefined
+        ? { values: new Float32Array(theta.values.length) }
+        : await readTensors(blocks, pack);
+    if (kept === undefined) return undefined;
+    loaded[name] = kept.values;
+  }
+  return loaded;
 }
 
 /** The outer gradient of a contribution; undefined when not on any disk. Throws InvalidObjectError when no peer may fold it. */
@@ -63,6 +76,7 @@ export async function refold(
 ): Promise<Refolded> {
   const counted: Refolded = { refolded: 0, unverifiable: 0 };
   const [genesis] = history.nodes.values();
+  const { keeps } = optimizerOf(config.outer);
   // Depth first, so that few states are held.
   const open: { node: Node; parent: State | undefined }[] = [];
   const descend = (node: Node, state: State | undefined): void => {
@@ -85,14 +99,17 @@ export async function refold(
     if (typeof outcome === "string") {
       node.fault = { kind: "fold", reason: outcome, count: 1 };
       unsettle(node);
-    } else descend(node, outcome);
+    } else {
+      if (outcome !== undefined) node.follows = true;
+      descend(node, outcome);
+    }
   }
   return counted;
 
   /** The state that the version should have; what is wrong with it; or undefined when the disks do not hold enough. */
   async function foldAgain(node: Node, known: State | undefined): Promise<State | string | undefined> {
     const { version, contributions } = node;
-    const parent = known ?? (await load(blocks, node.parent!.version));
+    const parent = known ?? (await load(blocks, node.parent!.version, keeps));
     if (parent === undefined) return undefined;
     let missing = false;
     let state: State;
@@ -111,11 +128,10 @@ export async function refold(
       return missing ? undefined : `folding it again fails: ${messageOf(error)}`;
     }
     if (missing) return undefined;
-    const parameters = cidOfTensors(state.parameters, [...tensors]);
-    const momentum = cidOfTensors(state.momentum, [...tensors]);
-    if (!parameters.equals(version.parameters)) return `folding it again gives the parameters ${parameters}`;
-    if (version.momentum === null || !momentum.equals(version.momentum))
-      return `folding it again gives the momentum ${momentum}`;
+    for (const name of ["parameters", ...keeps]) {
+      const cid = cidOfTensors(state[name]!, [...tensors]);
+      if (version.state[name]?.equals(cid) !== true) return `folding it again gives the ${name} ${cid}`;
+    }
     return state;
   }
 }

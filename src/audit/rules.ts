@@ -1,8 +1,9 @@
 /** What a contribution must satisfy by itself, read off the manifest. Written from docs/design.md, not from the peer. */
 import type { RunConfig } from "../objects/config.ts";
+import { ROUTER } from "../objects/manifest.ts";
 import type { RecordedContribution } from "./types.ts";
 
-/** The paths through every module, ascending: paths number the grid's tuples, first axis slowest. */
+/** The paths through every module and none through the router, ascending: paths number the grid's tuples, first axis slowest. */
 export function pathsByModule({ grid, levels }: Pick<RunConfig, "grid" | "levels">): Map<string, number[]> {
   const paths = grid.reduce((product, size) => product * size, 1);
   const modules = new Map<string, number[]>();
@@ -12,6 +13,8 @@ export function pathsByModule({ grid, levels }: Pick<RunConfig, "grid" | "levels
       const module = `${name}/${index}`;
       modules.set(module, [...(modules.get(module) ?? []), path]);
     }
+  // It has versions, and no path trains it.
+  modules.set(ROUTER, []);
   return modules;
 }
 
@@ -20,20 +23,22 @@ function coordinate(grid: readonly number[], path: number, axis: number): number
   return Math.floor(path / stride) % grid[axis]!;
 }
 
+/** Whether it names what its path started from: one version of each module, in order, and of the router. */
+function namesItsBases(
+  { path, bases }: RecordedContribution,
+  paths: ReadonlyMap<string, readonly number[]>,
+): boolean {
+  const modules = [...paths].filter(([, through]) => through.includes(path)).map(([name]) => name);
+  return bases.map((base) => base.module).join() === [...modules, ROUTER].join();
+}
+
 /** Modules with fewer contributions a generation are those that a run can have tried on held-out text. */
 const TRIED_BELOW = 3;
 
-/** Whether it names what its path started from, one version a module, just where it is tried on held-out text. */
-function namesItsBases(
-  { module, path, base, bases }: RecordedContribution,
-  config: RunConfig,
-  paths: ReadonlyMap<string, readonly number[]>,
-): boolean {
-  const isTried =
-    config.outer.holdout !== undefined && paths.get(module)!.length * config.replicas < TRIED_BELOW;
-  if (bases === undefined || !isTried) return bases === undefined && !isTried;
-  const modules = [...paths].filter(([, through]) => through.includes(path)).map(([name]) => name);
-  return bases.length === modules.length && bases[modules.indexOf(module)]!.equals(base);
+/** Whether contributions to a module are tried on held-out text. */
+export function isTried(module: string, config: RunConfig): boolean {
+  const paths = pathsByModule(config).get(module)!.length;
+  return config.outer.holdout !== undefined && paths * config.replicas < TRIED_BELOW;
 }
 
 /** Whether a contribution is one of this run that may be folded at all. */
@@ -53,7 +58,7 @@ export function meetsRules(
     steps >= 1 &&
     steps <= innerSteps &&
     tokens === steps * batchSize * config.model.sequenceLength &&
-    namesItsBases(contribution, config, paths)
+    namesItsBases(contribution, paths)
   );
 }
 

@@ -1,8 +1,9 @@
-/** Tensors as the formats describe them (`src/objects/tensor-pack.ts`), decoded number by number. */
+/** Tensors as the formats describe them (`src/objects/tensor-pack.ts`). */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import { MAX_BLOCK_BYTES, rawBlocks } from "../objects/object.ts";
-import { type Codec, type TensorDescription, TensorPack } from "../objects/tensor-pack.ts";
+import { type TensorDescription, TensorPack } from "../objects/tensor-pack.ts";
+import { decode } from "./codecs.ts";
 import type { Blocks } from "./types.ts";
 
 export interface Tensors {
@@ -10,8 +11,6 @@ export interface Tensors {
   /** All tensors one after the other, flat. */
   values: Float32Array;
 }
-
-const INT8_BLOCK = 256;
 
 /** Reads a pack; undefined when a block of it is missing. Throws InvalidObjectError when the blocks contradict it. */
 export async function readTensors(blocks: Blocks, cid: CID): Promise<Tensors | undefined> {
@@ -51,32 +50,4 @@ export function cidOfTensors(values: Float32Array, tensors: TensorDescription[])
     bytes: bytes.byteLength,
     chunks: rawBlocks(bytes).map(({ cid }) => cid),
   }).cid;
-}
-
-function decode(bytes: Buffer, codec: Codec, elements: number): Float32Array {
-  const blocks = Math.ceil(elements / INT8_BLOCK);
-  const length = { f32: 4 * elements, bf16: 2 * elements, int8: elements + 4 * blocks }[codec];
-  if (bytes.byteLength !== length)
-    throw new InvalidObjectError(`${elements} numbers in ${codec} are not ${bytes.byteLength} bytes.`);
-  const number: Record<Codec, (i: number) => number> = {
-    f32: (i) => bytes.readFloatLE(4 * i),
-    bf16: (i) => bfloat(bytes.readUInt16LE(2 * i)),
-    int8: (i) => int8(bytes, i),
-  };
-  return Float32Array.from({ length: elements }, (_, i) => number[codec](i));
-}
-
-/** A bfloat16 is the upper half of a binary32. */
-function bfloat(half: number): number {
-  const word = Buffer.alloc(4);
-  word.writeUInt16LE(half, 2);
-  return word.readFloatLE(0);
-}
-
-/** Blocks of 256 numbers: a binary32 scale, then a signed byte each. */
-function int8(bytes: Buffer, i: number): number {
-  const at = Math.floor(i / INT8_BLOCK) * (INT8_BLOCK + 4);
-  const [scale, q] = [bytes.readFloatLE(at), bytes.readInt8(at + 4 + (i % INT8_BLOCK))];
-  if (!(scale >= 0) || q === -128) throw new InvalidObjectError("An int8 block is outside of the format.");
-  return Math.fround(q * scale);
 }

@@ -9,11 +9,13 @@ export interface RecordedVersion extends Version {
   cid: CID;
 }
 
-export interface RecordedContribution extends Contribution {
+export type RecordedContribution = Contribution & {
   cid: CID;
   /** Peer id of the signer, whose signature was verified. */
   signer: string;
-}
+  /** Of its bases, that of its own module. */
+  base: CID;
+};
 
 /** Where blocks can be read. Resolves to undefined when the block is absent or does not match its CID. */
 export interface Blocks {
@@ -42,9 +44,19 @@ export interface Disk extends Blocks {
   readonly announcers: ReadonlyMap<string, readonly Announcer[]>;
 }
 
+/** A data folder of a peer, on this disk or elsewhere. */
+export interface Folder {
+  /** Its own name, such as `peer-3`. */
+  readonly name: string;
+  /** Paths of all files below `blocks`, from the folder. Throws StorageError when the folder is none of a peer. */
+  blocks(): Promise<string[]>;
+  /** Undefined when it is not there. Throws StorageError. */
+  read(path: string): Promise<Uint8Array | undefined>;
+}
+
 export interface AuditOptions {
   /** Data folders of peers of one run; whether they are running does not matter to blocks, only to what is newest. */
-  directories: string[];
+  directories: (string | Folder)[];
   /** What peers said and what was done to them, in order. */
   events?: AsyncIterable<LoggedEvent>;
   /** Fold only the newest so many generations of each module again; all when absent. Rules are checked for all. */
@@ -80,7 +92,7 @@ export interface AuditReport {
   contributions: number;
   /** Of these, folded in the ancestry of the head. */
   folded: number;
-  /** Not to be folded, for a reason that follows from the records or that a peer logged. */
+  /** Not to be folded, for a reason that follows from the objects; a loss on held-out text is a peer's word. */
   rejected: number;
   /** Rejected ones by reason. */
   rejections: Record<string, number>;

@@ -14,8 +14,9 @@ import { createEngine, DEFAULT_DEVICE } from "../engine/engine.ts";
 import type { TrainState } from "../engine/types.ts";
 import { elementsOfParts, modelShape, parameterSpecs } from "../model/parameters.ts";
 import type { ModelShape } from "../model/types.ts";
-import { Manifest, type ShardReference } from "../objects/manifest.ts";
+import { Manifest, ROUTER, type ShardReference } from "../objects/manifest.ts";
 import type { Block } from "../objects/object.ts";
+import { PROTOCOL } from "../objects/protocol.ts";
 import { Version } from "../objects/version.ts";
 import { encodeTensors } from "../outer/codec.ts";
 import type { DeviceOptions } from "../peer.ts";
@@ -36,6 +37,8 @@ import type { Packs } from "../swarm/types.ts";
 
 export interface CreateOptions extends PrepareOptions {
   packs: Packs;
+  /** Peer id of who makes the run. */
+  creator: string;
   /** @default the compiled engine on the CPU */
   device?: DeviceOptions;
 }
@@ -50,7 +53,7 @@ export interface CreatedRun extends CorpusReport {
 }
 
 export async function createRun(options: CreateOptions): Promise<CreatedRun> {
-  const { store, packs, device, onProgress, signal } = {
+  const { store, packs, creator, device, onProgress, signal } = {
     ...PREPARE_DEFAULTS,
     device: DEFAULT_DEVICE,
     ...options,
@@ -159,11 +162,22 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
 
   // ------------------------------------------------------------ genesis and manifest
   const genesis = await writeGenesis(store, packs, topology, shape, seedState.parameters);
+  const router = Version.encode({
+    module: ROUTER,
+    generation: 0,
+    parent: null,
+    contributions: [],
+    state: { router: routerBlock.cid },
+    tokens: 0,
+  });
+  await store.put([router]);
+  genesis.push({ module: ROUTER, version: router.cid });
   const manifest: Manifest = {
+    protocol: PROTOCOL,
+    creator,
     config,
     genesis,
     tokenizer: tokenizer.block.cid,
-    router: routerBlock.cid,
     shards,
     holdouts,
     validation,
@@ -174,6 +188,7 @@ export async function createRun(options: CreateOptions): Promise<CreatedRun> {
     block.cid,
     tokenizer.block.cid,
     ...tokenizer.chunks.map((chunk) => chunk.cid),
+    router.cid,
     routerBlock.cid,
   ]);
   return { run: block.cid, manifest, ...report, seedState, corpus };
@@ -186,10 +201,10 @@ async function writeGenesis(
   topology: Topology,
   shape: ModelShape,
   parameters: Float32Array,
-): Promise<Record<string, CID>> {
+): Promise<Manifest["genesis"]> {
   const specs = parameterSpecs(shape);
   const elements = elementsOfParts(shape);
-  const genesis: Record<string, CID> = {};
+  const genesis: Manifest["genesis"] = [];
   let offset = 0;
   for (const level of topology.levels) {
     const size = level.parts.reduce((sum, part) => sum + elements.get(part)!, 0);
@@ -205,13 +220,12 @@ async function writeGenesis(
         generation: 0,
         parent: null,
         contributions: [],
-        parameters: pack,
-        momentum: null,
+        state: { parameters: pack },
         tokens: 0,
       });
       await store.put([block]);
       await store.retain(`genesis:${module.name}`, [block.cid, ...(await packs.blocks(pack))]);
-      genesis[module.name] = block.cid;
+      genesis.push({ module: module.name, version: block.cid });
     }
   }
   return genesis;

@@ -26,7 +26,7 @@ import type { ShardReference } from "../objects/manifest.ts";
 import { type Block, rawBlocks } from "../objects/object.ts";
 import { createTopology } from "../run/topology.ts";
 import type { RunFile } from "../run/types.ts";
-import { objectOwner } from "../peer/run-objects.ts";
+import { objectPin } from "../peer/run-objects.ts";
 import type { Store } from "../store/types.ts";
 
 /** What `create` is doing, for progress bars. */
@@ -198,6 +198,6 @@ export async function writeShard(store: Store, writer: ShardWriter): Promise<Sha
   const { object, blocks } = writer.finish();
   const block = ShardObject.encode(object);
   await store.put([...blocks, block]);
-  await store.retain(objectOwner(block.cid), [block.cid, ...object.chunks, ...object.lengths]);
+  await store.retain(objectPin(block.cid), [block.cid, ...object.chunks, ...object.lengths]);
   return { shard: block.cid, documents: object.documents, tokens: object.tokens };
 }

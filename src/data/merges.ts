@@ -1,6 +1,6 @@
 /** Byte-pair encoding: which pairs of symbols to merge (Sennrich et al. 2016), with incremental counts. */
+import TinyQueue from "tinyqueue";
 import { createBreath } from "../breath.ts";
-import { PairHeap } from "./pair-heap.ts";
 
 /** A pair as one number: first × PAIR_BASE + second. Symbols are below 2^20, so it is exact. */
 const PAIR_BASE = 2 ** 20;
@@ -9,6 +9,16 @@ const PAIR_BASE = 2 ** 20;
 interface Word {
   symbols: number[];
   count: number;
+}
+
+interface Counted {
+  pair: number;
+  count: number;
+}
+
+/** The most frequent pair first; ties go to the lower pair, so that training is deterministic. */
+function comparePairs(a: Counted, b: Counted): number {
+  return b.count - a.count || a.pair - b.pair;
 }
 
 /**
@@ -38,19 +48,21 @@ export async function findMerges(
     for (let i = 1; i < symbols.length; i++) add(symbols[i - 1]! * PAIR_BASE + symbols[i]!, count, index);
   }
 
-  const heap = new PairHeap();
-  for (const [pair, count] of counts) heap.push(pair, count);
+  const queue = new TinyQueue<Counted>(
+    Array.from(counts, ([pair, count]) => ({ pair, count })),
+    comparePairs,
+  );
 
   const found: [number, number][] = [];
   while (found.length < merges) {
     await breath();
-    const top = heap.pop();
+    const top = queue.pop();
     if (top === undefined) break;
     const count = counts.get(top.pair) ?? 0;
     if (count < 2) continue;
-    // Counts fall without touching the heap; an entry that is out of date goes back with its true count.
+    // Counts fall without touching the queue; an entry that is out of date goes back with its true count.
     if (count !== top.count) {
-      if (count < top.count) heap.push(top.pair, count);
+      if (count < top.count) queue.push({ pair: top.pair, count });
       continue;
     }
     const left = Math.floor(top.pair / PAIR_BASE);
@@ -68,7 +80,7 @@ export async function findMerges(
     counts.delete(top.pair);
     places.delete(top.pair);
     changed.delete(top.pair);
-    for (const pair of changed) heap.push(pair, counts.get(pair)!);
+    for (const pair of changed) queue.push({ pair, count: counts.get(pair)! });
   }
   return found;
 }

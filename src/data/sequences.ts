@@ -1,4 +1,5 @@
 /** How documents become the fixed-length sequences that a path trains on. */
+import { boundedMap } from "../bounded-map.ts";
 import { CorpusError } from "../errors.ts";
 import { counted } from "../run/format.ts";
 import { createRandom } from "../random.ts";
@@ -138,14 +139,13 @@ export function createBatches(shard: TokenizedShard, options: BatchOptions): Bat
   const { sequenceLength: T, batchSize: B, seed, replica = 0, replicas = 1 } = options;
   const all = sequences(shard, options);
   // A batch may straddle an epoch's end, hence two; older ones are made again when asked for.
-  const orders = new Map<number, number[]>();
+  const orders = boundedMap<number, number[]>(2);
   const orderOf = (epoch: number): number[] => {
     let order = orders.get(epoch);
     if (order === undefined) {
       order = createRandom(seed, "epoch", epoch).shuffle(
         Array.from({ length: all.count }, (_, index) => index),
       );
-      if (orders.size === 2) orders.delete(orders.keys().next().value!);
       orders.set(epoch, order);
     }
     return order;

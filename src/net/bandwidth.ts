@@ -4,6 +4,7 @@
  * of TCP and IP.
  */
 import type { MessageStream } from "@libp2p/interface";
+import type { Clock } from "../clock.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** How much may be saved up while nothing is sent, in time: also what a late timer may catch up. */
@@ -33,17 +34,18 @@ function isRaw(connection: MessageStream): connection is MessageStream & RawConn
  */
 export function createBandwidthLimit(
   bytesPerSecond: number,
-  now: () => number = () => performance.now(),
+  clock: Clock,
 ): (connection: MessageStream) => void {
-  const bucket = (): TokenBucket => new TokenBucket(bytesPerSecond, bytesPerSecond * BURST_SECONDS, now());
+  const bucket = (): TokenBucket =>
+    new TokenBucket(bytesPerSecond, bytesPerSecond * BURST_SECONDS, clock.now());
   const up = bucket();
   const down = bucket();
   const piece = Math.round(Math.min(LARGEST_PIECE, Math.max(SMALLEST_PIECE, bytesPerSecond * PIECE_SECONDS)));
 
   return (connection) => {
     if (!isRaw(connection)) throw new Error("this version of libp2p has connections of another kind");
-    limitSending(connection, up, piece, now);
-    limitReceiving(connection, down, now);
+    limitSending(connection, up, piece, clock);
+    limitReceiving(connection, down, clock);
   };
 }
 
@@ -52,26 +54,26 @@ function limitSending(
   connection: MessageStream & RawConnection,
   bucket: TokenBucket,
   piece: number,
-  now: () => number,
+  clock: Clock,
 ): void {
   const send = connection.sendData.bind(connection);
-  let timer: NodeJS.Timeout | undefined;
+  let cancel: (() => void) | undefined;
   const continueIn = (milliseconds: number): void => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
+    cancel ??= clock.after(milliseconds, () => {
+      cancel = undefined;
       connection.dispatchEvent(new Event("drain"));
-    }, milliseconds);
+    });
   };
-  connection.addEventListener("close", () => clearTimeout(timer));
+  connection.addEventListener("close", () => cancel?.());
   connection.sendData = (data) => {
     // A drain event of the socket may come before its time.
-    const owed = bucket.wait(now());
+    const owed = bucket.wait(clock.now());
     if (owed > 0) {
       continueIn(owed);
       return { sentBytes: 0, canSendMore: false };
     }
     const sent = send(data.sublist(0, Math.min(piece, data.byteLength)));
-    const wait = bucket.take(sent.sentBytes, now());
+    const wait = bucket.take(sent.sentBytes, clock.now());
     if (wait === 0 || !sent.canSendMore) return sent;
     continueIn(wait);
     return { ...sent, canSendMore: false };
@@ -79,28 +81,24 @@ function limitSending(
 }
 
 /** Stops reading while something is owed; TCP then slows the sender down. */
-function limitReceiving(
-  connection: MessageStream & RawConnection,
-  bucket: TokenBucket,
-  now: () => number,
-): void {
+function limitReceiving(connection: MessageStream & RawConnection, bucket: TokenBucket, clock: Clock): void {
   const receive = connection.onData.bind(connection);
   const pause = connection.sendPause.bind(connection);
   const resume = connection.sendResume.bind(connection);
-  let timer: NodeJS.Timeout | undefined;
+  let cancel: (() => void) | undefined;
   let paused = false;
   const hold = (milliseconds: number): void => {
-    timer = setTimeout(() => {
-      timer = undefined;
-      const owed = bucket.wait(now());
+    cancel = clock.after(milliseconds, () => {
+      cancel = undefined;
+      const owed = bucket.wait(clock.now());
       if (owed > 0) hold(owed);
       else if (!paused) resume();
-    }, milliseconds);
+    });
   };
-  connection.addEventListener("close", () => clearTimeout(timer));
+  connection.addEventListener("close", () => cancel?.());
   connection.onData = (data) => {
-    const owed = bucket.take(data.byteLength, now());
-    if (owed > 0 && timer === undefined) {
+    const owed = bucket.take(data.byteLength, clock.now());
+    if (owed > 0 && cancel === undefined) {
       pause();
       hold(owed);
     }
@@ -113,6 +111,6 @@ function limitReceiving(
   };
   connection.sendResume = () => {
     paused = false;
-    if (timer === undefined) resume();
+    if (cancel === undefined) resume();
   };
 }

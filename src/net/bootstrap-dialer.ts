@@ -1,6 +1,7 @@
 /** Keeps a peer connected to its bootstrap addresses, and remembers why it is not. */
 import type { Libp2p } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
+import { type Clock, timeout } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import { peerOfAddress } from "./addresses.ts";
 import { ADDRESS_DIAL_MS, type DialFailure, dialFailure, hungUp, OtherPeerError } from "./dial-failure.ts";
@@ -26,6 +27,7 @@ export interface BootstrapDialer {
  */
 export function createBootstrapDialer(
   libp2p: Libp2p,
+  clock: Clock,
   addresses: string[],
   isPrivate: boolean,
   log: Logger,
@@ -33,7 +35,7 @@ export function createBootstrapDialer(
   const failures = new Map<string, DialFailure>();
   const peers = new Map(addresses.map((address) => [address, peerOfAddress(address)]));
   let delay = FIRST_DELAY_MS;
-  let timer: NodeJS.Timeout | undefined;
+  let cancel = (): void => {};
   let dialling = false;
   let stopping = new AbortController();
 
@@ -49,10 +51,9 @@ export function createBootstrapDialer(
    * a peer, and try them in turn. `won` fires when one of the peer's addresses answers.
    */
   async function dial(address: string, won: AbortController): Promise<void> {
-    const timeout = new AbortController();
-    const deadline = setTimeout(() => timeout.abort(), DIAL_DEADLINE_MS);
     try {
-      const signal = AbortSignal.any([stopping.signal, won.signal, timeout.signal]);
+      const late = timeout(clock, DIAL_DEADLINE_MS);
+      const signal = AbortSignal.any([stopping.signal, won.signal, late]);
       const expected = peerOfAddress(address);
       const target = isRelayed(address) ? address : address.replace(/\/p2p\/[^/]+$/, "");
       const connection = await libp2p.dial(multiaddr(target), { signal });
@@ -71,8 +72,6 @@ export function createBootstrapDialer(
       if (!failures.has(address))
         log.warn(`bootstrap ${address.replace(/\/p2p\/[^/]+$/, "")}: ${failure.error}`);
       failures.set(address, failure);
-    } finally {
-      clearTimeout(deadline);
     }
   }
 
@@ -84,7 +83,7 @@ export function createBootstrapDialer(
   }
 
   async function round(): Promise<void> {
-    clearTimeout(timer);
+    cancel();
     if (dialling || stopping.signal.aborted) return;
     dialling = true;
     const missing = addresses.filter((address) => !isConnected(address));
@@ -98,8 +97,8 @@ export function createBootstrapDialer(
   }
 
   function schedule(milliseconds: number): void {
-    clearTimeout(timer);
-    timer = setTimeout(() => void round(), milliseconds).unref();
+    cancel();
+    cancel = clock.after(milliseconds, () => void round(), { waits: false });
   }
 
   const onDisconnect = ({ detail }: CustomEvent): void => {
@@ -119,7 +118,7 @@ export function createBootstrapDialer(
     },
     stop() {
       libp2p.removeEventListener("peer:disconnect", onDisconnect);
-      clearTimeout(timer);
+      cancel();
       stopping.abort();
     },
     report: () =>

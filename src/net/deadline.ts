@@ -1,4 +1,5 @@
 /** Deadlines for everything that waits on the network, with a reason in the error. */
+import type { Clock } from "../clock.ts";
 import { messageOf, NetworkError, PathweaveError } from "../errors.ts";
 
 /** What went wrong, on one line; libp2p wraps the causes of a failed dial or query in AggregateErrors. */
@@ -12,14 +13,15 @@ export function reasonOf(error: unknown): string {
  * for a task that ignores it. Throws NetworkError: `what` names the action, e.g. `Dialling 12D3…`.
  */
 export async function withDeadline<T>(
+  clock: Clock,
   what: string,
   milliseconds: number,
   signal: AbortSignal | undefined,
   task: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const timeout = new AbortController();
-  // Not AbortSignal.timeout, which lets the process end while somebody waits.
-  const timer = setTimeout(() => timeout.abort(), milliseconds);
+  // Not a timeout signal, which lets the process end while somebody waits.
+  const cancel = clock.after(milliseconds, () => timeout.abort());
   const either = AbortSignal.any(signal === undefined ? [timeout.signal] : [signal, timeout.signal]);
   const aborted = Promise.withResolvers<never>();
   const abort = (): void => aborted.reject(either.reason);
@@ -31,7 +33,7 @@ export async function withDeadline<T>(
     if (error instanceof PathweaveError) throw error;
     throw new NetworkError(`${what} ${outcome(error, either, signal, milliseconds)}.`, { cause: error });
   } finally {
-    clearTimeout(timer);
+    cancel();
     either.removeEventListener("abort", abort);
   }
 }

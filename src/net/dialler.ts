@@ -2,6 +2,8 @@
 import type { Libp2p } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
+import { boundedMap } from "../bounded-map.ts";
+import type { Clock } from "../clock.ts";
 import { NetworkError } from "../errors.ts";
 import { peerOfAddress } from "./addresses.ts";
 import { withDeadline } from "./deadline.ts";
@@ -17,15 +19,11 @@ export interface Dialler extends Pick<Network, "dial"> {
   report(): DialFailure[];
 }
 
-export function createDialler(libp2p: Libp2p, isPrivate: boolean): Dialler {
-  const failures = new Map<string, DialFailure>();
+export function createDialler(libp2p: Libp2p, clock: Clock, isPrivate: boolean): Dialler {
+  const failures = boundedMap<string, DialFailure>(MAX_KEPT);
 
   function remember(failed: DialFailure[]): void {
-    for (const failure of failed) {
-      failures.delete(failure.address);
-      failures.set(failure.address, failure);
-    }
-    for (const address of failures.keys()) if (failures.size > MAX_KEPT) failures.delete(address);
+    for (const failure of failed) failures.set(failure.address, failure);
   }
 
   async function dialOnce(target: string, signal: AbortSignal): Promise<void> {
@@ -60,10 +58,14 @@ export function createDialler(libp2p: Libp2p, isPrivate: boolean): Dialler {
 
   return {
     dial: (target, signal) =>
-      withDeadline(`Dialling ${target}`, DIAL_DEADLINE_MS, signal, (either) => dialOnce(target, either)),
+      withDeadline(clock, `Dialling ${target}`, DIAL_DEADLINE_MS, signal, (either) =>
+        dialOnce(target, either),
+      ),
     report() {
       const connected = new Set(libp2p.getPeers().map(String));
-      return [...failures.values()].filter(({ address }) => !connected.has(peerOfAddress(address) ?? ""));
+      return [...failures.values()]
+        .toReversed()
+        .filter(({ address }) => !connected.has(peerOfAddress(address) ?? ""));
     },
   };
 }

@@ -4,16 +4,15 @@
  */
 import { type GossipSub, gossipsub, TopicValidatorResult } from "@libp2p/gossipsub";
 import { createTopicScoreParams } from "@libp2p/gossipsub/score";
-import { InvalidObjectError, messageOf, NetworkError } from "../errors.ts";
+import { NetworkError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Admission } from "./admission.ts";
 import { reasonOf } from "./deadline.ts";
-import type { GossipHandler, Network, PeerJudge } from "./types.ts";
+import { checkGossipSize, createInbox } from "./inbox.ts";
+import type { Network, PeerJudge } from "./types.ts";
 
 export type { GossipSub };
 
-/** Gossip carries announcements; tensors travel as blocks. */
-export const MAX_GOSSIP_BYTES = 256 << 10;
 /** One frame may carry several messages that a peer asked for. */
 const MAX_FRAME_BYTES = 4 << 20;
 
@@ -69,6 +68,12 @@ export function gossipScore(pubsub: GossipSub, peer: string): number {
   return scoring(pubsub).score(peer);
 }
 
+const RESULTS = {
+  accept: TopicValidatorResult.Accept,
+  reject: TopicValidatorResult.Reject,
+  ignore: TopicValidatorResult.Ignore,
+};
+
 export type Gossip = Pick<Network, "subscribe" | "unsubscribe" | "publish" | "subscribers">;
 
 export function createGossip(
@@ -77,50 +82,22 @@ export function createGossip(
   judge: PeerJudge,
   admission?: Admission,
 ): Gossip {
-  const handlers = new Map<string, GossipHandler>();
+  const inbox = createInbox(log, judge, admission);
   // P5, so that a peer that misbehaves elsewhere is not listened to here either.
   scoring(pubsub).params.appSpecificScore = (peer) =>
     admission?.admits(peer, "gossip of") === false ? STRANGER_SCORE : -judge.penalty(peer);
 
-  async function validate(from: string, topic: string, data: Uint8Array): Promise<TopicValidatorResult> {
-    const handler = handlers.get(topic);
-    // Whoever passed on what a blocked peer said need not know that it is blocked here.
-    if (handler === undefined || judge.blocked(from)) return TopicValidatorResult.Ignore;
-    const reject = (reason: string): TopicValidatorResult => {
-      handler.rejected?.(from, data, reason);
-      return TopicValidatorResult.Reject;
-    };
-    if (data.byteLength > MAX_GOSSIP_BYTES) return reject(`It has ${data.byteLength} bytes.`);
-    if (admission?.admits(from, "a message of") === false) return TopicValidatorResult.Reject;
-    try {
-      const verdict = await handler.validate(from, data);
-      if (verdict === "accept") return TopicValidatorResult.Accept;
-      return verdict === "reject" ? reject("It is not valid.") : TopicValidatorResult.Ignore;
-    } catch (error) {
-      if (error instanceof InvalidObjectError) return reject(messageOf(error));
-      // Our fault, not the sender's.
-      log.error(`validating a message on ${topic} failed: ${messageOf(error)}`);
-      return TopicValidatorResult.Ignore;
-    }
-  }
-
-  pubsub.addEventListener("message", ({ detail }) => {
-    if (detail.type !== "signed") return;
-    try {
-      handlers.get(detail.topic)?.deliver(detail.from.toString(), detail.data);
-    } catch (error) {
-      log.error(`handling a message on ${detail.topic} failed: ${messageOf(error)}`);
-    }
-  });
+  // The validator and this event get the same object for one message.
+  pubsub.addEventListener("message", ({ detail }) => inbox.deliver(detail));
 
   return {
     subscribe(topic, handler) {
-      handlers.set(topic, handler);
+      inbox.add(topic, handler);
       // Without parameters for the topic, rejected messages cost no score.
       scoring(pubsub).params.topics[topic] = topicScore;
       pubsub.topicValidators.set(topic, async (_forwarder, message) =>
         message.type === "signed"
-          ? await validate(message.from.toString(), topic, message.data)
+          ? RESULTS[await inbox.validate(message, message.from.toString(), topic, message.data)]
           : TopicValidatorResult.Reject,
       );
       pubsub.subscribe(topic);
@@ -128,13 +105,10 @@ export function createGossip(
     unsubscribe(topic) {
       pubsub.unsubscribe(topic);
       pubsub.topicValidators.delete(topic);
-      handlers.delete(topic);
+      inbox.remove(topic);
     },
     async publish(topic, data) {
-      if (data.byteLength > MAX_GOSSIP_BYTES)
-        throw new NetworkError(
-          `A message of ${data.byteLength} bytes is over the gossip limit of ${MAX_GOSSIP_BYTES}; put it in a block and announce its CID.`,
-        );
+      checkGossipSize(data);
       try {
         const { recipients } = await pubsub.publish(topic, data);
         return recipients.map((peer) => peer.toString());

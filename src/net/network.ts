@@ -20,6 +20,7 @@ import { createDialler } from "./dialler.ts";
 import { createGossip } from "./gossip.ts";
 import { thisMachine } from "./machine.ts";
 import type { Services } from "./options.ts";
+import { createOtherProtocols } from "./other-protocols.ts";
 import { orderAddresses } from "./order-addresses.ts";
 import { relaysOf } from "./relay-need.ts";
 import { createRequests } from "./requests.ts";
@@ -109,13 +110,13 @@ export function createNetwork(
   log: Logger = silentLogger,
 ): SwarmNetwork {
   const own = log.component("net");
-  const { admission } = config;
+  const { admission, clock } = config;
   if (admission !== undefined) serveMembersOnly(libp2p, admission);
   const { reach, relays } = libp2p.services;
   relays.log = own;
   const targets = [...new Set([...config.bootstrap, ...relaysOf(config.listen).addresses])];
-  const bootstrap = createBootstrapDialer(libp2p, targets, config.swarmKey !== undefined, own);
-  const dialler = createDialler(libp2p, config.swarmKey !== undefined);
+  const bootstrap = createBootstrapDialer(libp2p, clock, targets, config.swarmKey !== undefined, own);
+  const dialler = createDialler(libp2p, clock, config.swarmKey !== undefined);
   const { judge, ...blocking } = createBlocking(libp2p);
   libp2p.addEventListener("start", () => bootstrap.start());
   libp2p.addEventListener("stop", () => bootstrap.stop());
@@ -124,8 +125,9 @@ export function createNetwork(
   return {
     ...blocking,
     ...createGossip(libp2p.services.pubsub, own, judge, admission),
-    ...createRequests(libp2p, own, judge),
-    ...createRouting(libp2p, config.records),
+    ...createRequests(libp2p, clock, own, judge),
+    ...createOtherProtocols(libp2p),
+    ...createRouting(libp2p, config.records, clock),
     peerId: libp2p.peerId.toString(),
     privateKey: config.privateKey,
     addresses: () => libp2p.getMultiaddrs().map((address) => address.toString()),

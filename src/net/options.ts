@@ -15,6 +15,7 @@ import { createBandwidthLimit } from "./bandwidth.ts";
 import { ADDRESS_DIAL_MS } from "./dial-failure.ts";
 import { type GossipSub, gossipService } from "./gossip.ts";
 import { thisMachine } from "./machine.ts";
+import { AGENT } from "./other-protocols.ts";
 import { Reach } from "./reach.ts";
 import { recordRules } from "./records.ts";
 import { Relays, relayTransport } from "./relays.ts";
@@ -22,7 +23,10 @@ import { dialRank, isRelayed, sharedAddresses } from "./scope.ts";
 import { swarmKeyProtector } from "./swarm-key.ts";
 import type { NodeConfig } from "./types.ts";
 
-/** Runs of every kind share one DHT; a run is a CID in it. */
+/**
+ * Runs of every kind share one DHT; a run is a CID in it. Its name is not of our protocol but of libp2p's, so that peers
+ * of different versions meet, and can tell.
+ */
 export const DHT_PROTOCOL = "/pathweave/kad/1.0.0";
 const MAX_CONNECTIONS = 200;
 
@@ -43,6 +47,7 @@ export function baseOptions(config: NodeConfig): Omit<Libp2pOptions, "services">
   const protector = connectionProtector(config);
   return {
     privateKey: config.privateKey,
+    nodeInfo: { userAgent: AGENT },
     addresses: {
       // What is said there of relays is for `Relays`.
       listen: config.listen.filter((address) => !isRelayed(address)),
@@ -109,10 +114,14 @@ export function libp2pOptions(config: NodeConfig): Libp2pOptions<Services> {
 }
 
 /** What is done to every raw connection: a cap on its bytes, and encryption with the key of a private swarm. */
-function connectionProtector({ swarmKey, bytesPerSecond }: NodeConfig): ConnectionProtector | undefined {
+function connectionProtector({
+  swarmKey,
+  bytesPerSecond,
+  clock,
+}: NodeConfig): ConnectionProtector | undefined {
   const privacy = swarmKey === undefined ? undefined : swarmKeyProtector(swarmKey);
   if (bytesPerSecond === undefined) return privacy;
-  const limit = createBandwidthLimit(bytesPerSecond);
+  const limit = createBandwidthLimit(bytesPerSecond, clock);
   return {
     async protect(connection, options) {
       // Bytes of a relayed connection are counted where they travel, on the connection to the relay.

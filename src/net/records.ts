@@ -7,7 +7,7 @@ import type { RecordHandler } from "./types.ts";
 export const MAX_RECORD_BYTES = 16 << 10;
 const MAX_KEY_BYTES = 256;
 
-/** Namespace of a key: `pathweave` of `/pathweave/<run>/<module>`. */
+/** Namespace of a key: `pathweave-2` of `/pathweave-2/<run>/<module>`. */
 export function namespaceOf(key: string): string {
   const [empty, namespace, ...rest] = key.split("/");
   if (empty !== "" || namespace === undefined || rest.length === 0)

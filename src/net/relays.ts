@@ -6,6 +6,7 @@
 import { circuitRelayTransport, RELAY_V2_HOP_CODEC } from "@libp2p/circuit-relay-v2";
 import type { Connection, IdentifyResult, Listener, PeerId, Startable, Transport } from "@libp2p/interface";
 import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
+import { timeout } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { peerOfAddress } from "./addresses.ts";
@@ -80,7 +81,8 @@ export class Relays extends EventTarget implements Startable {
   /** Relays that refused lately. */
   readonly #refused = new Set<string>();
   readonly #lost = new Map<string, PeerId>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** How to cancel each timer. */
+  readonly #timers = new Set<() => void>();
   #taking = false;
   #stopping = new AbortController();
   #log: Logger = silentLogger;
@@ -114,7 +116,7 @@ export class Relays extends EventTarget implements Startable {
     this.#components.events.removeEventListener("peer:identify", this.#onIdentify);
     this.#components.events.removeEventListener("connection:close", this.#onClose);
     this.#stopping.abort();
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const cancel of this.#timers) cancel();
     this.#timers.clear();
     for (const state of [this.#candidates, this.#listeners, this.#refused, this.#lost]) state.clear();
   }
@@ -167,7 +169,7 @@ export class Relays extends EventTarget implements Startable {
     const known = this.#listeners.get(relay);
     const address = multiaddr(`${remoteAddr.toString().replace(/\/p2p\/.*$/, "")}/p2p/${relay}/p2p-circuit`);
     try {
-      await withDeadline("The reservation", TAKE_DEADLINE_MS, this.#stopping.signal, () =>
+      await withDeadline(this.#config.clock, "The reservation", TAKE_DEADLINE_MS, this.#stopping.signal, () =>
         known === undefined ? this.#listen(relay, address) : known.listen(address),
       );
       this.#redial();
@@ -211,7 +213,10 @@ export class Relays extends EventTarget implements Startable {
 
   #reconnect(peer: PeerId, attempt: number): void {
     this.#later(REDIAL_MS[attempt]!, () => {
-      const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(REDIAL_DEADLINE_MS)]);
+      const signal = AbortSignal.any([
+        this.#stopping.signal,
+        timeout(this.#config.clock, REDIAL_DEADLINE_MS),
+      ]);
       this.#components.connectionManager.openConnection(peer, { signal }).catch(() => {
         if (attempt + 1 < REDIAL_MS.length) this.#reconnect(peer, attempt + 1);
       });
@@ -220,10 +225,14 @@ export class Relays extends EventTarget implements Startable {
 
   #later(milliseconds: number, action: () => void): void {
     if (this.#stopping.signal.aborted) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      action();
-    }, milliseconds).unref();
-    this.#timers.add(timer);
+    const cancel = this.#config.clock.after(
+      milliseconds,
+      () => {
+        this.#timers.delete(cancel);
+        action();
+      },
+      { waits: false },
+    );
+    this.#timers.add(cancel);
   }
 }

@@ -1,49 +1,36 @@
 /**
- * Request and response over one stream. Request: one length-prefixed message. Response: one
- * length-prefixed message whose first byte is 0 for an answer, which follows, or 1 for a refusal, whose
- * reason in UTF-8 follows. Both sides cap sizes and time.
+ * Request and response over one stream, each one length-prefixed message; see `exchange.ts` for what is in them. Both
+ * sides cap sizes and time.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Libp2p, Stream } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { decode, encode } from "it-length-prefixed";
 import { pipe } from "it-pipe";
-import { messageOf, NetworkError, PathweaveError } from "../errors.ts";
+import { type Clock, delay } from "../clock.ts";
+import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { withDeadline } from "./deadline.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import {
+  answerIn,
+  checkSize,
+  createTurns,
+  MAX_INBOUND_REQUESTS,
+  MAX_REQUEST_BYTES,
+  REQUEST_DEADLINE_MS,
+  respond,
+} from "./exchange.ts";
 import type { Network, PeerJudge } from "./types.ts";
 
-export const MAX_REQUEST_BYTES = 4 << 20;
-/** For a whole exchange. 4 MiB take 17 s at 2 Mbit/s. */
-export const REQUEST_DEADLINE_MS = 60_000;
-/** Requests of one peer that are answered at once, and then in a second; more wait. A joiner catches up with dozens. */
-const REQUEST_BURST = 100;
-const REQUESTS_PER_SECOND = 20;
-/** Peers whose requests are counted; the longest known is forgotten first. */
-const MAX_COUNTED = 4096;
-const MAX_REASON_BYTES = 400;
 const PIECE_BYTES = 64 << 10;
 /** A message of 4 MiB in packets of 64 bytes. */
 const MAX_PIECES = 65_536;
-const ANSWER = 0;
-const REFUSAL = 1;
 
 /** What a stream yields. */
 export type Pieces = AsyncIterable<Parameters<Stream["send"]>[0]>;
 export type Requests = Pick<Network, "handle" | "request">;
 
-export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJudge): Requests {
-  const buckets = new Map<string, TokenBucket>();
-
-  /** Milliseconds that a request of the peer waits before it is read. */
-  function turn(peer: string): number {
-    const now = performance.now();
-    const bucket = buckets.get(peer) ?? new TokenBucket(REQUESTS_PER_SECOND, REQUEST_BURST, now);
-    buckets.set(peer, bucket);
-    if (buckets.size > MAX_COUNTED) buckets.delete(buckets.keys().next().value!);
-    return bucket.take(1, now);
-  }
+export function createRequests(libp2p: Libp2p, clock: Clock, log: Logger, { blocked }: PeerJudge): Requests {
+  const turn = createTurns();
 
   return {
     async handle(protocol, handler) {
@@ -55,11 +42,11 @@ export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJud
         stream.addEventListener("close", lost);
         try {
           const what = `Answering ${protocol} to ${from}`;
-          await withDeadline(what, REQUEST_DEADLINE_MS, gone.signal, async (signal) => {
-            const wait = turn(from);
-            if (wait > 0) await delay(wait, undefined, { signal });
+          await withDeadline(clock, what, REQUEST_DEADLINE_MS, gone.signal, async (signal) => {
+            const wait = turn(from, clock.now());
+            if (wait > 0) await delay(clock, wait, signal);
             const request = await firstMessage(stream, MAX_REQUEST_BYTES);
-            await send(stream, await answer(() => handler(from, request), protocol, log), signal);
+            await send(stream, await respond(() => handler(from, request), protocol, log), signal);
             stream.removeEventListener("close", lost);
             await stream.close({ signal });
           });
@@ -72,7 +59,7 @@ export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJud
         protocol,
         (stream, connection) => void serve(stream, connection.remotePeer.toString()),
         {
-          maxInboundStreams: 16,
+          maxInboundStreams: MAX_INBOUND_REQUESTS,
           maxOutboundStreams: 64,
           runOnLimitedConnection: true,
         },
@@ -82,7 +69,7 @@ export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJud
     async request(peer, protocol, data, signal) {
       checkSize("request", protocol, data);
       const what = `Asking ${peer} for ${protocol}`;
-      const response = await withDeadline(what, REQUEST_DEADLINE_MS, signal, async (either) => {
+      const response = await withDeadline(clock, what, REQUEST_DEADLINE_MS, signal, async (either) => {
         const stream = await libp2p.dialProtocol(peerIdFromString(peer), protocol, {
           signal: either,
           runOnLimitedConnection: true,
@@ -103,41 +90,9 @@ export function createRequests(libp2p: Libp2p, log: Logger, { blocked }: PeerJud
           either.removeEventListener("abort", abort);
         }
       });
-      if (response[0] === ANSWER) return response.subarray(1);
-      if (response[0] !== REFUSAL) throw new NetworkError(`${what} failed: the response is malformed.`);
-      const reason = new TextDecoder().decode(response.subarray(1, 1 + MAX_REASON_BYTES));
-      throw new NetworkError(`${what} failed: it refused, saying "${messageOf(printable(reason))}".`);
+      return answerIn(response, what);
     },
   };
-}
-
-/** The response to a request: expected failures are told to the peer, bugs only to our own log. */
-async function answer(
-  handler: () => Promise<Uint8Array>,
-  protocol: string,
-  log: Logger,
-): Promise<Uint8Array> {
-  try {
-    const value = await handler();
-    checkSize("response", protocol, value);
-    return Buffer.concat([Buffer.of(ANSWER), value]);
-  } catch (error) {
-    if (!(error instanceof PathweaveError)) log.error(`answering ${protocol} failed: ${messageOf(error)}`);
-    const reason = error instanceof PathweaveError ? messageOf(error) : "internal error";
-    return Buffer.concat([Buffer.of(REFUSAL), Buffer.from(reason).subarray(0, MAX_REASON_BYTES)]);
-  }
-}
-
-function checkSize(kind: string, protocol: string, data: Uint8Array): void {
-  if (data.byteLength > MAX_REQUEST_BYTES)
-    throw new NetworkError(
-      `A ${kind} of ${data.byteLength} bytes is over the limit of ${MAX_REQUEST_BYTES} on ${protocol}; send it as blocks.`,
-    );
-}
-
-/** Text from a peer without control characters, which could write to the user's terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, " ");
 }
 
 /** The first message of a stream. A stream that is cut ends without an error, so the length decides. */

@@ -2,6 +2,7 @@
 import type { Libp2p } from "@libp2p/interface";
 import type { KadDHT, QueryEvent, ValueEvent } from "@libp2p/kad-dht";
 import { peerIdFromString } from "@libp2p/peer-id";
+import { type Clock, timeout } from "../clock.ts";
 import { NetworkError } from "../errors.ts";
 import { beforeAbort, reasonOf, withDeadline } from "./deadline.ts";
 import { checkSize, namespaceOf } from "./records.ts";
@@ -14,6 +15,7 @@ export type Routing = Pick<Network, "provide" | "findProviders" | "putRecord" | 
 export function createRouting(
   libp2p: Libp2p<{ dht: KadDHT }>,
   records: Record<string, RecordHandler>,
+  clock: Clock,
 ): Routing {
   const { dht } = libp2p.services;
   const handlerOf = (key: string): RecordHandler => {
@@ -33,13 +35,13 @@ export function createRouting(
     },
 
     provide: (cid, signal) =>
-      withDeadline(`Announcing ${cid.toString()}`, DHT_DEADLINE_MS, signal, (either) =>
+      withDeadline(clock, `Announcing ${cid.toString()}`, DHT_DEADLINE_MS, signal, (either) =>
         stored(dht.provide(cid, { signal: either })),
       ),
 
     async *findProviders(cid, signal) {
-      const timeout = AbortSignal.timeout(DHT_DEADLINE_MS);
-      const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+      const late = timeout(clock, DHT_DEADLINE_MS);
+      const either = signal === undefined ? late : AbortSignal.any([signal, late]);
       const seen = new Set<string>([libp2p.peerId.toString()]);
       try {
         for await (const event of beforeAbort(dht.findProviders(cid, { signal: either }), either)) {
@@ -63,7 +65,7 @@ export function createRouting(
     },
 
     putRecord: (key, value, signal) =>
-      withDeadline(`Storing the record ${key}`, DHT_DEADLINE_MS, signal, async (either) => {
+      withDeadline(clock, `Storing the record ${key}`, DHT_DEADLINE_MS, signal, async (either) => {
         const name = new TextEncoder().encode(key);
         // kad-dht checks only what others put here.
         checkSize(name, value);
@@ -72,7 +74,7 @@ export function createRouting(
       }),
 
     getRecord: (key, signal) =>
-      withDeadline(`Looking up the record ${key}`, DHT_DEADLINE_MS, signal, async (either) => {
+      withDeadline(clock, `Looking up the record ${key}`, DHT_DEADLINE_MS, signal, async (either) => {
         const handler = handlerOf(key);
         const values: Uint8Array[] = [];
         try {

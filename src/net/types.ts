@@ -1,14 +1,19 @@
 import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
+import type { Clock } from "../clock.ts";
 import type { Admission } from "./admission.ts";
 
-/** What a validator says of a gossip message: reject counts against the sender, ignore does not. */
-export type Verdict = "accept" | "reject" | "ignore";
+/** What a validator says against a gossip message: reject counts against the sender, ignore does not. */
+export type Refusal = "reject" | "ignore";
 
-export interface GossipHandler {
-  /** Runs before anything is forwarded or delivered. `from` is the verified author. */
-  validate(from: string, data: Uint8Array): Verdict | Promise<Verdict>;
-  deliver(from: string, data: Uint8Array): void;
+/** What is done with the messages of a topic; each is decoded and verified once, to a `T`. */
+export interface GossipHandler<T extends object> {
+  /**
+   * Runs before anything is forwarded or delivered. `from` is the verified author. Returns what the message says;
+   * an InvalidObjectError is a rejection, with its reason.
+   */
+  validate(from: string, data: Uint8Array): T | Refusal | Promise<T | Refusal>;
+  deliver(from: string, message: T): void;
   /** Told of what was rejected, for its size too. */
   rejected?(from: string, data: Uint8Array, reason: string): void;
 }
@@ -51,7 +56,7 @@ export interface Network {
   addressesOf(peer: string): Promise<string[]>;
   /** Resolves when connected to the peer or an address; throws NetworkError. */
   dial(target: string, signal?: AbortSignal): Promise<void>;
-  subscribe(topic: string, handler: GossipHandler): void;
+  subscribe<T extends object>(topic: string, handler: GossipHandler<T>): void;
   unsubscribe(topic: string): void;
   /** Peer ids that received it directly; empty when nobody is subscribed yet. Throws NetworkError above the size cap. */
   publish(topic: string, data: Uint8Array): Promise<string[]>;
@@ -68,11 +73,15 @@ export interface Network {
   judgeBy(judge: PeerJudge): void;
   /** Closes all connections with a peer. */
   disconnect(peer: string): void;
+  /** Connected peers that speak another version of the protocol, and which. */
+  otherProtocols(): { peer: string; protocol: number }[];
   onPeer(listener: (peer: string, event: "connect" | "disconnect") => void): () => void;
 }
 
 export interface NodeConfig {
   privateKey: PrivateKey;
+  /** Of deadlines, retries and rates; libp2p itself keeps the system's time. */
+  clock: Clock;
   /** Multiaddrs to listen on. */
   listen: string[];
   announce: string[];

@@ -18,4 +18,4 @@ const announcersSchema = z.strictObject({
 });
 
 export type Announcers = z.infer<typeof announcersSchema>;
-export const Announcers = defineObject<Announcers>("pathweave/announcers", 1, announcersSchema);
+export const Announcers = defineObject<Announcers>("pathweave/announcers", 2, announcersSchema);

@@ -3,7 +3,7 @@
  * the manifest, so all peers of a run share it. Checks that need more than one key are in `src/run`.
  */
 import { z } from "zod";
-import { CODECS } from "./tensor-pack.ts";
+import { methodSchema } from "./method.ts";
 
 const positive = z.int().min(1);
 const fraction = z.number().gt(0).lt(1);
@@ -64,13 +64,18 @@ const holdoutSchema = z.strictObject({
 });
 
 const outerSchema = z.strictObject({
+  /** How a module moves by its averaged outer gradients. */
+  optimizer: methodSchema.default("nesterov"),
+  /** Numbers of that optimizer's own; its defaults where absent. */
+  options: z.record(z.string().max(32), z.number()).optional(),
   learningRate: z.number().positive().default(0.7),
   momentum: z.number().min(0).lt(1).default(0.9),
   /** `sqrt` multiplies the averaged outer gradient by √(1/Σβ²), β a path's share (paper section 2.7); `none` does not. */
   rescale: z.enum(["sqrt", "none"]).default("sqrt"),
   /** Whether shares follow shard sizes (paper eq. 2–3) or are equal. */
   reweigh: z.boolean().default(true),
-  codec: z.enum(CODECS).default("bf16"),
+  /** How contributions are written. */
+  codec: methodSchema.default("bf16"),
   /** L2 norm at which one contribution is clipped; null does not clip. */
   clipNorm: z.number().positive().nullable().default(null),
   /** Multiple of the median norm of a fold's contributions at which one is clipped; none when absent. */
@@ -102,7 +107,7 @@ const swarmSchema = z.strictObject({
 });
 
 const routingSchema = z.strictObject({
-  method: z.enum(["kmeans"]).default("kmeans"),
+  method: methodSchema.default("kmeans"),
   /** Tokens at a document's start that route it and that no evaluation scores. */
   prefixTokens: positive.default(32),
 });
@@ -115,7 +120,7 @@ const dataSchema = z.strictObject({
   holdoutFraction: fraction.default(0.02),
 });
 
-const peerId = z
+export const peerIdSchema = z
   .string()
   .regex(
     /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/,
@@ -125,7 +130,7 @@ const peerId = z
 /** Absent in an open run, and so that the manifests of open runs have the bytes they always had. */
 const admissionSchema = z.strictObject({
   /** The only peers that take part; everybody may when absent. */
-  peers: z.array(peerId).min(1).max(4096).optional(),
+  peers: z.array(peerIdSchema).min(1).max(4096).optional(),
 });
 
 /** The keys of a configuration. Some may be absent and then follow from others, as `runConfigSchema` says. */

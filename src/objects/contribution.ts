@@ -2,17 +2,25 @@ import { z } from "zod";
 import { cidSchema, countSchema } from "./object.ts";
 import { defineSigned } from "./signed.ts";
 
-/** The outer gradient θ_start − θ_end of one (round, path, replica) for one module, with its metadata. */
-const contributionSchema = z.strictObject({
+const moduleName = z.string().min(1).max(64);
+
+const baseSchema = z.strictObject({ module: moduleName, version: cidSchema });
+
+/** What every contribution says: the result of one piece of work for one module. */
+const common = {
   run: cidSchema,
-  module: z.string().min(1).max(64),
+  module: moduleName,
+  /** The versions that the work started from, of each module that took part, in network order. */
+  bases: z.array(baseSchema).min(1).max(65),
+};
+
+/** Trains a round of a replica of a path: the outer gradient θ_start − θ_end for one module of it. */
+const trainSchema = z.strictObject({
+  ...common,
+  work: z.literal("train"),
   round: countSchema,
   path: countSchema,
   replica: countSchema,
-  /** The version of the module that the round started from. */
-  base: cidSchema,
-  /** The versions of all modules of its path that it started from, in network order; only where the run tries it on held-out text. */
-  bases: z.array(cidSchema).max(64).optional(),
   /** TensorPack of the outer gradient in the run's codec. */
   delta: cidSchema,
   /** Training tokens this round consumed: steps × batch × sequence length. */
@@ -22,7 +30,27 @@ const contributionSchema = z.strictObject({
   loss: z.number(),
 });
 
-export type Contribution = z.infer<typeof contributionSchema>;
+/** By kind of work, each with the keys of its slot and its payload. A kind is added as a variant. */
+const contributionSchema = z
+  .discriminatedUnion("work", [trainSchema])
+  .refine(({ module, bases }) => bases.some((base) => base.module === module), {
+    path: ["bases"],
+    message: "name no version of the module itself",
+  });
 
-/** A contribution as it travels: the signed block. Its CID is the contribution's identity. */
-export const Contribution = defineSigned<Contribution>("pathweave/contribution", 1, contributionSchema);
+export type Contribution = z.infer<typeof contributionSchema>;
+export type Base = z.infer<typeof baseSchema>;
+
+/**
+ * A contribution as it travels: the signed block. Its CID is the contribution's identity. It links its payload only; its
+ * run and bases are bytes.
+ */
+export const Contribution = defineSigned<Contribution>("pathweave/contribution", 2, contributionSchema, [
+  "run",
+  "bases",
+]);
+
+/** The version of the contribution's own module that its work started from. */
+export function baseOf({ module, bases }: Pick<Contribution, "module" | "bases">): Base["version"] {
+  return bases.find((base) => base.module === module)!.version;
+}

@@ -6,7 +6,7 @@ const chunks = z.array(rawCidSchema).max(16_384);
 /** A Hugging Face `tokenizer.json`, cut into raw chunks. */
 const tokenizerSchema = z.strictObject({ bytes: countSchema, chunks });
 export type TokenizerObject = z.infer<typeof tokenizerSchema>;
-export const TokenizerObject = defineObject<TokenizerObject>("pathweave/tokenizer", 1, tokenizerSchema);
+export const TokenizerObject = defineObject<TokenizerObject>("pathweave/tokenizer", 2, tokenizerSchema);
 
 /**
  * Tokenized documents: `tokens` little-endian integers of `width` bytes over all chunks, each document
@@ -23,7 +23,7 @@ const shardSchema = z.strictObject({
   lengths: chunks,
 });
 export type ShardObject = z.infer<typeof shardSchema>;
-export const ShardObject = defineObject<ShardObject>("pathweave/shard", 1, shardSchema);
+export const ShardObject = defineObject<ShardObject>("pathweave/shard", 2, shardSchema);
 
 /**
  * k-means over standardised features: z' = (z − mean) / scale, path = argmin ‖z' − c_p‖².
@@ -39,4 +39,4 @@ const routerSchema = z.strictObject({
   centroids: bytesSchema,
 });
 export type RouterObject = z.infer<typeof routerSchema>;
-export const RouterObject = defineObject<RouterObject>("pathweave/router", 1, routerSchema);
+export const RouterObject = defineObject<RouterObject>("pathweave/router", 2, routerSchema);

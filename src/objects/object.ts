@@ -8,7 +8,7 @@ import * as dagCbor from "@ipld/dag-cbor";
 import { CID } from "multiformats/cid";
 import * as Digest from "multiformats/hashes/digest";
 import { z } from "zod";
-import { InvalidObjectError, messageOf } from "../errors.ts";
+import { InvalidObjectError, messageOf, UnknownFormatError } from "../errors.ts";
 
 export const MAX_BLOCK_BYTES = 1 << 20;
 const RAW = 0x55;
@@ -81,6 +81,30 @@ export const bytesSchema = z.custom<Uint8Array>((value) => value instanceof Uint
 /** A non-negative integer that JavaScript holds exactly. */
 export const countSchema = z.int().min(0);
 
+/** CIDs, alone, in a list, or in a list of maps, as bytes: nothing that walks links sees them. */
+function withoutLinks(value: unknown): unknown {
+  const cid = CID.asCID(value);
+  if (cid !== null) return cid.bytes;
+  if (Array.isArray(value)) return value.map(withoutLinks);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutLinks(inner)]));
+}
+
+/** The CIDs that `withoutLinks` has made bytes; what is none is left for the schema to refuse. */
+function withCids(value: unknown, depth = 0): unknown {
+  if (value instanceof Uint8Array) {
+    try {
+      return CID.decode(value);
+    } catch {
+      return value;
+    }
+  }
+  // Hostile nodes may be deep.
+  if (typeof value !== "object" || value === null || depth > 2 || CID.asCID(value) !== null) return value;
+  if (Array.isArray(value)) return value.map((inner) => withCids(inner, depth + 1));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withCids(inner, depth + 1)]));
+}
+
 /** A part of a hostile node for a message. Only texts and numbers: others may be too deep to convert, or refuse it. */
 function shown(value: unknown): string {
   return typeof value === "string" || typeof value === "number"
@@ -88,35 +112,53 @@ function shown(value: unknown): string {
     : `(${typeof value})`;
 }
 
+/** The keys of a value, or of each variant of one. */
+type KeysOf<T> = T extends unknown ? keyof T : never;
+
 /** How one kind of object is written and read. */
 export interface ObjectKind<T> {
   readonly kind: string;
   /** Encodes to one dag-cbor block; throws InvalidObjectError when the value breaks the schema or the size cap. */
   encode(value: T): Block;
-  /** Decodes hostile bytes: size cap, canonical dag-cbor, kind and format, then schema. Throws InvalidObjectError. */
+  /**
+   * Decodes hostile bytes: size cap, canonical dag-cbor, kind and format, then schema. Throws InvalidObjectError, and
+   * UnknownFormatError when a newer Pathweave may have made them.
+   */
   decode(bytes: Uint8Array): T;
+}
+
+/** Applies a function to some keys of a value. */
+function mapKeys(value: object, keys: readonly string[], map: (inner: unknown) => unknown): object {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, keys.includes(key) ? map(inner) : inner]),
+  );
 }
 
 /**
  * Defines a kind of object: a dag-cbor map of the value's keys and of `kind` and `format`. Non-canonical
- * encodings are refused, since one value must have one CID.
+ * encodings are refused, since one value must have one CID. CIDs are links, which whoever pins the object follows; those
+ * under the keys `upward` are written as bytes instead, so that no pin walks from there to genesis.
  */
 export function defineObject<T extends object>(
   kind: string,
   format: number,
   schema: z.ZodType<T>,
+  upward: readonly (string & KeysOf<T>)[] = [],
 ): ObjectKind<T> {
   const check = (value: unknown): T => {
     const result = schema.safeParse(value);
     if (result.success) return result.data;
     const issue = result.error.issues[0];
-    throw new InvalidObjectError(
-      `Not a valid ${kind}: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`.trim() + ".",
-    );
+    const message =
+      `Not a valid ${kind}: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`.trim() + ".";
+    // One of a table of variants that is added to.
+    if (issue?.code === "invalid_union" && issue.discriminator !== undefined)
+      throw new UnknownFormatError(message);
+    throw new InvalidObjectError(message);
   };
   const write = (value: T): Uint8Array => {
     try {
-      return dagCbor.encode({ ...value, kind, format });
+      return dagCbor.encode({ ...mapKeys(value, upward, withoutLinks), kind, format });
     } catch (error) {
       throw new InvalidObjectError(`Not a valid ${kind}: ${messageOf(error)}.`);
     }
@@ -144,10 +186,10 @@ export function defineObject<T extends object>(
       if (actualKind !== kind)
         throw new InvalidObjectError(`Expected a ${kind}, found a ${shown(actualKind)}.`);
       if (actualFormat !== format)
-        throw new InvalidObjectError(
-          `This ${kind} has format ${shown(actualFormat)}; this Pathweave reads format ${format}. Update Pathweave.`,
+        throw new UnknownFormatError(
+          `This ${kind} has format ${shown(actualFormat)} and this Pathweave reads format ${format}; use the version of Pathweave that made it.`,
         );
-      const checked = check(value);
+      const checked = check(mapKeys(value, upward, withCids));
       if (Buffer.compare(write(checked), bytes) !== 0)
         throw new InvalidObjectError(`Not a valid ${kind}: the encoding is not canonical.`);
       return checked;

@@ -16,4 +16,4 @@ const pathStateSchema = z.strictObject({
 });
 
 export type PathStateObject = z.infer<typeof pathStateSchema>;
-export const PathStateObject = defineObject<PathStateObject>("pathweave/path-state", 1, pathStateSchema);
+export const PathStateObject = defineObject<PathStateObject>("pathweave/path-state", 2, pathStateSchema);

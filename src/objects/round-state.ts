@@ -9,8 +9,8 @@ const roundStateSchema = z.strictObject({
   round: countSchema,
   path: countSchema,
   replica: countSchema,
-  /** The versions of the path's modules that the round started from, in network order. */
-  bases: z.array(cidSchema).min(1).max(64),
+  /** The versions that the round started from: of the path's modules, in network order, and of the router. */
+  bases: z.array(cidSchema).min(1).max(65),
   /** Steps of the round that are done, their mean training loss, and whether the learning rate warmed up. */
   steps: countSchema,
   loss: z.number(),
@@ -24,4 +24,4 @@ const roundStateSchema = z.strictObject({
 });
 
 export type RoundStateObject = z.infer<typeof roundStateSchema>;
-export const RoundStateObject = defineObject<RoundStateObject>("pathweave/round-state", 1, roundStateSchema);
+export const RoundStateObject = defineObject<RoundStateObject>("pathweave/round-state", 2, roundStateSchema);

@@ -1,9 +1,6 @@
 import { z } from "zod";
+import { methodSchema } from "./method.ts";
 import { countSchema, defineObject, rawCidSchema } from "./object.ts";
-
-/** How numbers are written: IEEE f32, bfloat16 (round to nearest even), or int8 with one f32 scale per block. */
-export const CODECS = ["f32", "bf16", "int8"] as const;
-export type Codec = (typeof CODECS)[number];
 
 const tensorSchema = z.strictObject({
   name: z.string().min(1).max(128),
@@ -15,7 +12,8 @@ const tensorSchema = z.strictObject({
  * `elements` numbers and `bytes` bytes.
  */
 const tensorPackSchema = z.strictObject({
-  codec: z.enum(CODECS),
+  /** How the numbers are written. */
+  codec: methodSchema,
   tensors: z.array(tensorSchema).min(1).max(4096),
   elements: countSchema,
   bytes: countSchema,
@@ -24,4 +22,4 @@ const tensorPackSchema = z.strictObject({
 
 export type TensorDescription = z.infer<typeof tensorSchema>;
 export type TensorPack = z.infer<typeof tensorPackSchema>;
-export const TensorPack = defineObject<TensorPack>("pathweave/tensor-pack", 1, tensorPackSchema);
+export const TensorPack = defineObject<TensorPack>("pathweave/tensor-pack", 2, tensorPackSchema);

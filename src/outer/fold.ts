@@ -1,6 +1,6 @@
 /**
  * The outer update (DESIGN section 4; DiPaCo Algorithm 1, eq. 2–3 and section 2.7): averages outer
- * gradients and takes one Nesterov step.
+ * gradients and takes one step of the run's outer optimizer (`optimizers/`).
  *
  * The result is a bit-exact function of the parent state, the contributions and the configuration. All
  * vectors are binary32 and every product and sum below is rounded to binary32 once, elementwise, in this
@@ -16,9 +16,7 @@
  *       d = decode(c), and when ‖d‖ > L:  d = f32(L / ‖d‖) · d
  *                                      where ‖d‖ = √(Σ d²) in binary64 from first to last element
  *       A = A + α · d, or what the run's robust average says (robust.ts)
- *     Δ = ρ · A
- *     b = μ · b + Δ
- *     θ = θ − η · (Δ + μ · b)
+ *     Δ = ρ · A, by which the optimizer steps
  *
  * The limit L is the least of clipNorm and, with three or more contributions, clipMedian times the lower median of
  * their norms; infinite without either.
@@ -29,9 +27,11 @@
 import { InvalidObjectError } from "../errors.ts";
 import type { OuterConfig } from "../objects/config.ts";
 import { isFiniteTensor } from "./codec.ts";
+import { outerOptimizer } from "./optimizers.ts";
+import type { ModuleState } from "./optimizers/types.ts";
 import { compareContributions } from "./order.ts";
 import { accumulate, averageOf, clipFactor, needsAll, normLimit, normOf } from "./robust.ts";
-import type { KnownContribution, ModuleState } from "./types.ts";
+import type { KnownContribution } from "./types.ts";
 
 export interface FoldInit {
   /** State of the parent version; not changed. */
@@ -56,7 +56,7 @@ export interface Fold {
   readonly rescale: number;
   /** Takes the next decoded delta. Throws InvalidObjectError, and takes nothing, when it is unusable. */
   add(delta: Float32Array): void;
-  /** The next state, in new arrays. Throws InvalidObjectError when a number of it is not finite. */
+  /** The next state, in new arrays; ends the fold. Throws InvalidObjectError when a number of it is not finite. */
   finish(): ModuleState;
 }
 
@@ -138,21 +138,13 @@ function sum(numbers: Iterable<number>): number {
   return total;
 }
 
-/** Δ = ρ·A and the Nesterov step. */
+/** Δ = ρ·A, in place, and the optimizer's step. */
 function step(parent: ModuleState, average: Float32Array, rescale: number, outer: OuterConfig): ModuleState {
-  const { fround } = Math;
-  const [eta, mu] = [fround(outer.learningRate), fround(outer.momentum)];
-  const parameters = new Float32Array(average.length);
-  const momentum = new Float32Array(average.length);
-  for (let i = 0; i < average.length; i++) {
-    const delta = fround(rescale * average[i]!);
-    const b = fround(fround(mu * parent.momentum[i]!) + delta);
-    momentum[i] = b;
-    parameters[i] = parent.parameters[i]! - fround(eta * fround(delta + fround(mu * b)));
-  }
-  if (!isFiniteTensor(parameters) || !isFiniteTensor(momentum))
+  for (let i = 0; i < average.length; i++) average[i] = rescale * average[i]!;
+  const next = outerOptimizer(outer.optimizer).step(parent, average, outer);
+  if (!Object.values(next).every(isFiniteTensor))
     throw new InvalidObjectError(
       "The outer update overflows; set outer.clipNorm, or leave out the contribution with huge numbers.",
     );
-  return { parameters, momentum };
+  return next;
 }

@@ -5,11 +5,13 @@
  */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf } from "../errors.ts";
+import { slotKey } from "../plan/slots.ts";
+import type { Slot } from "../plan/types.ts";
 import { type Branch, descends, grow } from "./branch.ts";
 import { describeHave, findLack } from "./exchange.ts";
 import { ForkChoice } from "./fork-choice.ts";
 import { compareCids, compareContributions } from "./order.ts";
-import { Parking } from "./parking.ts";
+import { OrphanPool } from "./orphan-pool.ts";
 import { authorship, checkContribution, checkFold, checkUpdate } from "./rules.ts";
 import type {
   Addition,
@@ -20,11 +22,10 @@ import type {
   LineageInit,
   LineageSummary,
   Rejection,
-  Task,
 } from "./types.ts";
 
-/** CIDs that parked versions and contributions may hold in memory, for each of the two. */
-const PARKING_CAPACITY = 65_536;
+/** CIDs that orphaned versions and contributions may hold in memory, for each of the two. */
+const ORPHAN_CAPACITY = 65_536;
 const ALREADY_CONTRIBUTED = "its peer already contributed this round";
 const NONE: readonly KnownContribution[] = [];
 
@@ -35,10 +36,6 @@ interface Judgement {
   rejected: Rejection[];
   /** Of `pending`. */
   authors: Set<string>;
-}
-
-function taskKey({ round, path, replica }: Task): string {
-  return `${round}/${path}/${replica}`;
 }
 
 export class Lineage {
@@ -52,13 +49,13 @@ export class Lineage {
   readonly #open = new Map<string, KnownContribution>();
   /** Which versions folded which contribution of a peer to a round, by `authorship`. */
   readonly #folders = new Map<string, { folder: Branch; cid: CID }[]>();
-  /** By round, path and replica. */
-  readonly #byTask = new Map<string, readonly KnownContribution[]>();
+  /** By slot. */
+  readonly #bySlot = new Map<string, readonly KnownContribution[]>();
   /** Reasons of `refuse`, of versions and of contributions. */
   readonly #refused = new Map<string, string>();
   readonly #forkChoice: ForkChoice;
-  readonly #parkedVersions = new Parking<KnownVersion>(PARKING_CAPACITY);
-  readonly #parkedContributions = new Parking<KnownContribution>(PARKING_CAPACITY);
+  readonly #orphanVersions = new OrphanPool<KnownVersion>(ORPHAN_CAPACITY);
+  readonly #orphanContributions = new OrphanPool<KnownContribution>(ORPHAN_CAPACITY);
   /** What `#open` refers to; follows the fork choice. */
   #head: Branch;
   /** Of the head; undefined after a change. */
@@ -89,7 +86,7 @@ export class Lineage {
   }
 
   /**
-   * Grows with every change of the head and everything that is refused or no longer parked; what one contribution
+   * Grows with every change of the head and everything that is refused or no longer an orphan; what one contribution
    * changes by itself, those who add it know.
    */
   get revision(): number {
@@ -97,31 +94,31 @@ export class Lineage {
   }
 
   /**
-   * Adds a version whose block was decoded from a peer or disk, or parks it until its parent and
+   * Adds a version whose block was decoded from a peer or disk, or keeps it as an orphan until its parent and
    * contributions are here. Its tensors are not checked: fold again, then `confirm` or `refuse`.
    * Throws InvalidObjectError with the reason when it does not follow.
    */
   addVersion(version: KnownVersion): Addition {
     const missing = this.#insertVersion(version);
     if (missing === undefined) return { added: true, refused: this.#release(version.cid) };
-    this.#parkedVersions.park(version, 1 + version.contributions.length, missing);
+    this.#orphanVersions.add(version, 1 + version.contributions.length, missing);
     return { added: false, missing, refused: [] };
   }
 
   /**
-   * Adds a contribution whose envelope was verified, or parks it until its base is here. Throws
+   * Adds a contribution whose envelope was verified, or keeps it as an orphan until its base is here. Throws
    * InvalidObjectError with the reason when it is not one of this module's; versions that wait for it are dropped.
    */
   addContribution(contribution: KnownContribution): Addition {
     try {
       checkContribution(contribution, this.#init);
     } catch (error) {
-      this.#parkedVersions.take(contribution.cid);
+      this.#orphanVersions.take(contribution.cid);
       throw error;
     }
     if (this.#insertContribution(contribution))
       return { added: true, refused: this.#release(contribution.cid) };
-    this.#parkedContributions.park(contribution, 1, contribution.base);
+    this.#orphanContributions.add(contribution, 1, contribution.base);
     return { added: false, missing: contribution.base, refused: [] };
   }
 
@@ -192,34 +189,24 @@ export class Lineage {
     return [...this.#contributions.values()].toSorted(compareContributions);
   }
 
-  /** Whether any contribution to this round of this replica of this path is known. */
-  completed(round: number, path: number, replica: number): boolean {
-    return this.contributionsTo({ round, path, replica }).length > 0;
+  /** Whether any contribution to the slot is known. */
+  completed(slot: Slot): boolean {
+    return this.contributionsTo(slot).length > 0;
   }
 
-  /** All known contributions to this round of this replica of this path. */
-  contributionsTo(task: Task): readonly KnownContribution[] {
-    return this.#byTask.get(taskKey(task)) ?? NONE;
-  }
-
-  /** What generation g waits for: round g − 1 of every replica of every path through the module. */
-  expected(generation: number): Task[] {
-    const { topology, config, module } = this.#init;
-    if (generation < 1 || generation > config.training.rounds) return [];
-    const replicas = Array.from({ length: config.replicas }, (_, replica) => replica);
-    return topology
-      .pathsOfModule(module)
-      .flatMap((path) => replicas.map((replica) => ({ round: generation - 1, path, replica })));
+  /** All known contributions to a slot. */
+  contributionsTo(slot: Slot): readonly KnownContribution[] {
+    return this.#bySlot.get(slotKey(slot)) ?? NONE;
   }
 
   /** Versions and contributions that wait for others; the oldest of very many are forgotten. */
-  parked(): CID[] {
-    return [...this.#parkedVersions.cids(), ...this.#parkedContributions.cids()];
+  orphans(): CID[] {
+    return [...this.#orphanVersions.cids(), ...this.#orphanContributions.cids()];
   }
 
-  /** What parked versions and contributions wait for. */
+  /** What orphaned versions and contributions wait for. */
   missing(): CID[] {
-    return [...this.#parkedVersions.missing(), ...this.#parkedContributions.missing()];
+    return [...this.#orphanVersions.missing(), ...this.#orphanContributions.missing()];
   }
 
   /**
@@ -319,7 +306,7 @@ export class Lineage {
   /** Adds a version, or returns what it misses. */
   #insertVersion(version: KnownVersion): CID | undefined {
     if (this.#branches.has(version.cid.toString())) return undefined;
-    checkUpdate(version, this.module);
+    checkUpdate(version, this.#init);
     const parent = this.#branches.get(version.parent.toString());
     if (parent === undefined) return version.parent;
     const contributions: KnownContribution[] = [];
@@ -354,7 +341,7 @@ export class Lineage {
     if (!this.#branches.has(contribution.base.toString())) return false;
     this.#contributions.set(key, contribution);
     this.#open.set(key, contribution);
-    this.#byTask.set(taskKey(contribution), [...this.contributionsTo(contribution), contribution]);
+    this.#bySlot.set(slotKey(contribution), [...this.contributionsTo(contribution), contribution]);
     if (this.#judgement !== undefined) this.#judgement = this.#judgeOneMore(this.#judgement, contribution);
     return true;
   }
@@ -365,13 +352,13 @@ export class Lineage {
     const arrivals = [arrived];
     for (let next = arrivals.pop(); next !== undefined; next = arrivals.pop()) {
       this.#revision += next === arrived ? 0 : 1;
-      for (const contribution of this.#parkedContributions.take(next))
+      for (const contribution of this.#orphanContributions.take(next))
         if (this.#insertContribution(contribution)) arrivals.push(contribution.cid);
-      for (const version of this.#parkedVersions.take(next)) {
+      for (const version of this.#orphanVersions.take(next)) {
         try {
           const missing = this.#insertVersion(version);
           if (missing === undefined) arrivals.push(version.cid);
-          else this.#parkedVersions.park(version, 1 + version.contributions.length, missing);
+          else this.#orphanVersions.add(version, 1 + version.contributions.length, missing);
         } catch (error) {
           if (!(error instanceof InvalidObjectError)) throw error;
           refused.push({ cid: version.cid, reason: messageOf(error) });

@@ -1,4 +1,5 @@
 import type { CID } from "multiformats/cid";
+import { compareSlots } from "../plan/slots.ts";
 import type { KnownContribution, KnownVersion } from "./types.ts";
 
 /** Orders CIDs by their bytes. */
@@ -8,10 +9,13 @@ export function compareCids(a: CID, b: CID): number {
 
 /** Fold order: round, path, replica, then CID bytes. Never 0 for two different contributions. */
 export function compareContributions(a: KnownContribution, b: KnownContribution): number {
-  return a.round - b.round || a.path - b.path || a.replica - b.replica || compareCids(a.cid, b.cid);
+  return compareSlots(a, b) || compareCids(a.cid, b.cid);
 }
 
 /** Fork choice, best first: more folded tokens, then the lower CID. */
-export function compareHeads(a: KnownVersion, b: KnownVersion): number {
+export function compareHeads(
+  a: Pick<KnownVersion, "tokens" | "cid">,
+  b: Pick<KnownVersion, "tokens" | "cid">,
+): number {
   return b.tokens - a.tokens || compareCids(a.cid, b.cid);
 }

@@ -5,6 +5,10 @@
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import { isAdmitted, type RunConfig } from "../objects/config.ts";
+import { outerOptimizer } from "./optimizers.ts";
+import { ROUTER } from "../objects/manifest.ts";
+import { routingMethod } from "../routing/methods.ts";
+import { slotKey } from "../plan/slots.ts";
 import { compareContributions } from "./order.ts";
 import type { KnownContribution, KnownVersion, LineageInit } from "./types.ts";
 
@@ -29,46 +33,48 @@ export function isTried(
   return config.outer.holdout !== undefined && writers < MAJORITY;
 }
 
-/** One peer contributes a round of a replica of a path at most once to a lineage; this names that. */
-export function authorship({ round, path, replica, signer }: KnownContribution): string {
-  return `${round}/${path}/${replica}/${signer}`;
+/** One peer contributes to a slot at most once in a lineage; this names that. */
+export function authorship(contribution: KnownContribution): string {
+  return `${slotKey(contribution)}/${contribution.signer}`;
 }
 
 /** Refuses a contribution that is not one of this run's module. */
 export function checkContribution(contribution: KnownContribution, init: Omit<LineageInit, "genesis">): void {
-  const { module, topology, config, runId } = init;
-  const { cid, run, round, path, replica, base, bases, steps, tokens, signer } = contribution;
-  const { rounds, innerSteps } = config.training;
+  const { module, topology, config, plan, runId } = init;
+  const { cid, run, path, bases, steps, tokens, signer } = contribution;
+  const { innerSteps } = config.training;
   const no = (reason: string): never => refuse("contribution", cid, reason);
   if (!run.equals(runId)) no(`it is of run ${run.toString()}`);
   if (!isAdmitted(config, signer)) no(`its signer ${signer} is not on the list of peers that the run admits`);
   if (contribution.module !== module) no(`it is of module ${contribution.module}, not ${module}`);
-  if (!topology.pathsOfModule(module).includes(path)) no(`path ${path} does not pass through ${module}`);
-  if (replica >= config.replicas) no(`replica ${replica} is not below ${config.replicas}`);
-  if (round >= rounds) no(`round ${round} is not below ${rounds}`);
+  const objection = plan.objection(module, contribution);
+  if (objection !== undefined) no(objection);
   if (steps < 1 || steps > innerSteps) no(`${steps} steps are not between 1 and ${innerSteps}`);
   const expected = steps * tokensPerStep(config);
   if (tokens !== expected) no(`${steps} steps are ${expected} tokens, not ${tokens}`);
-  if ((bases !== undefined) !== isTried(module, init))
-    no(`it ${bases === undefined ? "does not say" : "says"} which versions its path started from`);
-  const modules = topology.modulesOfPath(path);
-  if (
-    bases !== undefined &&
-    (bases.length !== modules.length || !bases[modules.indexOf(module)]!.equals(base))
-  )
-    no(`the versions that it names are not one of each module of path ${path}, its base among them`);
+  const modules = topology.basesOfPath(path);
+  if (bases.length !== modules.length || bases.some((each, index) => each.module !== modules[index]))
+    no(`the versions that it names are not one of each module of path ${path} and the router, in order`);
 }
 
 /** Refuses a version that cannot be an outer update of the module, whatever its parent is. */
 export function checkUpdate(
   version: KnownVersion,
-  module: string,
+  { module, config }: Pick<LineageInit, "module" | "config">,
 ): asserts version is KnownVersion & { parent: CID } {
   const no = (reason: string): never => refuse("version", version.cid, reason);
   if (version.module !== module) no(`it is of module ${version.module}, not ${module}`);
+  if (module === ROUTER && routingMethod(config.routing.method).work.length === 0)
+    no("no work changes the router of this run");
   if (version.parent === null) no("it is a genesis that the manifest does not name");
   if (version.generation < 1) no("only a genesis has generation 0");
   if (version.contributions.length === 0) no("it folds no contribution");
+  const { stateNames } = outerOptimizer(config.outer.optimizer);
+  if (
+    Object.keys(version.state).length !== stateNames.length ||
+    !stateNames.every((name) => Object.hasOwn(version.state, name))
+  )
+    no(`its state is not ${stateNames.join(", ")}`);
 }
 
 /**

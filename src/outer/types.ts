@@ -2,32 +2,21 @@ import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../objects/config.ts";
 import type { Contribution } from "../objects/contribution.ts";
 import type { Version } from "../objects/version.ts";
+import type { Plan } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 
 /** A contribution with the identity of its signed block. */
-export interface KnownContribution extends Contribution {
+export type KnownContribution = Contribution & {
   cid: CID;
   /** Peer id of the signer. */
   signer: string;
-}
+  /** Of its bases, that of its own module. */
+  base: CID;
+};
 
 /** A version with its identity. */
 export interface KnownVersion extends Version {
   cid: CID;
-}
-
-/** A module's tensors as flat vectors. */
-export interface ModuleState {
-  parameters: Float32Array;
-  /** Nesterov buffer b. */
-  momentum: Float32Array;
-}
-
-/** What one contribution is made of: a round of a replica of a path. */
-export interface Task {
-  round: number;
-  path: number;
-  replica: number;
 }
 
 /** Something that was not used, and why. */
@@ -52,6 +41,8 @@ export interface LineageInit {
   genesis: KnownVersion;
   topology: Topology;
   config: RunConfig;
+  /** Of the same run. */
+  plan: Plan;
   runId: CID;
 }
 

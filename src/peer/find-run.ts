@@ -1,8 +1,10 @@
 /** The search of a joiner for its run. */
 import type { CID } from "multiformats/cid";
+import { type Clock, delay, timeout } from "../clock.ts";
 import { messageOf, NetworkError } from "../errors.ts";
 import { joinFailure, type JoinAttempt } from "./join-failure.ts";
 import type { SwarmNetwork } from "../net/network.ts";
+import type { Network } from "../net/types.ts";
 import type { Store } from "../store/types.ts";
 import { discover } from "../swarm/sync/discovery.ts";
 
@@ -10,30 +12,30 @@ import { discover } from "../swarm/sync/discovery.ts";
 const FIND_RUN_MS = 30_000;
 const NO_CONNECTION_MS = 10_000;
 
+/** A network, and what became of its dials. */
+export type RunNetwork = Network & Pick<SwarmNetwork, "dialReport">;
+
 /**
  * The manifest block: from disk, or from any peer that provides the run. Adds those peers to `providers`. Throws
  * NetworkError that says which addresses were tried, with what result, and what to do next.
  */
 export async function findManifest(
   run: CID,
-  { network, store }: { network: SwarmNetwork; store: Store },
+  { clock, network, store }: { clock: Clock; network: RunNetwork; store: Store },
   isPrivate: boolean,
   providers: Set<string>,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   const local = await store.local(run);
   if (local !== undefined) return local;
-  const deadline = AbortSignal.any([
-    AbortSignal.timeout(FIND_RUN_MS),
-    ...(signal === undefined ? [] : [signal]),
-  ]);
-  const began = performance.now();
+  const deadline = AbortSignal.any([timeout(clock, FIND_RUN_MS), ...(signal === undefined ? [] : [signal])]);
+  const began = clock.now();
   const known = new Set<string>();
   let last: string | undefined;
   while (!deadline.aborted) {
     try {
-      await connected(network, AbortSignal.any([deadline, AbortSignal.timeout(NO_CONNECTION_MS)]));
-      const found = await discover(network, run, deadline, { untilConnected: true });
+      await connected(network, AbortSignal.any([deadline, timeout(clock, NO_CONNECTION_MS)]));
+      const found = await discover(clock, network, run, deadline, { untilConnected: true });
       for (const peer of found.providers) known.add(peer);
       for (const peer of known) providers.add(peer);
       last = found.failure ?? last;
@@ -45,14 +47,15 @@ export async function findManifest(
       if (providers.size > 0)
         return await store.get(run, {
           holders: [...providers],
-          signal: AbortSignal.any([deadline, AbortSignal.timeout(15_000)]),
+          signal: AbortSignal.any([deadline, timeout(clock, 15_000)]),
         });
     } catch (error) {
       last = messageOf(error);
     }
     // Bootstraps that all refuse will not change their mind soon; say so while the user still looks.
-    if (network.connections().length === 0 && performance.now() - began > NO_CONNECTION_MS) break;
-    await nextTry(deadline);
+    if (network.connections().length === 0 && clock.now() - began > NO_CONNECTION_MS) break;
+    // A look that fails is followed by another soon, unless time is up.
+    await delay(clock, 1000, deadline).catch(() => {});
   }
   signal?.throwIfAborted();
   const attempt: JoinAttempt = {
@@ -68,7 +71,7 @@ export async function findManifest(
 }
 
 /** Resolves when there is a connection; rejects when all bootstraps failed or the deadline is over. */
-function connected(network: SwarmNetwork, deadline: AbortSignal): Promise<void> {
+function connected(network: Network, deadline: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = network.onPeer((_peer, event) => {
       if (event === "connect") finish(resolve);
@@ -82,20 +85,5 @@ function connected(network: SwarmNetwork, deadline: AbortSignal): Promise<void> 
     deadline.addEventListener("abort", onAbort);
     if (network.connections().length > 0) finish(resolve);
     else if (deadline.aborted) onAbort();
-  });
-}
-
-/** A pause between two looks for the run, ended early by the deadline. */
-function nextTry(deadline: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, 1000);
-    deadline.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
   });
 }

@@ -1,9 +1,10 @@
 /** Objects of a run beside its lineage: shards, tokenizer, router, the tensors of the warm start. */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
-import { RouterObject, ShardObject, TokenizerObject } from "../objects/data.ts";
+import { ShardObject, TokenizerObject } from "../objects/data.ts";
 import { kindOf } from "../objects/object.ts";
 import { TensorPack } from "../objects/tensor-pack.ts";
+import { Version } from "../objects/version.ts";
 import type { FetchOptions, Store } from "../store/types.ts";
 
 /** All raw blocks that an object consists of. Throws InvalidObjectError when it is none of these. */
@@ -17,8 +18,9 @@ function chunksOf(bytes: Uint8Array): CID[] {
       return TokenizerObject.decode(bytes).chunks;
     case TensorPack.kind:
       return TensorPack.decode(bytes).chunks;
-    case RouterObject.kind:
-      return [];
+    // The router's, whose state is blocks.
+    case Version.kind:
+      return Object.values(Version.decode(bytes).state);
     default:
       throw new InvalidObjectError(
         "A run has shards, a tokenizer, a router and tensors, but no object of this kind.",
@@ -27,7 +29,7 @@ function chunksOf(bytes: Uint8Array): CID[] {
 }
 
 /** Name under which an object and its blocks are retained. */
-export function objectOwner(object: CID): string {
+export function objectPin(object: CID): string {
   return `object:${object.toString()}`;
 }
 
@@ -41,6 +43,6 @@ export async function keepObject(
   options: () => FetchOptions,
 ): Promise<void> {
   const chunks = chunksOf(await store.get(object, options()));
-  await store.retain(objectOwner(object), [object, ...chunks]);
+  await store.retain(objectPin(object), [object, ...chunks]);
   for (const chunk of chunks) await store.fetch([chunk], options());
 }

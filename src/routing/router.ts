@@ -1,7 +1,9 @@
 /** The router as an object on IPFS and as a function. */
+import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import { RouterObject } from "../objects/data.ts";
 import type { Block } from "../objects/object.ts";
+import type { Version } from "../objects/version.ts";
 import type { Router } from "./types.ts";
 
 /** k-means over standardised features. */
@@ -13,6 +15,13 @@ export interface KMeansRouter {
   scale: Float32Array;
   /** (paths, features) row-major */
   centroids: Float32Array;
+}
+
+/** The router object of a version of the router. Throws InvalidObjectError when it has none. */
+export function routerOf({ state }: Version): CID {
+  const { router } = state;
+  if (router === undefined) refuse("its version has no state of that name");
+  return router;
 }
 
 /** Encodes a router. Throws InvalidObjectError when the block would be over 1 MiB or a number is not finite. */

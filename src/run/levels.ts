@@ -54,7 +54,7 @@ export function defaultLevels(grid: readonly number[], blocks: number): LevelCon
 
 /** dag-cbor bytes of one path (shard and holdout references) and of one module (genesis CID) in a manifest. */
 const PATH_BYTES = 176;
-const MODULE_BYTES = 88;
+const MODULE_BYTES = 104;
 
 /** What is wrong with the size of the grid: a manifest, which names every path and module, is one block. */
 export function gridProblems(grid: readonly number[], levels: readonly LevelConfig[]): Problem[] {

@@ -1,12 +1,33 @@
 /** The keys of a run file, and how a value that breaks their schema is explained. */
 import { z } from "zod";
 import { runKeysSchema } from "../objects/config.ts";
+import { CODECS } from "../outer/codecs.ts";
+import { OUTER_OPTIMIZERS } from "../outer/optimizers.ts";
+import { ROUTING_METHODS } from "../routing/methods.ts";
 import { nearestName } from "./nearest.ts";
 import { keyName, type Problem } from "./problem.ts";
 
+/** The name of a method of a table; `field` says which one is meant without a name. */
+function oneOf(table: Readonly<Record<string, unknown>>, field: z.ZodDefault<z.ZodString>) {
+  const names = Object.keys(table);
+  const name = z.string().regex(new RegExp(`^(${names.join("|")})$`), `expected one of ${names.join(", ")}`);
+  return name.default(field.parse(undefined));
+}
+
+const { levels } = runKeysSchema.shape;
+const outer = runKeysSchema.shape.outer.unwrap();
+const routing = runKeysSchema.shape.routing.unwrap();
+
 /** A run file: the configuration, with levels optional, and where the corpus lies. */
 export const runFileSchema = runKeysSchema.extend({
-  levels: runKeysSchema.shape.levels.optional(),
+  levels: levels.optional(),
+  outer: outer
+    .extend({
+      optimizer: oneOf(OUTER_OPTIMIZERS, outer.shape.optimizer),
+      codec: oneOf(CODECS, outer.shape.codec),
+    })
+    .prefault({}),
+  routing: routing.extend({ method: oneOf(ROUTING_METHODS, routing.shape.method) }).prefault({}),
   /** Paths or globs, relative to the file. */
   corpus: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(1024)]),
   /** Field, column or dotted path of records that holds text; of a list, the first that a record has. */

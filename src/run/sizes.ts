@@ -1,12 +1,11 @@
 /** What a run costs a peer, by arithmetic from its configuration: shown at `create` and `join`. */
 import { CapacityError, ManifestError } from "../errors.ts";
 import { hiddenWidth, type RunConfig } from "../objects/config.ts";
-import type { Codec } from "../objects/tensor-pack.ts";
+import { codecOf } from "../outer/codecs.ts";
+import { outerOptimizer } from "../outer/optimizers.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import type { Topology } from "./types.ts";
 
-/** Bytes of one number of a contribution. An int8 block is 256 numbers and one f32 scale. */
-const CODEC_BYTES: Record<Codec, number> = { f32: 4, bf16: 2, int8: 1 + 4 / 256 };
 const F32_BYTES = 4;
 /**
  * Memory of training one path, fitted to the growth of the resident set while the compiled engine trained on cpu:
@@ -94,14 +93,16 @@ export function runSizes(
   );
   const parametersPerPath = sum(elementsOfLevel);
   const tokensPerRound = training.innerSteps * training.batchSize * config.model.sequenceLength;
-  const codecBytes = CODEC_BYTES[outer.codec];
+  const { bytes: encodedBytes } = codecOf(outer.codec);
+  const stateBytes = F32_BYTES * outerOptimizer(outer.optimizer).stateNames.length;
   const memoryBytes = RUNTIME_BYTES + STATE_BYTES * parametersPerPath + 1.8 * activationBytes(config);
-  // Per kept generation and module: θ and the Nesterov buffer, and the contributions folded into it.
+  // Per kept generation and module: what the outer optimizer keeps, and the contributions folded into it.
   const contributors = (module: string): number => topology.pathsOfModule(module).length * replicas;
   const generationBytes = sum(
-    topology
-      .modulesOfPath(0)
-      .map((name) => parametersOfModule.get(name)! * (2 * F32_BYTES + contributors(name) * codecBytes)),
+    topology.modulesOfPath(0).map((name) => {
+      const elements = parametersOfModule.get(name)!;
+      return stateBytes * elements + contributors(name) * encodedBytes(elements);
+    }),
   );
   return {
     parametersOfModule,
@@ -110,7 +111,7 @@ export function runSizes(
     tokensPerRound,
     tokens: tokensPerRound * training.rounds * topology.paths * replicas,
     bytesDown: parametersPerPath * F32_BYTES,
-    bytesUp: Math.ceil(parametersPerPath * codecBytes),
+    bytesUp: sum(elementsOfLevel.map(encodedBytes)),
     memoryBytes: Math.ceil(memoryBytes),
     processBytes: Math.ceil(memoryBytes + PROCESS_BYTES + FOLD_BYTES * parametersPerPath),
     // The kept generations and the one being written, and the path's own state: two moments and what a lossy codec owes.

@@ -1,5 +1,6 @@
 import { ManifestError } from "../errors.ts";
 import type { RunConfig } from "../objects/config.ts";
+import { ROUTER } from "../objects/manifest.ts";
 import { countPaths, gridCoordinates } from "./grid.ts";
 import { expandParts, gridProblems, levelProblems } from "./levels.ts";
 import { throwProblems } from "./problem.ts";
@@ -65,7 +66,9 @@ export function createTopology(config: RunConfig): Topology {
     levels,
     modules,
     modulesOfPath: (path) => atPath(ofPath, path),
-    pathsOfModule: (name) => module(name).paths,
+    moduleNames: [...byName.keys(), ROUTER],
+    basesOfPath: (path) => [...atPath(ofPath, path), ROUTER],
+    pathsOfModule: (name) => (name === ROUTER ? [] : module(name).paths),
     module,
     coordinates: (path) => atPath(coordinates, path),
   };

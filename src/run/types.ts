@@ -6,11 +6,15 @@ export interface Topology {
   readonly paths: number;
   readonly replicas: number;
   readonly levels: readonly TopologyLevel[];
-  /** All modules, level by level, e.g. `lower/0`, `lower/1`. */
+  /** All modules of the network, level by level, e.g. `lower/0`, `lower/1`. */
   readonly modules: readonly TopologyModule[];
+  /** All modules with versions: those of `modules`, then the router. */
+  readonly moduleNames: readonly string[];
+  /** Modules whose versions a round of a path starts from: those of the path, then the router. */
+  basesOfPath(path: number): readonly string[];
   /** Module names of a path, one per level in network order. */
   modulesOfPath(path: number): readonly string[];
-  /** Paths through a module, ascending; its length is P_m. Throws on an unknown module. */
+  /** Paths through a module, ascending; its length is P_m, 0 for the router. Throws on an unknown module. */
   pathsOfModule(module: string): readonly number[];
   module(name: string): TopologyModule;
   /** Grid coordinates of a path, first axis slowest. */

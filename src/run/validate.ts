@@ -1,6 +1,10 @@
 /** Checks of a configuration that need more than one key. The schema has checked each key alone. */
 import type { RunConfig } from "../objects/config.ts";
 import type { Manifest } from "../objects/manifest.ts";
+import { PROTOCOL } from "../objects/protocol.ts";
+import { CODECS } from "../outer/codecs.ts";
+import { OUTER_OPTIMIZERS } from "../outer/optimizers.ts";
+import { ROUTING_METHODS } from "../routing/methods.ts";
 import { countPaths } from "./grid.ts";
 import { gridProblems, levelProblems } from "./levels.ts";
 import { keyName, type Problem, throwProblems } from "./problem.ts";
@@ -43,6 +47,19 @@ export function configProblems(config: RunConfig): Problem[] {
     `is ${routing.prefixTokens}; expected less than model.sequenceLength (${model.sequenceLength}), or no token would be scored`,
   );
 
+  const isNamed = (table: Readonly<Record<string, unknown>>, path: Problem["path"], name: string): void =>
+    check(Object.hasOwn(table, name), path, `is ${name}; expected one of ${Object.keys(table).join(", ")}`);
+  isNamed(OUTER_OPTIMIZERS, ["outer", "optimizer"], outer.optimizer);
+  isNamed(CODECS, ["outer", "codec"], outer.codec);
+  isNamed(ROUTING_METHODS, ["routing", "method"], routing.method);
+  const options = OUTER_OPTIMIZERS[outer.optimizer]?.options.safeParse(outer.options ?? {});
+  for (const issue of options?.error?.issues ?? [])
+    check(
+      false,
+      ["outer", "options", ...issue.path],
+      `does not fit outer.optimizer ${outer.optimizer}: ${issue.message}`,
+    );
+
   const steps = training.seedSteps + training.rounds * training.innerSteps;
   check(
     training.warmupSteps < steps,
@@ -79,14 +96,21 @@ export function validateConfig(config: RunConfig): void {
 }
 
 /** Throws ManifestError when a manifest does not have what its own configuration asks for. */
-export function checkManifest({ genesis, shards, holdouts }: Manifest, { modules, paths }: Topology): void {
-  const named = new Set(Object.keys(genesis));
-  const missing = modules.find(({ name }) => !named.has(name));
+export function checkManifest(
+  { protocol, genesis, shards, holdouts }: Manifest,
+  { moduleNames, paths }: Topology,
+): void {
   const problems: Problem[] = [];
-  if (missing !== undefined || named.size !== modules.length)
+  if (protocol !== PROTOCOL)
+    problems.push({
+      path: ["protocol"],
+      message: `its peers speak protocol ${protocol} and this Pathweave ${PROTOCOL}; use the version of Pathweave that made the run.`,
+    });
+  const wrong = moduleNames.find((name, index) => genesis[index]?.module !== name);
+  if (wrong !== undefined || genesis.length !== moduleNames.length)
     problems.push({
       path: ["genesis"],
-      message: `genesis names ${named.size} modules, not the ${modules.length} of the run${missing === undefined ? "" : `; ${missing.name} is missing`}.`,
+      message: `genesis names ${genesis.length} modules, not the ${moduleNames.length} of the run in order${wrong === undefined ? "" : `; ${wrong} is not in its place`}.`,
     });
   for (const [name, { length }] of Object.entries({ shards, holdouts }))
     if (length !== paths)

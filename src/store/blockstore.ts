@@ -1,89 +1,82 @@
 /** Blocks in files, checked against their hash whenever they are read, by us or for a peer. */
-import { mkdir, open, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { FsBlockstore } from "blockstore-fs";
-import { NextToLast } from "blockstore-fs/sharding";
-import { NotFoundError } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Block, matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
-import { writeAtomically } from "./atomic-file.ts";
-import { type Quota, sizeOfFile } from "./quota.ts";
-import { hasCode, storageError } from "./storage-error.ts";
+import { blockAt, blockPath, BLOCKS } from "./layout.ts";
+import type { FileFacts, Files } from "./ports.ts";
+import type { Quota } from "./quota.ts";
+import { storageError } from "./storage-error.ts";
 
 const SYNCS_AT_ONCE = 8;
 
-export class CheckedBlockstore extends FsBlockstore {
+export class CheckedBlockstore {
   /** Room for blocks; without one only the disk sets a limit. */
   quota: Quota | undefined;
-  readonly #sharding = new NextToLast();
+  /** Where else a block may be had on this disk when its file is gone or corrupt. */
+  spare: ((cid: CID) => Promise<Uint8Array | undefined>) | undefined;
+  readonly #files: Files;
   readonly #log: Logger;
   #bytesServed = 0;
 
-  constructor(path: string, log: Logger) {
-    super(path);
+  constructor(files: Files, log: Logger) {
+    this.#files = files;
     this.#log = log;
   }
 
-  /** Bytes read through `get`, which only block exchange uses. */
+  /** Bytes read through `serve`. */
   get bytesServed(): number {
     return this.#bytesServed;
   }
 
-  fileOf(cid: CID): string {
-    const { dir, file } = this.#sharding.encode(cid);
-    return join(this.path, dir, file);
+  /** Whether the block is there (not checked). */
+  async has(cid: CID): Promise<boolean> {
+    return (await this.facts(cid)) !== undefined;
   }
 
-  /** A block that does not match its CID is deleted, and is as if it had never been there. */
-  override async *get(cid: CID): AsyncGenerator<Uint8Array> {
+  facts(cid: CID): Promise<FileFacts | undefined> {
+    return this.#trying(this.#files.facts(blockPath(cid)));
+  }
+
+  /** Reads a block for another peer. */
+  async serve(cid: CID): Promise<Uint8Array | undefined> {
     const bytes = await this.read(cid);
-    if (bytes === undefined) throw new NotFoundError(`${cid.toString()} is not on this disk`);
-    this.#bytesServed += bytes.byteLength;
-    yield bytes;
+    this.#bytesServed += bytes?.byteLength ?? 0;
+    return bytes;
   }
 
+  /** A block that does not match its CID is deleted, and is as if it had never been there, if there is no spare. */
   async read(cid: CID): Promise<Uint8Array | undefined> {
-    let bytes: Buffer;
-    try {
-      bytes = await readFile(this.fileOf(cid));
-    } catch (error) {
-      if (hasCode(error, "ENOENT")) return undefined;
-      throw storageError(error, this.path);
+    const bytes = await this.#trying(this.#files.read(blockPath(cid)));
+    if (bytes !== undefined && bytes.byteLength <= MAX_BLOCK_BYTES && matches(cid, bytes)) return bytes;
+    const spare = await this.spare?.(cid);
+    if (bytes !== undefined) {
+      const next = spare === undefined ? "deleted and will be fetched again" : "written again";
+      this.#log.warn(`the block ${cid.toString()} on disk is corrupt; it is ${next}`);
+      await this.delete(cid);
     }
-    if (bytes.byteLength <= MAX_BLOCK_BYTES && matches(cid, bytes)) return bytes;
-    this.#log.warn(`the block ${cid.toString()} on disk is corrupt; it is deleted and will be fetched again`);
-    await this.delete(cid);
-    return undefined;
+    if (spare !== undefined) await this.put(cid, spare);
+    return spare;
   }
 
-  override async delete(cid: CID): Promise<void> {
-    const size = this.quota === undefined ? 0 : await sizeOfFile(this.fileOf(cid));
-    try {
-      await super.delete(cid);
-      this.quota?.free(size);
-    } catch (error) {
-      throw storageError(error, this.path);
-    }
+  async delete(cid: CID): Promise<void> {
+    const size = this.quota === undefined ? 0 : ((await this.facts(cid))?.bytes ?? 0);
+    await this.#trying(this.#files.remove(blockPath(cid)));
+    this.quota?.free(size);
   }
 
-  override async put(cid: CID, bytes: Uint8Array): Promise<CID> {
+  async put(cid: CID, bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength > MAX_BLOCK_BYTES)
       throw new InvalidObjectError(
         `The block ${cid.toString()} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`,
       );
-    const file = this.fileOf(cid);
     const size = this.quota === undefined || (await this.has(cid)) ? 0 : bytes.byteLength;
     await this.quota?.reserve(size);
     try {
-      await mkdir(dirname(file), { recursive: true });
-      // Not super.put(): two of it for one block write into the same unfinished file.
-      await writeAtomically(file, bytes, { flush: false, temporary: this.path });
-      return cid;
+      await this.#trying(this.#files.write(blockPath(cid), bytes, { flush: false }));
     } catch (error) {
       this.quota?.free(size);
-      throw storageError(error, this.path);
+      throw error;
     }
   }
 
@@ -95,17 +88,23 @@ export class CheckedBlockstore extends FsBlockstore {
   }
 
   /** Waits until the block would survive a loss of power. */
-  async sync(cid: CID): Promise<void> {
+  sync(cid: CID): Promise<void> {
+    return this.#trying(this.#files.sync(blockPath(cid)));
+  }
+
+  /** Every block, in any order, as a CID of its hash without its codec. */
+  async *cids(): AsyncGenerator<CID> {
+    for await (const path of this.#files.list(BLOCKS)) {
+      const cid = blockAt(path);
+      if (cid !== undefined) yield cid;
+    }
+  }
+
+  async #trying<T>(task: Promise<T>): Promise<T> {
     try {
-      const file = await open(this.fileOf(cid), "r+");
-      try {
-        // Not datasync, which may leave out the file's new name.
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      return await task;
     } catch (error) {
-      throw storageError(error, this.path);
+      throw storageError(error, `${this.#files.name}/${BLOCKS}`);
     }
   }
 }

@@ -6,6 +6,7 @@ import type { Libp2p } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { encode } from "it-length-prefixed";
 import type { CID } from "multiformats/cid";
+import { type Clock, timeout } from "../clock.ts";
 
 const BITSWAP = "/ipfs/bitswap/1.2.0";
 const DEADLINE_MS = 5_000;
@@ -15,10 +16,11 @@ export async function cancelWant(
   libp2p: Pick<Libp2p, "getConnections">,
   holder: string,
   cid: CID,
+  clock: Clock,
 ): Promise<void> {
   try {
     const [connection] = libp2p.getConnections(peerIdFromString(holder));
-    const signal = AbortSignal.timeout(DEADLINE_MS);
+    const signal = timeout(clock, DEADLINE_MS);
     const stream = await connection?.newStream(BITSWAP, { signal });
     stream?.send(encode.single(cancelMessage(cid)));
     await stream?.close({ signal });

@@ -1,66 +1,55 @@
 /** Everything that a peer has on disk: blocks, the database with what is retained, and state files. No network. */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
-import { LevelDatastore } from "datastore-level";
+import type { Clock } from "../clock.ts";
 import { type Logger, silentLogger } from "../log.ts";
-import { removeUnfinished } from "./atomic-file.ts";
 import { CheckedBlockstore } from "./blockstore.ts";
-import { Quota, type QuotaOptions, sizeOfDirectory } from "./quota.ts";
+import { BLOCKS } from "./layout.ts";
+import type { Database, Files } from "./ports.ts";
+import { Quota, type QuotaOptions } from "./quota.ts";
 import { openRetention, type Retention } from "./retention.ts";
-import { openStateFiles, type StateFiles } from "./state.ts";
+import { createStateFiles, STATE, type StateFiles } from "./state.ts";
 import { storageError } from "./storage-error.ts";
 
 export interface Disk {
   blocks: CheckedBlockstore;
   retention: Retention;
   state: StateFiles;
-  /** Shared with libp2p, which keeps its peers and records there. */
-  datastore: LevelDatastore;
-  close(): Promise<void>;
 }
 
-/**
- * Opens the directory, or makes it. One process at a time. Throws StorageError when it is locked, full, read-only,
- * damaged or otherwise refuses.
- */
-export async function openDisk(
-  directory: string,
-  log: Logger = silentLogger,
-  quota?: QuotaOptions,
-): Promise<Disk> {
-  const blocks = new CheckedBlockstore(join(directory, "blocks"), log);
-  const datastore = new LevelDatastore(join(directory, "data"));
-  const database = datastore.db;
-  const close = (): Promise<void> => database.close();
+export interface DiskInit {
+  files: Files;
+  database: Database;
+  clock: Clock;
+  log?: Logger | undefined;
+  /** How much may be stored; without it only the disk sets a limit. */
+  quota?: QuotaOptions | undefined;
+}
+
+/** Reads back what the disk holds. Throws StorageError when it refuses. */
+export async function openDisk(init: DiskInit): Promise<Disk> {
+  const { files, database, clock, log = silentLogger, quota } = init;
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    // Not datastore.open(), which drops the reason.
-    await database.open({ createIfMissing: true });
-    try {
-      await blocks.open();
-      const state = await openStateFiles(join(directory, "state"), () => blocks.quota);
-      // The database's lock is held, so no other process is writing these.
-      for (const folder of [directory, blocks.path, state.path]) await removeUnfinished(folder);
-      const retention = await openRetention(database, blocks, join(directory, "changes"));
-      if (!retention.complete)
-        log.warn(
-          `the database in ${directory} is damaged or lost; what it held is read back from the blocks`,
-        );
-      if (quota !== undefined) {
-        const sizes = await Promise.all([blocks.path, state.path].map(sizeOfDirectory));
-        blocks.quota = new Quota({
-          directory,
-          maxBytes: quota.maxBytes,
-          used: sizes.reduce((a, b) => a + b),
-          reclaim: quota.reclaim ? () => retention.sweep() : undefined,
-        });
-      }
-      return { blocks, datastore, retention, state, close };
-    } catch (error) {
-      await close();
-      throw error;
-    }
+    const blocks = new CheckedBlockstore(files, log);
+    const state = createStateFiles(files, () => blocks.quota);
+    const retention = await openRetention({ files, database, blocks, clock });
+    if (!retention.complete)
+      log.warn(`the database in ${files.name} is damaged or lost; what it held is read back from the blocks`);
+    if (quota !== undefined)
+      blocks.quota = new Quota({
+        directory: files.name,
+        maxBytes: quota.maxBytes,
+        used: (await sizeOf(files, BLOCKS)) + (await sizeOf(files, STATE)),
+        clock,
+        reclaim: quota.reclaim ? () => retention.sweep() : undefined,
+      });
+    return { blocks, retention, state };
   } catch (error) {
-    throw storageError(error, directory);
+    throw storageError(error, files.name);
   }
+}
+
+/** Bytes of all files below a folder. */
+async function sizeOf(files: Files, folder: string): Promise<number> {
+  let total = 0;
+  for await (const path of files.list(folder)) total += (await files.facts(path))?.bytes ?? 0;
+  return total;
 }

@@ -4,9 +4,10 @@
  * once (a plain bitswap get) would move every byte once per holder.
  */
 import type { CID } from "multiformats/cid";
+import { type Clock, timeout } from "../clock.ts";
 import { messageOf, PathweaveError, UnavailableError } from "../errors.ts";
 import { createPatience, type Patience } from "./patience.ts";
-import type { Slots } from "./slots.ts";
+import type { Semaphores } from "./semaphores.ts";
 import type { Suspects } from "./suspects.ts";
 
 /** Wants in flight to one holder; more gain little and cost a slow link its timeouts. */
@@ -54,7 +55,8 @@ export interface FetchJob {
   root: CID | undefined;
   signal: AbortSignal | undefined;
   source: BlockSource;
-  slots: Slots;
+  clock: Clock;
+  semaphores: Semaphores;
   suspects: Suspects;
   /** A block is on disk; the holder gave it. */
   arrived(cid: CID, byteLength: number, holder: string): void;
@@ -62,7 +64,7 @@ export interface FetchJob {
 
 /** Resolves when all blocks are on disk. Throws UnavailableError naming each holder's failure, or what the disk refused. */
 export async function runFetchJob(job: FetchJob): Promise<void> {
-  const { source, slots, suspects } = job;
+  const { source, clock, semaphores, suspects } = job;
   const wants = new Set(
     job.cids.map((cid): Want => ({
       cid,
@@ -79,7 +81,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
   const inUse = new Set<string>();
   /** All blocks are on disk, or the fetch is given up: nobody waits for holders that hang. */
   const finished = Promise.withResolvers<void>();
-  let lastArrival = performance.now();
+  let lastArrival = clock.now();
   const end = new AbortController();
   end.signal.addEventListener("abort", () => finished.resolve());
   const total = wants.size;
@@ -115,7 +117,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
 
   /** The next block to ask of a holder: one nobody was asked for, or one that takes another too long. */
   function pick(holder: string): Want | undefined {
-    const now = performance.now();
+    const now = clock.now();
     let oldest: Want | undefined;
     let age = HEDGE_MS;
     for (const want of wants) {
@@ -130,7 +132,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
   async function worker(holder: Holder): Promise<void> {
     const over = AbortSignal.any([end.signal, holder.lost.signal]);
     while (wants.size > 0 && !over.aborted) {
-      const release = await slots.acquire(holder.peer);
+      const release = await semaphores.acquire(holder.peer);
       try {
         const want = over.aborted ? undefined : pick(holder.peer);
         if (want !== undefined) {
@@ -141,36 +143,36 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
         release();
       }
       if (over.aborted || [...wants].every((want) => want.lackedBy.has(holder.peer))) return;
-      const timer = setTimeout(changed, HEDGE_MS);
+      const cancel = clock.after(HEDGE_MS, changed);
       await change.promise;
-      clearTimeout(timer);
+      cancel();
     }
   }
 
   async function askFor(want: Want, { peer, lost, patience }: Holder): Promise<void> {
     const silence = new AbortController();
-    const since = performance.now();
-    let timer: NodeJS.Timeout;
+    const since = clock.now();
+    let cancel = (): void => {};
     const watch = (): void => {
-      const silent = performance.now() - Math.max(since, patience.lastArrival());
+      const silent = clock.now() - Math.max(since, patience.lastArrival());
       const left = patience.limit() - silent;
       if (left <= 0) silence.abort();
-      else timer = setTimeout(watch, left);
+      else cancel = clock.after(left, watch);
     };
     watch();
     want.asked.set(peer, since);
     try {
       const signal = AbortSignal.any([end.signal, lost.signal, silence.signal, want.done.signal]);
-      const byteLength = await orAborted(source.ask(want.cid, peer, signal), signal);
-      patience.arrived(performance.now());
+      const byteLength = await orAborted(source.ask(want.cid, peer, signal), signal, clock);
+      patience.arrived(clock.now());
       suspects.clear(peer);
       if (!wants.delete(want)) return;
       want.done.abort();
-      lastArrival = performance.now();
+      lastArrival = clock.now();
       job.arrived(want.cid, byteLength, peer);
       if (wants.size === 0) finished.resolve();
     } catch (error) {
-      const now = performance.now();
+      const now = clock.now();
       if (want.done.signal.aborted && now - Math.max(since, patience.lastArrival()) >= HEDGE_MS)
         suspects.add(peer, now);
       if (error instanceof PathweaveError) end.abort(error);
@@ -186,7 +188,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
         want.lackedBy.add(peer);
       }
     } finally {
-      clearTimeout(timer!);
+      cancel();
       want.asked.delete(peer);
       changed();
     }
@@ -196,10 +198,10 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
   async function useHolder(peer: string): Promise<void> {
     const patience = createPatience();
     for (let attempt = 0; attempt < 2 && wants.size > 0 && !end.signal.aborted; attempt++) {
-      const deadline = AbortSignal.timeout(CONNECT_DEADLINE_MS);
+      const deadline = timeout(clock, CONNECT_DEADLINE_MS);
       try {
         const signal = AbortSignal.any([end.signal, deadline]);
-        await orAborted(source.connect(peer, signal), signal);
+        await orAborted(source.connect(peer, signal), signal, clock);
       } catch (error) {
         failures.set(peer, deadline.aborted ? "it did not answer the dial" : messageOf(error));
         return;
@@ -236,11 +238,11 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
   /** Peers that the DHT names, once the known holders have failed or sent nothing for a while. */
   async function search(): Promise<void> {
     while (running.size > 0 && inactive() < SEARCH_AFTER_MS && !areDone()) {
-      const timer = setTimeout(changed, SEARCH_AFTER_MS - inactive());
+      const cancel = clock.after(SEARCH_AFTER_MS - inactive(), changed);
       await change.promise;
-      clearTimeout(timer);
+      cancel();
     }
-    const signal = AbortSignal.any([end.signal, AbortSignal.timeout(SEARCH_DEADLINE_MS)]);
+    const signal = AbortSignal.any([end.signal, timeout(clock, SEARCH_DEADLINE_MS)]);
     const missing = [...wants][0]?.cid;
     if (missing === undefined || end.signal.aborted) return;
     const announced = job.root === undefined || job.root.equals(missing) ? [missing] : [job.root, missing];
@@ -254,7 +256,7 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
     }
   }
 
-  const inactive = (): number => performance.now() - lastArrival;
+  const inactive = (): number => clock.now() - lastArrival;
   const areDone = (): boolean => ended.size === running.size;
   const allSettled = async (): Promise<void> => {
     while (!areDone()) await change.promise;
@@ -275,9 +277,9 @@ export async function runFetchJob(job: FetchJob): Promise<void> {
 }
 
 /** Rejects when the signal fires, even if the task ignores it; after a turn, so that what is there already counts. */
-function orAborted<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
+function orAborted<T>(task: Promise<T>, signal: AbortSignal, clock: Clock): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = (): void => void setImmediate(() => reject(signal.reason as Error));
+    const abort = (): void => void clock.after(0, () => reject(signal.reason as Error));
     signal.addEventListener("abort", abort);
     if (signal.aborted) abort();
     task.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));

@@ -7,24 +7,38 @@ import type { HeliaWithLibp2p } from "@helia/libp2p";
 import type { Libp2p, ServiceMap } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { LevelDatastore } from "datastore-level";
-import { createHeliaLight } from "helia";
+import type { createHeliaLight } from "helia";
+import type { Clock } from "../clock.ts";
 import { messageOf, StorageError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { MAX_BLOCK_BYTES } from "../objects/object.ts";
+import type { CheckedBlockstore } from "./blockstore.ts";
 import { cancelWant } from "./cancel-want.ts";
-import { openDisk } from "./disk.ts";
+import { openDirectory } from "./directory.ts";
 import type { BlockSource } from "./fetch-job.ts";
+import { heliaBlockstore } from "./helia-blockstore.ts";
 import type { QuotaOptions } from "./quota.ts";
 import { answerRepeatedWants } from "./repeated-wants.ts";
-import { createStore } from "./store.ts";
+import { openStore } from "./store.ts";
 import type { Store } from "./types.ts";
 import { endsWithin } from "../within.ts";
+
+type Create = typeof createHeliaLight;
+
+/**
+ * What `createHeliaLight` makes, out of the package's own file. The package's entry also loads what a default node has,
+ * such as WebRTC, UPnP and gateways: a thousand modules at every start, and nothing here uses one of them.
+ */
+const { Helia } = (await import(new URL("helia.js", import.meta.resolve("helia")).href)) as {
+  Helia: new (init: { name: string; version: string } & Parameters<Create>[0]) => ReturnType<Create>;
+};
 
 export interface NodeInit<S extends ServiceMap> {
   /** Blocks, database and state files live here. One process at a time. */
   dir: string;
   /** Constructs the libp2p node, not started, over the given datastore. */
   libp2p(datastore: LevelDatastore): Promise<Libp2p<S>>;
+  clock: Clock;
   log?: Logger;
   /** How much may be stored; without it only the disk sets a limit. */
   quota?: QuotaOptions;
@@ -75,32 +89,28 @@ const BITSWAP = {
  */
 export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise<StoreNode<S>> {
   const log = (init.log ?? silentLogger).component("store");
-  const disk = await openDisk(init.dir, log, init.quota);
-  const { blocks, datastore } = disk;
+  const { clock } = init;
+  const directory = await openDirectory(init.dir);
+  const { datastore } = directory;
   let libp2p: Libp2p<S>;
-  try {
-    libp2p = await init.libp2p(datastore);
-  } catch (error) {
-    await disk.close();
-    throw error;
-  }
-  const helia = Object.assign(createHeliaLight({ blockstore: blocks, datastore }), { libp2p });
-  helia.addMixin({
-    name: "libp2p",
-    start: () => libp2p.start(),
-    // Helia would stop nothing else after a failure.
-    stop: async () => {
-      try {
-        await libp2p.stop();
-      } catch (error) {
-        log.warn(messageOf(error));
-      }
+  let helia: HeliaWithLibp2p<S>;
+  const { store, blocks } = await openStore({
+    ...directory,
+    clock,
+    log,
+    quota: init.quota,
+    async source(served) {
+      libp2p = await init.libp2p(datastore);
+      helia = heliaOver(served, datastore, libp2p, log);
+      return blockSource(helia, clock);
     },
+  }).catch(async (error: unknown) => {
+    await directory.close();
+    throw error;
   });
-  withBitswap(helia, BITSWAP);
 
   async function close(): Promise<void> {
-    if (await endsWithin(CLOSE_MS, disk.close())) return;
+    if (await endsWithin(CLOSE_MS, directory.close())) return;
     throw new StorageError(
       `The database in ${init.dir} did not close within ${CLOSE_MS / 1000} s: the disk does not answer. ` +
         "What was announced is saved; the next start checks the rest.",
@@ -108,9 +118,9 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
   }
 
   return {
-    libp2p,
+    libp2p: libp2p!,
     quotaLeft: () => blocks.quota?.left ?? Number.POSITIVE_INFINITY,
-    store: createStore({ ...disk, source: blockSource(helia) }),
+    store,
     async start() {
       await helia.start();
       answerRepeatedWants(helia);
@@ -126,7 +136,34 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
   };
 }
 
-function blockSource<S extends ServiceMap>(helia: HeliaWithLibp2p<S>): BlockSource {
+/** Helia, not started, that serves these blocks. */
+function heliaOver<S extends ServiceMap>(
+  blocks: CheckedBlockstore,
+  datastore: LevelDatastore,
+  libp2p: Libp2p<S>,
+  log: Logger,
+): HeliaWithLibp2p<S> {
+  const blockstore = heliaBlockstore(blocks);
+  // These name the libp2p node that Helia would make, and does not.
+  const about = { name: "helia", version: "" };
+  const helia = Object.assign(new Helia({ ...about, blockstore, datastore }), { libp2p });
+  helia.addMixin({
+    name: "libp2p",
+    start: () => libp2p.start(),
+    // Helia would stop nothing else after a failure.
+    stop: async () => {
+      try {
+        await libp2p.stop();
+      } catch (error) {
+        log.warn(messageOf(error));
+      }
+    },
+  });
+  withBitswap(helia, BITSWAP);
+  return helia;
+}
+
+function blockSource<S extends ServiceMap>(helia: HeliaWithLibp2p<S>, clock: Clock): BlockSource {
   const { libp2p } = helia;
   return {
     async connect(holder, signal) {
@@ -144,7 +181,7 @@ function blockSource<S extends ServiceMap>(helia: HeliaWithLibp2p<S>): BlockSour
         for await (const bytes of session.get(cid, { signal })) byteLength += bytes.byteLength;
         return byteLength;
       } catch (error) {
-        void cancelWant(libp2p, holder, cid);
+        void cancelWant(libp2p, holder, cid, clock);
         throw error;
       } finally {
         session.close();

@@ -1,6 +1,5 @@
 /** What a peer may store (`--max-disk`), in blocks and state files; the small database beside them does not count. */
-import { mkdir, readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import type { Clock } from "../clock.ts";
 import { StorageError } from "../errors.ts";
 import { formatBytes } from "../run/format.ts";
 
@@ -18,6 +17,7 @@ export interface QuotaInit {
   maxBytes: number;
   /** Bytes that are there already. */
   used: number;
+  clock: Clock;
   /** Deletes what nobody needs; absent where everything is kept. */
   reclaim?: (() => Promise<unknown>) | undefined;
 }
@@ -39,12 +39,12 @@ export class Quota {
 
   /** Takes room for something that is written next. Throws StorageError when there is none, also after cleaning up. */
   async reserve(bytes: number): Promise<void> {
-    const { directory, maxBytes, reclaim } = this.#init;
+    const { directory, maxBytes, clock, reclaim } = this.#init;
     // At once, since several may ask before the first is written.
     this.#used += bytes;
     if (this.#used <= maxBytes) return;
-    if (reclaim !== undefined && performance.now() - this.#reclaimed >= RECLAIM_PAUSE_MS) {
-      this.#reclaimed = performance.now();
+    if (reclaim !== undefined && clock.now() - this.#reclaimed >= RECLAIM_PAUSE_MS) {
+      this.#reclaimed = clock.now();
       this.#reclaiming = reclaim();
     }
     await this.#reclaiming.catch(() => {});
@@ -60,18 +60,4 @@ export class Quota {
   free(bytes: number): void {
     this.#used = Math.max(0, this.#used - bytes);
   }
-}
-
-/** Bytes of all files below a directory, which is made when it is not there. */
-export async function sizeOfDirectory(directory: string): Promise<number> {
-  let total = 0;
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true }))
-    if (entry.isFile()) total += await sizeOfFile(join(entry.parentPath, entry.name));
-  return total;
-}
-
-/** 0 for a file that is not there. */
-export async function sizeOfFile(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.size ?? 0;
 }

@@ -2,13 +2,12 @@
  * The blocks of a data folder as they lie there. No lock is taken and nothing is written, so that the peer of the folder
  * may run meanwhile; what it deletes is gone here, too.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { NextToLast } from "blockstore-fs/sharding";
 import type { CID } from "multiformats/cid";
 import { UnavailableError } from "../errors.ts";
 import { matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
-import { hasCode, storageError } from "./storage-error.ts";
+import { filesOf } from "./directory.ts";
+import { blockAt, blockPath, BLOCKS } from "./layout.ts";
+import { storageError } from "./storage-error.ts";
 import type { Store } from "./types.ts";
 
 export interface StoredBlocks extends Pick<Store, "get" | "fetch"> {
@@ -21,63 +20,38 @@ export interface StoredBlocks extends Pick<Store, "get" | "fetch"> {
 
 /** Reading throws UnavailableError for what is not there or damaged, and StorageError when the disk refuses. */
 export function readOnlyBlocks(directory: string): StoredBlocks {
-  const folder = join(directory, "blocks");
-  const sharding = new NextToLast();
+  const files = filesOf(directory);
+  const absent = (cid: CID): UnavailableError =>
+    new UnavailableError(`The block ${cid.toString()} is not in ${directory}.`);
 
-  async function read(file: string): Promise<Uint8Array | undefined> {
+  async function trying<T>(task: Promise<T>): Promise<T> {
     try {
-      return await readFile(file);
+      return await task;
     } catch (error) {
-      if (hasCode(error, "ENOENT")) return undefined;
       throw storageError(error, directory);
     }
   }
 
-  const get = async (cid: CID): Promise<Uint8Array> => {
-    const { dir, file } = sharding.encode(cid);
-    const bytes = await read(join(folder, dir, file));
-    if (bytes === undefined || bytes.byteLength > MAX_BLOCK_BYTES || !matches(cid, bytes))
-      throw new UnavailableError(`The block ${cid.toString()} is not in ${directory}.`);
-    return bytes;
-  };
-
   return {
-    get,
+    async get(cid) {
+      const bytes = await trying(files.read(blockPath(cid)));
+      if (bytes === undefined || bytes.byteLength > MAX_BLOCK_BYTES || !matches(cid, bytes))
+        throw absent(cid);
+      return bytes;
+    },
     async fetch(cids) {
       // Before much is read.
-      for (const cid of cids) {
-        const { dir, file } = sharding.encode(cid);
-        if ((await sizeOf(join(folder, dir, file))) === undefined)
-          throw new UnavailableError(`The block ${cid.toString()} is not in ${directory}.`);
-      }
+      for (const cid of cids)
+        if ((await trying(files.facts(blockPath(cid)))) === undefined) throw absent(cid);
     },
     async *small() {
-      for (const entry of await entriesOf(folder, directory)) {
-        if (!entry.isFile() || !entry.name.endsWith(sharding.extension)) continue;
-        const file = join(entry.parentPath, entry.name);
-        const size = await sizeOf(file);
+      for await (const path of files.list(BLOCKS)) {
+        if (blockAt(path) === undefined) continue;
+        const size = (await trying(files.facts(path)))?.bytes;
         if (size === undefined || size >= MAX_BLOCK_BYTES) continue;
-        const bytes = await read(file);
+        const bytes = await trying(files.read(path));
         if (bytes !== undefined) yield bytes;
       }
     },
   };
-}
-
-async function sizeOf(file: string): Promise<number | undefined> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return undefined;
-    throw storageError(error, file);
-  }
-}
-
-async function entriesOf(folder: string, directory: string) {
-  try {
-    return await readdir(folder, { recursive: true, withFileTypes: true });
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return [];
-    throw storageError(error, directory);
-  }
 }

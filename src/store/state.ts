@@ -1,41 +1,37 @@
-/** Small durable values in files: replaced atomically, readable by the user only. */
-import { mkdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { writeAtomically } from "./atomic-file.ts";
-import { type Quota, sizeOfFile } from "./quota.ts";
-import { hasCode, storageError } from "./storage-error.ts";
+/** Small durable values in files: replaced atomically. */
+import type { Files } from "./ports.ts";
+import type { Quota } from "./quota.ts";
+import { storageError } from "./storage-error.ts";
+
+export const STATE = "state";
 
 export interface StateFiles {
-  /** The folder. */
-  readonly path: string;
   read(name: string): Promise<Uint8Array | undefined>;
   write(name: string, bytes: Uint8Array): Promise<void>;
 }
 
-export async function openStateFiles(path: string, quota?: () => Quota | undefined): Promise<StateFiles> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  const fileOf = (name: string): string => join(path, `${encodeURIComponent(name)}.bin`);
+export function createStateFiles(files: Files, quota?: () => Quota | undefined): StateFiles {
+  const pathOf = (name: string): string => `${STATE}/${encodeURIComponent(name)}.bin`;
+  const folder = `${files.name}/${STATE}`;
   return {
-    path,
     async read(name) {
       try {
-        return await readFile(fileOf(name));
+        return await files.read(pathOf(name));
       } catch (error) {
-        if (hasCode(error, "ENOENT")) return undefined;
-        throw storageError(error, path);
+        throw storageError(error, folder);
       }
     },
     async write(name, bytes) {
       const room = quota?.();
-      const before = room === undefined ? 0 : await sizeOfFile(fileOf(name));
+      const before = room === undefined ? 0 : ((await files.facts(pathOf(name)))?.bytes ?? 0);
       // While it is written the old one is there, too.
       await room?.reserve(bytes.byteLength);
       try {
-        await writeAtomically(fileOf(name), bytes);
+        await files.write(pathOf(name), bytes, { flush: true });
         room?.free(before);
       } catch (error) {
         room?.free(bytes.byteLength);
-        throw storageError(error, path);
+        throw storageError(error, folder);
       }
     },
   };

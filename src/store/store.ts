@@ -1,26 +1,34 @@
 /** The Store over a checked blockstore, own retention, state files and a source of missing blocks. */
 import type { CID } from "multiformats/cid";
+import type { Clock } from "../clock.ts";
 import { InvalidObjectError, UnavailableError } from "../errors.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
+import { type Disk, type DiskInit, openDisk } from "./disk.ts";
 import { type BlockSource, runFetchJob, WANTS_PER_HOLDER } from "./fetch-job.ts";
-import type { Retention } from "./retention.ts";
-import { createSlots } from "./slots.ts";
-import type { StateFiles } from "./state.ts";
+import { createSemaphores } from "./semaphores.ts";
 import { createSuspects } from "./suspects.ts";
 import type { FetchOptions, FetchProgress, Store } from "./types.ts";
 
 const SHA2_256 = 0x12;
 
-export interface StoreParts {
-  blocks: CheckedBlockstore;
-  retention: Retention;
-  state: StateFiles;
-  source: BlockSource;
+export interface StoreInit extends DiskInit {
+  /** Gets missing blocks, and lets others have these. */
+  source(blocks: CheckedBlockstore): BlockSource | Promise<BlockSource>;
 }
 
-export function createStore(parts: StoreParts): Store {
-  const { blocks, retention, state, source } = parts;
-  const slots = createSlots(WANTS_PER_HOLDER);
+export interface OpenStore extends Disk {
+  store: Store;
+}
+
+/** Opens a store over files, a database and a network, real or in memory. Throws StorageError when the disk refuses. */
+export async function openStore(init: StoreInit): Promise<OpenStore> {
+  const disk = await openDisk(init);
+  const source = await init.source(disk.blocks);
+  return { ...disk, store: createStore(disk, source, init.clock) };
+}
+
+function createStore({ blocks, retention, state }: Disk, source: BlockSource, clock: Clock): Store {
+  const semaphores = createSemaphores(WANTS_PER_HOLDER);
   const suspects = createSuspects();
   /** Blocks that a fetch is after; others wait for it instead of fetching them twice. */
   const fetching = new Map<string, PromiseWithResolvers<void>>();
@@ -61,7 +69,8 @@ export function createStore(parts: StoreParts): Store {
           root,
           signal: options.signal,
           source,
-          slots,
+          clock,
+          semaphores,
           suspects,
           arrived(cid, byteLength, holder) {
             bytesIn += byteLength;
@@ -105,18 +114,19 @@ export function createStore(parts: StoreParts): Store {
       return bytes;
     },
     fetch: (cids, options = {}) => fetchMissing(cids, options),
-    retain: (owner, cids) => retention.retain([[owner, cids]]),
-    retainTogether: (changes) => retention.retain(changes),
-    release: (owner) => retention.retain([[owner, []]]),
-    retained: async (owner) => retention.retained(owner),
-    owners: async () => retention.owners(),
+    retain: (pin, cids) => retention.retain([[pin, cids]]),
+    retainTogether: (changes, records) => retention.retain(changes, records),
+    records: retention.records,
+    release: (pin) => retention.retain([[pin, []]]),
+    retained: async (pin) => retention.retained(pin),
+    pins: async () => retention.pins(),
     sweep: () => retention.sweep(),
     get complete() {
       return retention.complete;
     },
     rebuilt: () => retention.rebuilt(),
     async *all() {
-      for await (const { cid } of blocks.getAll()) {
+      for await (const cid of blocks.cids()) {
         const bytes = await blocks.read(cid);
         if (bytes !== undefined) yield bytes;
       }

@@ -2,6 +2,7 @@
  * Holders that did not answer lately, over all fetches: a peer that hangs with its connections open is asked for
  * nothing that another one can give, or it would delay every new fetch as long as the first.
  */
+import { boundedMap } from "../bounded-map.ts";
 
 /** Until a holder gets another chance, unless it answers before. */
 const SUSPICION_MS = 60_000;
@@ -16,14 +17,10 @@ export interface Suspects {
 }
 
 export function createSuspects(): Suspects {
-  const since = new Map<string, number>();
+  const since = boundedMap<string, number>(MAX_SUSPECTS);
   return {
-    add(holder, now) {
-      since.delete(holder);
-      since.set(holder, now);
-      if (since.size > MAX_SUSPECTS) since.delete(since.keys().next().value!);
-    },
+    add: (holder, now) => void since.set(holder, now),
     clear: (holder) => void since.delete(holder),
-    has: (holder, now) => now - (since.get(holder) ?? Number.NEGATIVE_INFINITY) < SUSPICION_MS,
+    has: (holder, now) => now - (since.peek(holder) ?? Number.NEGATIVE_INFINITY) < SUSPICION_MS,
   };
 }

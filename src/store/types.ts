@@ -20,11 +20,33 @@ export interface FetchProgress {
   readonly holders: readonly string[];
   from: string[];
 }
-/**
- * The blocks that an owner needs from now on. Those in `fresh` are not on this disk yet, and come with the change: after
- * a crash they are there if the change is. They go through the database, so they should be small.
- */
-export type RetentionChange = readonly [owner: string, cids: CID[], fresh?: readonly Block[]];
+/** The blocks that a pin keeps from now on. */
+export type RetentionChange = readonly [pin: string, cids: CID[]];
+
+/** A small dag-cbor block, and the log to which it belongs or may belong. */
+export interface LogBlock {
+  log: string;
+  block: Block;
+}
+
+/** What comes and goes with a change of retention: after a crash it is there if that is. */
+export interface RecordChanges {
+  /** Become the last entries of their logs, in this order, and stay for ever. Those that are entries already are passed over. */
+  append?: readonly LogBlock[];
+  /** Wait beside a log from now on, or no more. */
+  wait?: readonly LogBlock[];
+  leave?: readonly { log: string; cid: CID }[];
+}
+
+/** Logs of small blocks, such as the lineage of a module. */
+export interface Records {
+  /** The blocks of a log, in order. What is damaged or gone is left out, and the store not `complete` from then on. */
+  entries(log: string): AsyncIterable<Block>;
+  /** What waits beside a log. */
+  waiting(log: string): Block[];
+  /** Whether the block is an entry of a log that has been read. */
+  has(cid: CID): boolean;
+}
 
 /** Bytes moved by block exchange since the start. */
 export interface TransferCount {
@@ -48,21 +70,19 @@ export interface Store {
   /** Fetches many blocks from several holders at once; resolves when all are on this disk. */
   fetch(cids: CID[], options?: FetchOptions): Promise<void>;
   /**
-   * Replaces the set of blocks that `owner` (a name such as `head:lower/1`) needs. Blocks that no owner needs
+   * Replaces the set of blocks that `pin` (a reason by name, such as `head:lower/1`) keeps. Blocks that no pin keeps
    * are deleted by `sweep`. Persists over restarts.
    */
-  retain(owner: string, cids: CID[]): Promise<void>;
-  /**
-   * Replaces the sets of several owners, and writes their fresh blocks: after a crash all is as before or all as after.
-   * An empty set releases.
-   */
-  retainTogether(changes: Iterable<RetentionChange>): Promise<void>;
-  release(owner: string): Promise<void>;
-  /** What an owner retains; empty when unknown. */
-  retained(owner: string): Promise<CID[]>;
-  /** Names of all owners of retained blocks. */
-  owners(): Promise<string[]>;
-  /** Deletes blocks no owner retains, other than those written since the last `sweep`. Returns how many. */
+  retain(pin: string, cids: CID[]): Promise<void>;
+  /** Replaces the sets of several pins, and changes logs: after a crash all is as before or all as after. An empty set releases. */
+  retainTogether(changes: Iterable<RetentionChange>, records?: RecordChanges): Promise<void>;
+  release(pin: string): Promise<void>;
+  /** What a pin keeps; empty when unknown. */
+  retained(pin: string): Promise<CID[]>;
+  /** Names of all pins that keep something. */
+  pins(): Promise<string[]>;
+  readonly records: Records;
+  /** Deletes blocks that no pin keeps and no log has, other than those written since the last `sweep`. Returns how many. */
   sweep(): Promise<number>;
   /** Whether all that was ever retained is known; not after the database was damaged, or lost beside its blocks. */
   readonly complete: boolean;

@@ -1,11 +1,15 @@
 /**
  * What peers of a run say to each other: one heartbeat kind on the run's topic, signed blocks on the
- * modules' topics, and the three messages of anti-entropy. All are dag-cbor with a schema and a size cap.
+ * modules' topics, and the three messages of anti-entropy. All are dag-cbor with a schema and a size cap. Nothing refers
+ * to them by their CIDs, so a newer Pathweave may add keys, which this one passes over.
  */
 import { z } from "zod";
 import { cidSchema, bytesSchema, countSchema, defineObject } from "../objects/object.ts";
 
-const leaseSchema = z.strictObject({
+/** More than a manifest has room for. */
+const MAX_MODULES = 16_384;
+
+const leaseSchema = z.object({
   round: countSchema,
   path: countSchema,
   replica: countSchema,
@@ -13,7 +17,7 @@ const leaseSchema = z.strictObject({
   progress: z.number().min(0).max(1),
 });
 
-const heartbeatSchema = z.strictObject({
+const heartbeatSchema = z.object({
   run: cidSchema,
   /** Grows with every heartbeat of a peer, also over restarts; older ones are replays. */
   sequence: countSchema,
@@ -23,7 +27,7 @@ const heartbeatSchema = z.strictObject({
   role: z.enum(["worker", "observer"]),
   /** The peer stops: its leases are free at once. */
   leaving: z.boolean(),
-  leases: z.array(leaseSchema).max(64),
+  leases: z.array(leaseSchema.loose()).max(64),
   /** Digest of the heads of all modules, so that two peers see at a glance whether they agree. */
   heads: bytesSchema.refine((bytes) => bytes.byteLength === 32, "expected 32 bytes"),
   /** Measured on this model; 0 before the first round. */
@@ -37,18 +41,18 @@ const heartbeatSchema = z.strictObject({
 
 export type LeaseNotice = z.infer<typeof leaseSchema>;
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
-export const Heartbeat = defineObject<Heartbeat>("pathweave/heartbeat", 1, heartbeatSchema);
+export const Heartbeat = defineObject<Heartbeat>("pathweave/heartbeat", 2, heartbeatSchema.loose());
 
 /** A block of the lineage, whole: versions and signed contributions are small, their tensors are not in them. */
-const recordSchema = z.strictObject({
+const recordSchema = z.object({
   run: cidSchema,
   block: bytesSchema,
 });
 
 export type LineageRecord = z.infer<typeof recordSchema>;
-export const LineageRecord = defineObject<LineageRecord>("pathweave/lineage-record", 1, recordSchema);
+export const LineageRecord = defineObject<LineageRecord>("pathweave/lineage-record", 2, recordSchema.loose());
 
-const digestSchema = z.strictObject({
+const digestSchema = z.object({
   run: cidSchema,
   /** Of what the sender would tell, of all modules. */
   digest: bytesSchema.refine((bytes) => bytes.byteLength === 32, "expected 32 bytes"),
@@ -56,21 +60,30 @@ const digestSchema = z.strictObject({
 
 /** "This is a digest of what I know; have you more?" The answer is an empty one whose `more` says so. */
 export type Digest = z.infer<typeof digestSchema>;
-export const Digest = defineObject<Digest>("pathweave/anti-entropy-digest", 1, digestSchema);
+export const Digest = defineObject<Digest>("pathweave/anti-entropy-digest", 2, digestSchema.loose());
 
 /** "This is what I know of these modules; send me what I lack." */
-const askSchema = z.strictObject({
+const askSchema = z.object({
   run: cidSchema,
-  modules: z.record(
-    z.string().max(64),
-    z.strictObject({ versions: z.array(cidSchema).max(1024), contributions: z.array(cidSchema).max(8192) }),
-  ),
+  modules: z
+    .array(
+      z.looseObject({
+        module: z.string().max(64),
+        versions: z.array(cidSchema).max(1024),
+        contributions: z.array(cidSchema).max(8192),
+      }),
+    )
+    .max(MAX_MODULES)
+    .refine(
+      (modules) => new Set(modules.map(({ module }) => module)).size === modules.length,
+      "each module once",
+    ),
 });
 
 export type Ask = z.infer<typeof askSchema>;
-export const Ask = defineObject<Ask>("pathweave/anti-entropy-ask", 1, askSchema);
+export const Ask = defineObject<Ask>("pathweave/anti-entropy-ask", 2, askSchema.loose());
 
-const answerSchema = z.strictObject({
+const answerSchema = z.object({
   /** Blocks of versions and signed contributions. */
   records: z.array(bytesSchema).max(4096),
   /** More was left out for size: ask again. */
@@ -78,4 +91,4 @@ const answerSchema = z.strictObject({
 });
 
 export type Answer = z.infer<typeof answerSchema>;
-export const Answer = defineObject<Answer>("pathweave/anti-entropy-answer", 1, answerSchema);
+export const Answer = defineObject<Answer>("pathweave/anti-entropy-answer", 2, answerSchema.loose());

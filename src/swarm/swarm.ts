@@ -2,20 +2,24 @@
  * The effects of the swarm: carries out what the coordinator decides, over the network, the store and the
  * trainer. Everything it knows is rebuilt from disk at a restart and from any one peer by anti-entropy.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { CID } from "multiformats/cid";
-import { InvalidObjectError, messageOf, NetworkError, StorageError } from "../errors.ts";
+import { type Clock, delay, timeout } from "../clock.ts";
+import { InvalidObjectError, messageOf, NetworkError, StorageError, UnknownFormatError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Network } from "../net/types.ts";
+import type { Network, Refusal } from "../net/types.ts";
 import { isAdmitted } from "../objects/config.ts";
-import { Contribution } from "../objects/contribution.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { TensorDescription } from "../objects/tensor-pack.ts";
-import { dagCborCid, kindOf } from "../objects/object.ts";
-import { Version } from "../objects/version.ts";
+import { dagCborCid } from "../objects/object.ts";
+import { PROTOCOL } from "../objects/protocol.ts";
 import { Lineage } from "../outer/lineage.ts";
+import { type OpenedRecord, openRecord } from "../outer/records.ts";
 import { isTried } from "../outer/rules.ts";
 import type { KnownContribution, KnownVersion } from "../outer/types.ts";
+import type { Random } from "../random.ts";
+import { createPlan } from "../plan/plan.ts";
+import { isSameSlot } from "../plan/slots.ts";
+import type { Plan, Slot } from "../plan/types.ts";
 import type { Topology } from "../run/types.ts";
 import type { Store } from "../store/types.ts";
 import { createAnnouncers } from "./conduct/provenance.ts";
@@ -23,11 +27,11 @@ import { createAntiEntropy } from "./sync/anti-entropy.ts";
 import { Completion } from "./plan/completion.ts";
 import type { Offence } from "./conduct/offences.ts";
 import { Coordinator, type Decision } from "./plan/coordinator.ts";
-import { createCustody, type Custody, objectsInCustody } from "./modules/replication.ts";
+import { createReplication, type Replication, replicatedObjects } from "./modules/replication.ts";
 import { createDiscipline, type Discipline } from "./conduct/discipline.ts";
 import type { EvidenceLog } from "./conduct/evidence.ts";
 import { peersWithNewerHeads, publishHead } from "./sync/discovery.ts";
-import { type Slot, slotKey, TICK_MS } from "./plan/leases.ts";
+import { TICK_MS } from "./plan/leases.ts";
 import { createHoldoutCheck } from "./modules/holdout-check.ts";
 import { createHeartbeats, type Heartbeats } from "./members/heartbeats.ts";
 import { Holdings } from "./modules/holdings.ts";
@@ -43,6 +47,7 @@ import { createOutsideSearch, SEARCH_MS, searchPause } from "./sync/outside-sear
 import { createSplitDetector } from "./sync/split.ts";
 import { Tasks } from "./tasks.ts";
 import type { HoldoutScorer, Packs, PathTrainer, SwarmEvent } from "./types.ts";
+import { createUnknownFormats, type UnknownFormat } from "./conduct/unknown-formats.ts";
 import { createWaitReport } from "./plan/waiting.ts";
 import { endsWithin } from "../within.ts";
 
@@ -58,6 +63,9 @@ const SAVE_MS = 30_000;
 const CLOSE_MS = 5_000;
 
 export interface SwarmInit {
+  clock: Clock;
+  /** For choices among peers and modules. */
+  random: Random;
   network: Network;
   store: Store;
   packs: Packs;
@@ -98,16 +106,18 @@ export interface HeadStatus {
 
 export class Swarm {
   readonly coordinator: Coordinator;
+  readonly plan: Plan;
   readonly #init: SwarmInit;
   readonly #holdings: Holdings;
   readonly #records;
   readonly #pathStates: PathStates;
   readonly #announcers;
-  readonly #custody: Custody;
+  readonly #replication: Replication;
   #keeping = false;
   readonly #antiEntropy;
   readonly #discipline: Discipline;
   readonly #published = createPublications();
+  readonly #unknown = createUnknownFormats();
   readonly #lineages: ReadonlyMap<string, Lineage>;
   readonly #log: Logger;
   readonly #tasks: Tasks;
@@ -134,12 +144,14 @@ export class Swarm {
     this.#init = init;
     this.#log = init.logger.component("swarm");
     const { manifest, topology, run, network } = init;
+    const plan = createPlan({ ...manifest, topology });
+    this.plan = plan;
     this.#reportWait = createWaitReport((reason) => init.emit({ type: "waiting", reason }));
-    this.#tasks = new Tasks(this.#log);
+    this.#tasks = new Tasks(init.clock, this.#log);
     this.#lineages = new Map(
       [...init.genesis].map(([module, genesis]) => [
         module,
-        new Lineage({ module, genesis, topology, config: manifest.config, runId: run }),
+        new Lineage({ module, genesis, topology, config: manifest.config, plan, runId: run }),
       ]),
     );
     this.coordinator = new Coordinator({
@@ -148,28 +160,36 @@ export class Swarm {
       run,
       config: manifest.config,
       topology,
+      plan,
       lineages: this.#lineages,
-      now: performance.now(),
+      now: init.clock.now(),
     });
     this.#records = createLineageStore(init.store, this.#lineages);
-    const warmStart = [...init.genesis.values()].map(({ parameters }) => parameters);
-    this.#custody = createCustody(run.toString(), network.peerId, objectsInCustody(manifest, warmStart));
-    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, logger: this.#log });
+    const warmStart = topology.modules.flatMap(({ name }) => Object.values(init.genesis.get(name)!.state));
+    this.#replication = createReplication(
+      run.toString(),
+      network.peerId,
+      replicatedObjects(manifest, warmStart),
+    );
+    this.#pathStates = createPathStates({ store: init.store, packs: init.packs, plan, logger: this.#log });
     this.#discipline = createDiscipline({
       network,
       evidence: init.evidence,
-      now: () => performance.now(),
+      now: () => init.clock.now(),
       forget: (peer) => this.#forget(peer),
       emit: (event) => init.emit(event),
     });
     this.#announcers = createAnnouncers(init.store);
     const { holdout } = manifest.config.outer;
+    const tried = (module: string): boolean => isTried(module, { config: manifest.config, topology });
     this.#holdings = new Holdings({
+      clock: init.clock,
       ...(holdout === undefined || init.scorer === undefined
         ? {}
         : {
             check: createHoldoutCheck({
               holdout,
+              isTried: tried,
               topology,
               lineage: (module) => this.lineage(module),
               parameters: async (version, signal) => {
@@ -180,6 +200,7 @@ export class Swarm {
               logger: this.#log,
             }),
           }),
+      isTried: tried,
       self: network.peerId,
       config: manifest.config,
       store: init.store,
@@ -188,12 +209,12 @@ export class Swarm {
         packs: init.packs,
         outer: manifest.config.outer,
         tensors: init.tensors,
-        shardTokens: (path) => manifest.shards[path]!.tokens,
+        shardTokens: (path) => plan.weightOf(path),
       }),
       announcers: this.#announcers,
       archive: init.archive,
       lineage: (module) => this.lineage(module),
-      owners: (module) => this.coordinator.owners(module, performance.now()),
+      owners: (module) => this.coordinator.owners(module, this.#init.clock.now()),
       live: () => this.#live.keys(),
       sources: () => init.sources(),
       flush: (first) => this.#records.flush(first),
@@ -209,10 +230,11 @@ export class Swarm {
     this.#rounds =
       trainer &&
       new RoundDriver({
+        clock: init.clock,
         coordinator: this.coordinator,
         trainer,
         config: manifest.config,
-        topology,
+        plan,
         holdings: this.#holdings,
         pathStates: this.#pathStates,
         roundStates: createRoundStates({ store: init.store, logger: this.#log }),
@@ -227,29 +249,32 @@ export class Swarm {
         emit: (event) => init.emit(event),
       });
     this.#heartbeats = createHeartbeats({
+      clock: init.clock,
       run,
       coordinator: this.coordinator,
       role: trainer === undefined ? "observer" : "worker",
       device: trainer?.device ?? "none",
       memoryBytes: init.memoryBytes,
-      heads: () => topology.modules.map(({ name }) => this.lineage(name).head().cid),
+      heads: () => topology.moduleNames.map((name) => this.lineage(name).head().cid),
       tokensPerSecond: () => this.#rounds?.tokensPerSecond ?? 0,
       transferred: () => init.store.transferred,
       publish: async (bytes) => void (await network.publish(this.#topic(), bytes)),
     });
-    this.#outside = createOutsideSearch({ network, store: init.store, run });
+    this.#outside = createOutsideSearch({ clock: init.clock, network, store: init.store, run });
     this.#splits = createSplitDetector({
       lineages: this.#lineages,
       heartbeatMs: manifest.config.swarm.heartbeatSeconds * 1000,
-      now: performance.now(),
+      now: init.clock.now(),
     });
     this.#antiEntropy = createAntiEntropy({
+      clock: init.clock,
       network,
       run,
       lineages: this.#lineages,
       blockOf: (cid) => this.#records.block(cid),
-      ingest: (block, from) => this.#receive(block, from),
+      ingest: (block, from) => this.#receive(block, from, () => openRecord(block)),
       offended: (peer, reason) => this.#charge(peer, "bad-exchange", reason),
+      notUnderstood: (peer, reason) => this.#notUnderstood(peer, reason),
       exchanged: (peer, records, milliseconds) =>
         init.emit({ type: "exchange", peer, records, milliseconds }),
       log: this.#log,
@@ -266,24 +291,22 @@ export class Swarm {
     await this.#antiEntropy.start();
     const { network } = this.#init;
     network.subscribe(this.#topic(), {
-      validate: (_from, data) => this.#validateHeartbeat(data),
-      deliver: (from, data) => this.#hear(from, Heartbeat.decode(data)),
+      validate: (from, data) => this.#understood(from, async () => this.#validateHeartbeat(data)),
+      deliver: (from, heartbeat) => this.#hear(from, heartbeat),
       rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
     });
-    for (const { name } of this.#init.topology.modules)
+    for (const name of this.#init.topology.moduleNames)
       network.subscribe(this.#topic(name), {
-        validate: (_from, data) => this.#validateRecord(name, data),
-        deliver: (from, data) => {
-          const { block } = LineageRecord.decode(data);
-          this.#run(`record from ${from}`, () => this.#receive(block, from, true));
-        },
+        validate: (from, data) => this.#understood(from, () => this.#validateRecord(name, data)),
+        deliver: (from, opened) =>
+          this.#run(`record from ${from}`, () => this.#receive(opened.bytes, from, async () => opened, true)),
         rejected: (from, data, reason) => this.#charge(from, "malformed-message", reason, { bytes: data }),
       });
     this.#working = true;
     this.#tasks.every(TICK_MS, () => this.#tick());
     this.#tasks.every(Math.min(TICK_MS, this.#config.swarm.heartbeatSeconds * 1000), () => {
       // Timers are late more often than early, so half of one ahead of time is nearest.
-      if (this.#heartbeats.isDue(performance.now(), TICK_MS / 2)) this.#beat();
+      if (this.#heartbeats.isDue(this.#init.clock.now(), TICK_MS / 2)) this.#beat();
     });
     this.#tasks.every(this.#config.swarm.antiEntropySeconds * 1000, () => {
       this.#reconcile();
@@ -310,21 +333,22 @@ export class Swarm {
       !(await endsWithin(
         GOODBYE_MS,
         this.#heartbeats.publish(true).catch(() => {}),
+        this.#init.clock,
       ))
     )
       this.#log.warn("could not say goodbye; the others take over when the lease ends");
     await this.#tasks.stop(DRAIN_MS);
     this.#init.network.unsubscribe(this.#topic());
-    for (const { name } of this.#init.topology.modules) this.#init.network.unsubscribe(this.#topic(name));
+    for (const name of this.#init.topology.moduleNames) this.#init.network.unsubscribe(this.#topic(name));
     try {
-      if (!(await endsWithin(SAVE_MS, this.#flush())))
+      if (!(await endsWithin(SAVE_MS, this.#flush(), this.#init.clock)))
         throw new StorageError(
           `The lineage could not be saved within ${SAVE_MS / 1000} s: the disk does not answer. ` +
             "What was announced is on it; the rest comes from other peers at the next start.",
         );
     } finally {
       const closed = Promise.all([this.#init.trainer?.close(), this.#init.scorer?.close()]);
-      if (!(await endsWithin(CLOSE_MS, closed)))
+      if (!(await endsWithin(CLOSE_MS, closed, this.#init.clock)))
         this.#log.warn("the engine did not close in time; it ends with the process");
     }
   }
@@ -334,9 +358,9 @@ export class Swarm {
   }
 
   heads(): HeadStatus[] {
-    return this.#init.topology.modules.map(({ name }) => {
+    return this.#init.topology.moduleNames.map((name) => {
       const { cid, generation, tokens } = this.lineage(name).head();
-      const owners = this.coordinator.owners(name, performance.now());
+      const owners = this.coordinator.owners(name, this.#init.clock.now());
       return { module: name, generation, cid: cid.toString(), tokens, owners };
     });
   }
@@ -356,26 +380,48 @@ export class Swarm {
   // ---------------------------------------------------------------- messages in
 
   #topic(module?: string): string {
-    const base = `/pathweave/${this.#init.run.toString()}`;
+    const base = `/pathweave/${PROTOCOL}/${this.#init.run.toString()}`;
     return module === undefined ? base : `${base}/${module}`;
+  }
+
+  /** What is of an unknown format is passed over: neither taken in nor held against anybody. */
+  async #understood<T extends object>(from: string, validate: () => Promise<T>): Promise<T | Refusal> {
+    try {
+      return await validate();
+    } catch (error) {
+      if (!(error instanceof UnknownFormatError)) throw error;
+      this.#notUnderstood(from, messageOf(error));
+      return "ignore";
+    }
+  }
+
+  #notUnderstood(peer: string, reason: string): void {
+    if (this.#unknown.note(peer, reason)) this.#init.emit({ type: "unknown-format", peer, reason });
+  }
+
+  /** Peers that sent what this one does not know the format of. */
+  unknownFormats(): UnknownFormat[] {
+    return this.#unknown.all();
   }
 
   // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
 
-  #validateHeartbeat(data: Uint8Array): "accept" {
-    this.#checkRun(Heartbeat.decode(data).run);
-    return "accept";
+  #validateHeartbeat(data: Uint8Array): Heartbeat {
+    const heartbeat = Heartbeat.decode(data);
+    this.#checkRun(heartbeat.run);
+    return heartbeat;
   }
 
-  async #validateRecord(module: string, data: Uint8Array): Promise<"accept"> {
+  async #validateRecord(module: string, data: Uint8Array): Promise<OpenedRecord> {
     const { run, block } = LineageRecord.decode(data);
     this.#checkRun(run);
-    const { type, record } = await openRecord(block);
+    const opened = await openRecord(block);
+    const { type, record } = opened;
     if (type === "contribution" && !isAdmitted(this.#config, record.signer))
       throw new InvalidObjectError("Its signer is not on the list of peers that the run admits.");
     if (record.module !== module)
       throw new InvalidObjectError(`It is of ${record.module}, not of ${module}.`);
-    return "accept";
+    return opened;
   }
 
   #checkRun(run: CID): void {
@@ -383,18 +429,24 @@ export class Swarm {
   }
 
   /** Takes in a block from a peer, which is charged when it is wrong; `published` says that the peer made it itself. */
-  async #receive(block: Uint8Array, from: string, published = false): Promise<boolean> {
+  async #receive(
+    block: Uint8Array,
+    from: string,
+    open: () => Promise<OpenedRecord>,
+    published = false,
+  ): Promise<boolean> {
     try {
-      return await this.#ingest(block, from, published);
+      return this.#ingest(await open(), from, published);
     } catch (error) {
-      if (error instanceof InvalidObjectError)
+      if (error instanceof UnknownFormatError) this.#notUnderstood(from, messageOf(error));
+      else if (error instanceof InvalidObjectError)
         this.#charge(from, "invalid-record", messageOf(error), { bytes: block, cid: dagCborCid(block) });
       throw error;
     }
   }
 
   #hear(from: string, heartbeat: Heartbeat): void {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const known = this.#live.has(from);
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
@@ -411,9 +463,9 @@ export class Swarm {
     this.#tick();
   }
 
-  /** Takes in the block of a version or contribution; false when it was known already. Throws InvalidObjectError. */
-  async #ingest(bytes: Uint8Array, from: string, published = false): Promise<boolean> {
-    const opened = await openRecord(bytes);
+  /** Takes in a version or contribution; false when it was known already. Throws InvalidObjectError. */
+  #ingest(opened: OpenedRecord, from: string, published = false): boolean {
+    const { bytes } = opened;
     const { cid, module } = opened.record;
     const lineage = this.#lineages.get(module);
     if (lineage === undefined) throw new InvalidObjectError(`There is no module ${module.slice(0, 64)}.`);
@@ -425,9 +477,9 @@ export class Swarm {
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
     const { missing, refused } =
       opened.type === "version" ? lineage.addVersion(opened.record) : lineage.addContribution(opened.record);
-    for (const { cid: parked, reason } of refused)
-      for (const peer of this.#announcers.of(parked).all)
-        this.#charge(peer, "invalid-record", reason, { cid: parked });
+    for (const { cid: orphan, reason } of refused)
+      for (const peer of this.#announcers.of(orphan).all)
+        this.#charge(peer, "invalid-record", reason, { cid: orphan });
     if (opened.type === "version") this.#splits.brought(from, opened.record);
     this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
@@ -481,20 +533,20 @@ export class Swarm {
 
   /** Stops counting with a peer. What it contributed stays: work is judged by itself. */
   #forget(peer: string): void {
-    this.coordinator.forget(peer, performance.now());
-    this.#noteDepartures(performance.now());
+    this.coordinator.forget(peer, this.#init.clock.now());
+    this.#noteDepartures(this.#init.clock.now());
   }
 
   // ---------------------------------------------------------------- the clock
 
   #tick(): void {
     if (!this.#working) return;
-    const now = performance.now();
+    const now = this.#init.clock.now();
     this.#noteDepartures(now);
     for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
     const interesting = this.#interesting(now);
     for (const module of interesting) this.#prefetch(module, now);
-    for (const { name: module } of this.#init.topology.modules) {
+    for (const module of this.#init.topology.moduleNames) {
       const head = this.lineage(module).head();
       if (this.#lastHead.get(module) === head.cid.toString()) continue;
       this.#lastHead.set(module, head.cid.toString());
@@ -525,7 +577,7 @@ export class Swarm {
   #interesting(now: number): Set<string> {
     if (this.#init.trainer === undefined) return new Set();
     const slot = this.coordinator.ownSlot ?? this.#rounds?.lastSlot;
-    const path = slot === undefined ? [] : this.#init.topology.modulesOfPath(slot.path);
+    const path = slot === undefined ? [] : this.plan.laneOf(slot).modules;
     return new Set([...this.coordinator.owned(now), ...path]);
   }
 
@@ -609,18 +661,15 @@ export class Swarm {
         privateKey: network.privateKey,
         codec: this.#config.outer.codec,
         states: this.#pathStates,
-        isTried: (module) => isTried(module, { config: this.#config, topology: this.#init.topology }),
       },
       round,
     );
     // What others would refuse is not said; the slot is left to them.
-    for (const { bytes } of contributions) {
-      const { type, record } = await openRecord(bytes);
-      if (type === "contribution") await this.#holdings.examine(record);
-    }
+    const opened = await Promise.all(contributions.map(({ bytes }) => openRecord(bytes)));
+    for (const { type, record } of opened) if (type === "contribution") await this.#holdings.examine(record);
     // On disk before anybody hears of it, so that a crash cannot take back what was announced.
     await this.#records.flush(async () => {
-      for (const { bytes } of contributions) await this.#ingest(bytes, network.peerId);
+      for (const record of opened) this.#ingest(record, network.peerId);
       return retain;
     });
     for (const [index, { cid, bytes }] of contributions.entries()) {
@@ -638,7 +687,7 @@ export class Swarm {
     for (const contribution of this.lineage(module).pending())
       if (
         contribution.signer === this.#init.network.peerId &&
-        slotKey(contribution) === slotKey(slot) &&
+        isSameSlot(contribution, slot) &&
         this.coordinator.isLost(contribution.cid) &&
         !this.coordinator.isAvailable(contribution.cid)
       )
@@ -652,7 +701,7 @@ export class Swarm {
   ): Promise<void> {
     try {
       const { block, version } = await this.#holdings.fold(parent, contributions, async (folded) => {
-        await this.#ingest(folded.block.bytes, this.#init.network.peerId);
+        this.#ingest(await openRecord(folded.block.bytes), this.#init.network.peerId);
         this.lineage(module).confirm(folded.version.cid);
       });
       await this.#announce(module, block.bytes);
@@ -694,24 +743,24 @@ export class Swarm {
         await network.provide(run, this.#tasks.within(DHT_MS));
         this.#provided = true;
       });
-    const now = performance.now();
+    const now = this.#init.clock.now();
     if (now < this.#nextSearch) return;
     this.#nextSearch = Infinity;
     this.#run("looking for peers", () => this.#lookOutside(now));
   }
 
   async #lookOutside(now: number): Promise<void> {
-    const { searchMs = SEARCH_MS, topology } = this.#init;
+    const { searchMs = SEARCH_MS, topology, clock, random } = this.#init;
     try {
-      const module = topology.modules[Math.floor(Math.random() * topology.modules.length)]!.name;
+      const module = topology.modules[random.integer(topology.modules.length)]!.name;
       await Promise.all([
         this.#outside.run(new Set(this.#live.keys()), now, this.#tasks.stopping),
         this.#askForNewer([module]),
       ]);
     } finally {
       const pause =
-        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, Math.random());
-      this.#nextSearch = performance.now() + pause;
+        this.#live.size === 0 ? DISCOVERY_MS : searchPause(this.#live.size, searchMs, random.uniform());
+      this.#nextSearch = clock.now() + pause;
     }
   }
 
@@ -723,20 +772,20 @@ export class Swarm {
       if (!this.#live.has(peer)) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
-  /** Fetches what is in this peer's custody, one object after the other. */
+  /** Fetches what this peer replicates, one object after the other. */
   #keep(): void {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const workers = this.coordinator.workers(now);
     // Who hears nobody has nobody to ask either, and would take everything for its duty.
     if (this.#init.trainer === undefined || this.#keeping || this.#tasks.stopping.aborted) return;
     if (now < this.coordinator.listensUntil) return;
-    const object = workers.length < 2 ? undefined : this.#custody.next(workers);
+    const object = workers.length < 2 ? undefined : this.#replication.next(workers);
     if (object === undefined) return;
     this.#keeping = true;
     this.#run(`keeping ${object.toString()}`, async () => {
       try {
         await this.#init.keep(object, this.#tasks.stopping);
-        this.#custody.kept(object);
+        this.#replication.kept(object);
         this.#init.emit({ type: "kept", cid: object.toString() });
       } finally {
         this.#keeping = false;
@@ -749,12 +798,12 @@ export class Swarm {
 
   #reconcile(): void {
     const peers = [...this.#live.keys()];
-    const peer = peers[Math.floor(Math.random() * peers.length)];
+    const peer = peers[this.#init.random.integer(peers.length)];
     if (peer !== undefined) this.#run(`anti-entropy with ${peer}`, () => this.#ask(peer));
   }
 
   async #ask(peer: string): Promise<void> {
-    const split = await this.#splits.during(peer, performance.now(), () =>
+    const split = await this.#splits.during(peer, this.#init.clock.now(), () =>
       this.#antiEntropy.ask(peer, this.#tasks.stopping),
     );
     if (split !== undefined) this.#init.emit({ type: "split", ...split });
@@ -769,14 +818,14 @@ export class Swarm {
 
   /** Listens for a while, so that every live peer has been heard. */
   observed(milliseconds: number, signal: AbortSignal): Promise<void> {
-    return delay(milliseconds, undefined, { signal: AbortSignal.any([signal, this.#tasks.stopping]) });
+    return delay(this.#init.clock, milliseconds, AbortSignal.any([signal, this.#tasks.stopping]));
   }
 
   /**
    * Resolves when a first peer has told all it knows. Throws NetworkError after a minute without one.
    */
   async synchronised(signal: AbortSignal): Promise<void> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(SYNCHRONISE_MS)]);
+    const deadline = AbortSignal.any([signal, timeout(this.#init.clock, SYNCHRONISE_MS)]);
     const late = new Promise<never>((_, reject) => {
       deadline.addEventListener(
         "abort",
@@ -797,8 +846,8 @@ export class Swarm {
   async #restore(): Promise<void> {
     await this.#announcers.restore();
     let records = 0;
-    for await (const bytes of this.#records.restore()) {
-      await this.#ingest(bytes, this.#init.network.peerId);
+    for await (const { bytes, verified } of this.#records.restore()) {
+      this.#ingest(await openRecord(bytes, verified), this.#init.network.peerId);
       records++;
     }
     for (const lineage of this.#lineages.values()) {
@@ -819,16 +868,4 @@ export class Swarm {
   #run(what: string, task: () => Promise<unknown>): void {
     this.#tasks.run(what, task);
   }
-}
-
-type Opened = { type: "version"; record: KnownVersion } | { type: "contribution"; record: KnownContribution };
-
-/** A version or a signed contribution, by what its block says it is. Throws InvalidObjectError. */
-async function openRecord(bytes: Uint8Array): Promise<Opened> {
-  if (kindOf(bytes) === Version.kind) {
-    const value = Version.decode(bytes);
-    return { type: "version", record: { ...value, cid: dagCborCid(bytes) } };
-  }
-  const { value, signer } = await Contribution.open(bytes);
-  return { type: "contribution", record: { ...value, cid: dagCborCid(bytes), signer } };
 }

@@ -1,4 +1,6 @@
 /** Work in the background: what is under way, how long it may take, what becomes of its failures, and its end. */
+import { boundedMap } from "../bounded-map.ts";
+import { type Clock, every, timeout } from "../clock.ts";
 import { messageOf, NetworkError, StorageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { endsWithin } from "../within.ts";
@@ -7,16 +9,18 @@ import { endsWithin } from "../within.ts";
 const MAX_WARNED = 256;
 
 export class Tasks {
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   readonly #failed = Promise.withResolvers<never>();
   /** What is under way, and what it is. */
   readonly #running = new Map<Promise<void>, string>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #timers: (() => void)[] = [];
   /** Tasks whose failure has been said, the latest of them. */
-  readonly #warned = new Set<string>();
+  readonly #warned = boundedMap<string, true>(MAX_WARNED);
 
-  constructor(log: Logger) {
+  constructor(clock: Clock, log: Logger) {
+    this.#clock = clock;
     this.#log = log;
     // Whoever does not wait for it must not be ended by it.
     this.#failed.promise.catch(() => {});
@@ -34,11 +38,11 @@ export class Tasks {
 
   /** Aborts after a time, or when the peer stops. */
   within(milliseconds: number): AbortSignal {
-    return AbortSignal.any([this.stopping, AbortSignal.timeout(milliseconds)]);
+    return AbortSignal.any([this.stopping, timeout(this.#clock, milliseconds)]);
   }
 
   every(milliseconds: number, task: () => void): void {
-    this.#timers.push(setInterval(task, milliseconds));
+    this.#timers.push(every(this.#clock, milliseconds, task));
   }
 
   /** Runs a task; its failure is a line in the log with what was being done. */
@@ -57,21 +61,20 @@ export class Tasks {
 
   #isNews(what: string, error: unknown): boolean {
     const news = !(error instanceof NetworkError) && !this.#warned.has(what);
-    if (news) this.#warned.add(what);
-    if (this.#warned.size > MAX_WARNED) this.#warned.delete(this.#warned.values().next().value!);
+    if (news) this.#warned.set(what, true);
     return news;
   }
 
   /** Ends what is repeated; what is under way goes on. */
   quieten(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const cancel of this.#timers) cancel();
   }
 
   /** Tells what is under way to end, and waits for it for a time; says what it left behind. */
   async stop(milliseconds: number): Promise<void> {
     this.quieten();
     this.#stopping.abort(new Error("the peer stops"));
-    if (await endsWithin(milliseconds, Promise.allSettled(this.#running.keys()))) return;
+    if (await endsWithin(milliseconds, Promise.allSettled(this.#running.keys()), this.#clock)) return;
     const left = [...new Set(this.#running.values())].join("; ");
     this.#log.warn(`stopped without waiting any longer for: ${left}`);
   }

@@ -1,5 +1,5 @@
 import type { Offence } from "./conduct/offences.ts";
-import type { Slot } from "./plan/leases.ts";
+import type { Slot } from "../plan/types.ts";
 
 export type { PackStore as Packs } from "../store/pack.ts";
 
@@ -109,6 +109,8 @@ export type SwarmEvent =
   | { type: "rejected"; module: string; cid: string; reason: string }
   /** A version's tensors cannot be had; this peer builds on another until they can. */
   | { type: "passed-over"; module: string; generation: number; cid: string; reason: string }
+  /** A peer sent what this one does not know the format of, for the first time: one of the two may be out of date. */
+  | { type: "unknown-format"; peer: string; reason: string }
   /** A peer did what no honest peer does; see `src/swarm/conduct/offences.ts`. */
   | { type: "offence"; peer: string; offence: Offence; reason: string; score: number; cid?: string }
   /** A peer is shut out for a time. */

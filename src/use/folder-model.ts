@@ -3,21 +3,22 @@ import type { CID } from "multiformats/cid";
 import { InvalidObjectError, UnavailableError, UsageError } from "../errors.ts";
 import { modelShape } from "../model/parameters.ts";
 import { moduleTensors } from "../peer/module-tensors.ts";
-import { Contribution } from "../objects/contribution.ts";
-import { RouterObject, TokenizerObject } from "../objects/data.ts";
-import { Manifest } from "../objects/manifest.ts";
-import { dagCborCid, kindOf } from "../objects/object.ts";
+import { TokenizerObject } from "../objects/data.ts";
+import { Manifest, ROUTER } from "../objects/manifest.ts";
 import { Version } from "../objects/version.ts";
 import { Lineage } from "../outer/lineage.ts";
+import { openRecord } from "../outer/records.ts";
 import type { KnownVersion } from "../outer/types.ts";
 import type { ModelSource } from "./path-model.ts";
-import { createRouter } from "../routing/router.ts";
+import { routingMethod } from "../routing/methods.ts";
+import { routerOf } from "../routing/router.ts";
 import { createTopology } from "../run/topology.ts";
 import { checkManifest, validateConfig } from "../run/validate.ts";
 import { readInvite } from "../store/invite-file.ts";
 import { readPack } from "../store/pack.ts";
 import { readOnlyBlocks, type StoredBlocks } from "../store/read-only.ts";
-import { readTensors } from "../swarm/modules/module-states.ts";
+import { readParameters } from "../swarm/modules/module-states.ts";
+import { createPlan } from "../plan/plan.ts";
 
 /**
  * Reads the lineage in a folder. Heads are those that the records there make heads, even when their tensors are
@@ -39,18 +40,21 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
   const shape = modelShape(config.model);
   const tensors = moduleTensors(topology, shape);
 
+  const plan = createPlan({ ...manifest, topology });
   const lineages = new Map<string, Lineage>();
-  for (const [module, cid] of Object.entries(manifest.genesis)) {
+  for (const { module, version: cid } of manifest.genesis) {
     const genesis = { ...Version.decode(await blocks.get(cid)), cid };
-    lineages.set(module, new Lineage({ module, genesis, topology, config, runId: invite.run }));
+    lineages.set(module, new Lineage({ module, genesis, topology, config, plan, runId: invite.run }));
   }
   await addRecords(blocks, lineages);
 
-  const lineage = (module: string): Lineage => lineages.get(topology.module(module).name)!;
+  const lineage = (module: string): Lineage =>
+    lineages.get(module === ROUTER ? ROUTER : topology.module(module).name)!;
   return {
     run: invite.run,
     manifest,
     topology,
+    plan,
     shape,
     head: (module) => lineage(module).head(),
     async parameters(module, of, signal) {
@@ -59,7 +63,7 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
         read: (cid: CID, options: { maxBytes: number }) => readPack(blocks, cid, options),
       };
       try {
-        return await readTensors(packs, version.parameters, tensors.get(module)!, "f32", [], signal);
+        return await readParameters(packs, version, tensors.get(module)!, [], signal);
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error;
         throw new UnavailableError(`${describeVersion(version)} is not whole in ${directory}.`);
@@ -69,7 +73,8 @@ export async function openFolderModel(directory: string): Promise<ModelSource> {
       const object = TokenizerObject.decode(await blocks.get(manifest.tokenizer));
       return Buffer.concat(await Promise.all(object.chunks.map((cid) => blocks.get(cid))));
     },
-    router: async () => createRouter(RouterObject.decode(await blocks.get(manifest.router))),
+    router: async () =>
+      routingMethod(config.routing.method).route(await blocks.get(routerOf(lineage(ROUTER).head()))),
     bytesReceived: () => 0,
   };
 }
@@ -82,16 +87,11 @@ function describeVersion({ module, generation }: KnownVersion): string {
 async function addRecords(blocks: StoredBlocks, lineages: ReadonlyMap<string, Lineage>): Promise<void> {
   for await (const bytes of blocks.small())
     try {
-      const kind = kindOf(bytes);
-      if (kind === Version.kind) {
-        const version = Version.decode(bytes);
-        // The genesis versions are there already.
-        if (version.parent === null) continue;
-        lineages.get(version.module)?.addVersion({ ...version, cid: dagCborCid(bytes) });
-      } else if (kind?.startsWith(Contribution.kind) === true) {
-        const { value, signer } = await Contribution.open(bytes);
-        lineages.get(value.module)?.addContribution({ ...value, cid: dagCborCid(bytes), signer });
-      }
+      const { type, record } = await openRecord(bytes);
+      const lineage = lineages.get(record.module);
+      if (type === "contribution") lineage?.addContribution(record);
+      // The genesis versions are there already.
+      else if (record.parent !== null) lineage?.addVersion(record);
     } catch (error) {
       // Of another run, or of somebody who broke a rule: no part of this lineage.
       if (!(error instanceof InvalidObjectError)) throw error;

@@ -13,6 +13,7 @@ import { featuresOf, pathOf } from "../routing/features.ts";
 import type { Router } from "../routing/types.ts";
 import type { Topology } from "../run/types.ts";
 import { concatenate } from "../swarm/modules/module-states.ts";
+import type { Plan } from "../plan/types.ts";
 
 /** Of every module there is the newest version, and the one that the run began with. */
 export type Which = "head" | "genesis";
@@ -22,6 +23,7 @@ export interface ModelSource {
   readonly run: CID;
   readonly manifest: Manifest;
   readonly topology: Topology;
+  readonly plan: Plan;
   readonly shape: ModelShape;
   head(module: string): KnownVersion;
   /** Parameters of a module. Throws UnavailableError when they cannot be had. */
@@ -40,6 +42,7 @@ export function modelOfPeer(peer: Peer): ModelSource {
     run,
     manifest,
     topology,
+    plan: swarm.plan,
     shape,
     head: (module) => swarm.lineage(module).head(),
     parameters: (module, of, signal) => swarm.parameters(module, of, signal),

@@ -11,6 +11,7 @@ import { after, before, test } from "node:test";
 import { stringify } from "yaml";
 import { silentLogger } from "../../src/log.ts";
 import { Manifest } from "../../src/objects/manifest.ts";
+import { PROTOCOL } from "../../src/objects/protocol.ts";
 import { rawBlock } from "../../src/objects/object.ts";
 import { openDirectory } from "../../src/peer.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
@@ -215,12 +216,13 @@ async function hugeManifest(): Promise<Manifest> {
   const { config } = parseRunFile(text, at("huge.yaml"));
   const { cid } = rawBlock(new TextEncoder().encode("nothing"));
   const reference = { shard: cid, documents: 1, tokens: 10_000 };
-  const modules = ["embedding/0", "lower/0", "lower/1", "upper/0", "upper/1", "head/0"];
+  const modules = ["embedding/0", "lower/0", "lower/1", "upper/0", "upper/1", "head/0", "router"];
   return {
+    protocol: PROTOCOL,
+    creator: "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq",
     config,
-    genesis: Object.fromEntries(modules.map((module) => [module, cid])),
+    genesis: modules.map((module) => ({ module, version: cid })),
     tokenizer: cid,
-    router: cid,
     shards: Array.from({ length: 4 }, () => reference),
     holdouts: Array.from({ length: 4 }, () => reference),
     validation: reference,

@@ -239,7 +239,7 @@ test("whoever closes the pipe ends the text without a word", async () => {
 test("a damaged block is asked for elsewhere, never used", async () => {
   const damaged = path.join(directory, "damaged");
   await cp(data, damaged, { recursive: true });
-  const { parameters } = model.head("head/0");
+  const parameters = model.head("head/0").state["parameters"]!;
   const blocks = await readdir(path.join(damaged, "blocks"), { recursive: true, withFileTypes: true });
   const { base32upper } = await import("multiformats/bases/base32");
   const name = `${base32upper.encode(parameters.multihash.bytes)}.data`;

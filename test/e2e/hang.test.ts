@@ -17,7 +17,7 @@ import type { PeerProcess } from "../../node/local-swarm.ts";
 import type { SessionEvent } from "../../node/peer-session.ts";
 import { auditDisks } from "../../src/audit/audit.ts";
 import { readEventLog } from "../../src/audit/events.ts";
-import { objectsInCustody } from "../../src/swarm/modules/replication.ts";
+import { replicatedObjects } from "../../src/swarm/modules/replication.ts";
 import { createTopology } from "../../src/run/topology.ts";
 import { shortPeer } from "../../src/swarm/plan/waiting.ts";
 import { createChaosFolder } from "./chaos-run.ts";
@@ -198,7 +198,7 @@ test("a newcomer that downloads from a peer that hangs gets the rest from the ot
   await network.slow("joiner", undefined);
 
   const others = donors.filter((peer) => peer !== victim);
-  const objects = objectsInCustody(made.manifest, []).map(String);
+  const objects = replicatedObjects(made.manifest, []).map(String);
   // Of three that are left each keeps all that the run is started again from.
   await until(() => finished([...others, joiner]) && objects.every((cid) => joiner.holds.has(cid)));
   assert.ok(!victim.done, "the frozen peer had no part in it");

@@ -23,7 +23,12 @@ async function open(
   lines: string[] = [],
 ): Promise<{ folder: string; peers: HonestPeer[] }> {
   const folder = await mkdtemp(path.join(tmpdir(), "pathweave-holdout-"));
-  const changes = { swarm, training: { innerSteps: 20 }, outer: { holdout: { tolerance: TOLERANCE } } };
+  // Plain JavaScript tries each contribution, so two rounds of few steps: the second starts from versions that were tried.
+  const changes = {
+    swarm,
+    training: { rounds: 2, innerSteps: 20 },
+    outer: { holdout: { tolerance: TOLERANCE } },
+  };
   const logger = createLogger("debug", (line) => lines.push(line));
   const peers = await openHonestSwarm(folder, 2, changes, { logger });
   t.after(async () => {
@@ -50,8 +55,7 @@ test("honest training passes", async (t) => {
     );
     for (const { name } of topology.modules)
       for (const { bases, cid } of swarm.lineage(name).contributions()) {
-        // Of the four paths two go through each of the modules in the middle.
-        assert.equal(bases !== undefined, topology.pathsOfModule(name).length < 3);
+        assert.ok(bases.some(({ module }) => module === name));
         assert.ok(swarm.lineage(name).folded(cid));
       }
   }
@@ -69,7 +73,9 @@ test("a contribution that makes its path worse is refused, and so is a version t
   const { name: module, paths } = topology.modules.find((each) => each.paths.length === 2)!;
   const target = await targetAt(first, module);
   const forPath = paths[0]!;
-  const bases = topology.modulesOfPath(forPath).map((name) => first.swarm.lineage(name).head().cid);
+  const bases = topology
+    .basesOfPath(forPath)
+    .map((name) => ({ module: name, version: first.swarm.lineage(name).head().cid }));
 
   // Of a size that neither bounds nor norms tell from training.
   const eve = await intrude(t, folder, peers);

@@ -169,7 +169,7 @@ const rows: Row[] = [
   {
     name: "requests about another run",
     offence: "bad-exchange",
-    attack: request(() => Ask.encode({ run: otherRun, modules: {} }).bytes),
+    attack: request(() => Ask.encode({ run: otherRun, modules: [] }).bytes),
   },
   {
     name: "forged signatures",
@@ -253,7 +253,7 @@ const rows: Row[] = [
         victim().module,
         forgeVersion(peers[0]!, victim().module, {
           contributions: [nobodyHas("a contribution")],
-          parameters: nobodyHas(`outcome ${time}`),
+          state: { parameters: nobodyHas(`outcome ${time}`), momentum: nobodyHas(`outcome ${time}`) },
         }),
       ),
     ),
@@ -268,7 +268,7 @@ const rows: Row[] = [
           forgeVersion(peers[0]!, module, {
             generation: 0,
             parent: null,
-            parameters: nobodyHas("initial weights"),
+            state: { parameters: nobodyHas("initial weights") },
           }),
         );
     },
@@ -301,8 +301,7 @@ const rows: Row[] = [
       // With the weight of its contribution it is the head, until it is folded again.
       const { bytes, cid } = forgeVersion(peers[0]!, target.module, {
         contributions: [block.cid],
-        parameters: poison,
-        momentum: poison,
+        state: { parameters: poison, momentum: poison },
         tokens,
       });
       await eve.announce(target.module, { bytes, cid });
@@ -394,7 +393,7 @@ describe("a hostile peer is shut out for", () => {
         eve.network.request(
           network.peerId,
           ANTI_ENTROPY_PROTOCOL,
-          Ask.encode({ run: peers[0]!.run, modules: {} }).bytes,
+          Ask.encode({ run: peers[0]!.run, modules: [] }).bytes,
         ),
         { name: "NetworkError" },
       );
@@ -526,7 +525,7 @@ describe("no harm comes from", () => {
         () => {},
       ),
     );
-    const { parameters } = peers[0]!.swarm.lineage(victim().module).head();
+    const parameters = peers[0]!.swarm.lineage(victim().module).head().state["parameters"]!;
     const { bytes } = await readPack(dora.store, parameters, { holders, maxBytes: 1 << 24 });
     assert.equal(bytes.byteLength, 4 * victim().elements);
     stop.abort();
@@ -566,7 +565,7 @@ describe("no harm comes from", () => {
       for (const reset of resets) void reset.then(count);
     });
     await awaited("streams above the limit to be closed", ended);
-    const ask = Ask.encode({ run, modules: {} }).bytes;
+    const ask = Ask.encode({ run, modules: [] }).bytes;
     assert.ok((await dora.network.request(network.peerId, ANTI_ENTROPY_PROTOCOL, ask)).byteLength > 0);
   });
 });
@@ -644,7 +643,12 @@ describe("the swarm goes on", () => {
     await eve.announce(module, hasty.block);
     assert.equal(await generation(module, 1), hasty.block.cid.toString());
 
-    const left = await plausible(dora, 2, target, { base: genesis.cid });
+    const left = await plausible(dora, 2, target, {
+      bases: first.topology.basesOfPath(2).map((name) => ({
+        module: name,
+        version: name === module ? genesis.cid : first.swarm.lineage(name).head().cid,
+      })),
+    });
     for (let round = 1; round < ROUNDS; round++) {
       for (const forPath of [0, 2]) await plausible(dora, forPath, target, { round });
       await generation(module, round + 1);

@@ -12,7 +12,8 @@ import type { CID } from "multiformats/cid";
 import { silentLogger } from "../../src/log.ts";
 import { Contribution } from "../../src/objects/contribution.ts";
 import type { Block } from "../../src/objects/object.ts";
-import { type Codec, type TensorDescription, TensorPack } from "../../src/objects/tensor-pack.ts";
+import { PROTOCOL } from "../../src/objects/protocol.ts";
+import { type TensorDescription, TensorPack } from "../../src/objects/tensor-pack.ts";
 import { Version } from "../../src/objects/version.ts";
 import { encodeTensors } from "../../src/outer/codec.ts";
 import { openPeer, type Peer, type PeerOptions } from "../../src/peer.ts";
@@ -92,7 +93,7 @@ export async function openHonestSwarm(
 /** The tensors of a module, as its genesis has them. */
 export async function targetAt({ store, swarm }: Peer, module: string): Promise<Target> {
   const { tensors, elements } = TensorPack.decode(
-    await store.get(swarm.lineage(module).ancestry().at(-1)!.parameters),
+    await store.get(swarm.lineage(module).ancestry().at(-1)!.state["parameters"]!),
   );
   return { module, tensors, elements };
 }
@@ -115,7 +116,7 @@ export interface Intruder extends StorePeer {
   /** Sends heartbeats until the test ends. */
   keepAlive(): void;
   /** Writes tensors of a module to its disk, encoded as `bytes` says. */
-  pack(target: Pick<Target, "tensors">, codec: Codec, bytes: Uint8Array): Promise<CID>;
+  pack(target: Pick<Target, "tensors">, codec: string, bytes: Uint8Array): Promise<CID>;
   /** A signed contribution to a round, 0 when not said, of a path; `changes` forge it before it is signed. */
   contribution(
     target: Target,
@@ -137,7 +138,8 @@ export async function intrude(
   const node = await openNode(t, await mkdtemp(path.join(folder, "intruder-")), { listen: [LOOPBACK] });
   const { network, libp2p, store } = node;
   const { pubsub } = libp2p.services;
-  const topicOf = (module?: string): string => `/pathweave/${run}${module === undefined ? "" : `/${module}`}`;
+  const topicOf = (module?: string): string =>
+    `/pathweave/${PROTOCOL}/${run}${module === undefined ? "" : `/${module}`}`;
   for (const peer of peers) await network.dial(peer.network.addresses()[0]!);
   const topics = [topicOf(), ...topology.modules.map(({ name }) => topicOf(name))];
   await reaches(node, topics, peers);
@@ -181,10 +183,14 @@ export async function intrude(
         {
           run,
           module,
+          bases: topology.basesOfPath(forPath).map((name) => ({
+            module: name,
+            version: swarm.lineage(name).head().cid,
+          })),
+          work: "train",
           round: 0,
           path: forPath,
           replica: 0,
-          base: swarm.lineage(module).head().cid,
           delta: cid,
           tokens: innerSteps * tokensPerStep(manifest.config),
           steps: innerSteps,
@@ -215,14 +221,14 @@ export async function intrude(
 
 /** A version over the head of a module as a forger would write it. */
 export function forgeVersion(peer: Peer, module: string, changes: Partial<Version>): Block {
-  const { cid, generation, tokens, parameters, momentum } = peer.swarm.lineage(module).head();
+  const { cid, generation, tokens, state } = peer.swarm.lineage(module).head();
   return Version.encode({
     module,
     generation: generation + 1,
     parent: cid,
     contributions: [],
-    parameters,
-    momentum,
+    // What a genesis version does not have is zeros, and any other has.
+    state: { momentum: state["parameters"]!, ...state },
     tokens,
     ...changes,
   });

@@ -9,6 +9,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { type LocalSwarm, type PeerProcess, startLocalSwarm } from "../../node/local-swarm.ts";
 import { observe } from "../../node/observe.ts";
+import { genesisOf } from "../../src/objects/manifest.ts";
 import { createTinyRun, ROUNDS } from "./tiny-run.ts";
 import { awaited, patient } from "../waits.ts";
 
@@ -93,7 +94,10 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
         const lineage = seen.lineage(name);
         for (const through of paths)
           for (let r = 0; r < ROUNDS; r++)
-            assert.ok(lineage.completed(r, through, 0), `${name}: round ${r} of path ${through} is complete`);
+            assert.ok(
+              lineage.completed({ round: r, path: through, replica: 0 }),
+              `${name}: round ${r} of path ${through} is complete`,
+            );
         const folded = lineage.ancestry().flatMap((version) => version.contributions.map(String));
         assert.equal(new Set(folded).size, folded.length, `${name}: nothing is folded twice`);
         const unfolded = lineage
@@ -103,7 +107,7 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
         const rejected = lineage.rejected().map(({ cid }) => String(cid));
         assert.deepEqual(unfolded.toSorted(), rejected.toSorted(), `${name}: nothing is silently dropped`);
         assert.ok(
-          lineage.descends(lineage.head().cid, manifest.genesis[name]!),
+          lineage.descends(lineage.head().cid, genesisOf(manifest, name)!),
           `${name} descends from genesis`,
         );
         assert.equal(await seen.audit(name, () => {}), undefined, `${name} folds again to the same CIDs`);

@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { Contribution } from "../../src/objects/contribution.ts";
-import { dagCborCid } from "../../src/objects/object.ts";
 import { createPacks } from "../../src/store/pack.ts";
+import { knownContribution } from "../../src/outer/records.ts";
 import { createModuleStates } from "../../src/swarm/modules/module-states.ts";
 import { noise } from "../integration/store/support.ts";
 import { intrude, openHonestSwarm, targetAt } from "./intruder.ts";
@@ -34,8 +34,7 @@ test("a version whose outer gradient is withheld is passed over, and taken back 
   const packs = createPacks(eve.store);
   const delta = Float32Array.from(noise(1, target.elements), (byte) => (byte - 127.5) / 1e6);
   const contribution = await eve.contribution(target, paths[0]!, delta);
-  const opened = await Contribution.open(contribution.bytes);
-  const known = { ...opened.value, signer: opened.signer, cid: dagCborCid(contribution.bytes) };
+  const known = knownContribution(await Contribution.open(contribution.bytes), contribution.cid);
   const states = createModuleStates({
     packs,
     outer: manifest.config.outer,
@@ -45,7 +44,7 @@ test("a version whose outer gradient is withheld is passed over, and taken back 
   const holders = peers.map(({ network }) => network.peerId);
   const signal = patient;
   const { block, version } = await states.fold(genesis, holders, [known], () => [], signal);
-  const hidden = [known.delta, version.parameters, version.momentum!];
+  const hidden = [known.delta, ...Object.values(version.state)];
   const cids = (await Promise.all(hidden.map((pack) => packs.blocks(pack)))).flat();
   const blocks = await Promise.all(cids.map(async (cid) => ({ cid, bytes: await eve.store.get(cid) })));
   // A sweep spares what was written since the one before.

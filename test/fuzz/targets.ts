@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import * as dagCbor from "@ipld/dag-cbor";
 import { base32 } from "multiformats/bases/base32";
 import { createHash } from "node:crypto";
+import { systemClock } from "../../src/clock.ts";
 import {
   CorpusError,
   InvalidObjectError,
@@ -34,10 +35,12 @@ import { Contribution } from "../../src/objects/contribution.ts";
 import { ShardObject, TokenizerObject } from "../../src/objects/data.ts";
 import { Manifest } from "../../src/objects/manifest.ts";
 import { dagCborCid, kindOf, type ObjectKind, rawBlock } from "../../src/objects/object.ts";
-import { CODECS, TensorPack } from "../../src/objects/tensor-pack.ts";
+import { TensorPack } from "../../src/objects/tensor-pack.ts";
 import { Version } from "../../src/objects/version.ts";
 import { decodeTensors, encodeTensors } from "../../src/outer/codec.ts";
+import { CODECS } from "../../src/outer/codecs.ts";
 import { Lineage } from "../../src/outer/lineage.ts";
+import { openRecord } from "../../src/outer/records.ts";
 import { createRandom } from "../../src/random.ts";
 import { createRouter, decodeRouter, encodeRouter } from "../../src/routing/router.ts";
 import { decodeInvite, encodeInvite } from "../../src/run/invite.ts";
@@ -45,6 +48,8 @@ import { parseRunFile } from "../../src/run/run-file.ts";
 import { runSizes } from "../../src/run/sizes.ts";
 import { createTopology } from "../../src/run/topology.ts";
 import { checkManifest, validateConfig } from "../../src/run/validate.ts";
+import { CheckedBlockstore } from "../../src/store/blockstore.ts";
+import { filesOf } from "../../src/store/directory.ts";
 import { openRetention } from "../../src/store/retention.ts";
 import { storageError } from "../../src/store/storage-error.ts";
 import { readPack } from "../../src/store/pack.ts";
@@ -58,7 +63,16 @@ import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../src/swarm/m
 import { decodeRound, encodeRound } from "../../src/swarm/rounds/round-states.ts";
 import { Remembered } from "../../src/swarm/sync/outside-search.ts";
 import { readEvent } from "../../node/session-events.ts";
-import { createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP, cidOf } from "../unit/outer/history.ts";
+import {
+  basesOf,
+  createInit,
+  fold,
+  GENESIS,
+  MODULE,
+  RUN_ID,
+  TOKENS_PER_STEP,
+  cidOf,
+} from "../unit/outer/history.ts";
 import { key, version } from "../unit/objects/samples.ts";
 import { heartbeat, RUN } from "../../src/sim/large/run.ts";
 import { mutateBytes, mutateCbor, mutateText, type Mutation } from "./mutate.ts";
@@ -118,6 +132,7 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
   const base = {
     run: RUN_ID,
     module: MODULE,
+    work: "train" as const,
     round: 0,
     replica: 0,
     delta: cidOf("delta"),
@@ -126,7 +141,10 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
   };
   const sealed = await Promise.all(
     [0, 1].map((path) =>
-      Contribution.seal({ ...base, path, base: GENESIS.cid, tokens: TOKENS_PER_STEP }, key),
+      Contribution.seal(
+        { ...base, bases: basesOf(MODULE, path, GENESIS.cid), path, tokens: TOKENS_PER_STEP },
+        key,
+      ),
     ),
   );
   const lineage = createLineage();
@@ -135,7 +153,7 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
   const blocks = [...sealed.map(({ bytes }) => bytes), Version.encode(next).bytes];
   return {
     blocks,
-    ask: Ask.encode({ run: RUN_ID, modules: { [MODULE]: lineage.have() } }).bytes,
+    ask: Ask.encode({ run: RUN_ID, modules: [{ module: MODULE, ...lineage.have() }] }).bytes,
     answer: Answer.encode({ records: blocks, more: false }).bytes,
   };
 }
@@ -143,12 +161,9 @@ async function history(): Promise<{ blocks: Uint8Array[]; ask: Uint8Array; answe
 const createLineage = (): Lineage => new Lineage(createInit({ maxStaleness: 8 }));
 
 async function addRecord(lineage: Lineage, bytes: Uint8Array): Promise<void> {
-  const cid = dagCborCid(bytes);
-  if (kindOf(bytes) === Version.kind) lineage.addVersion({ ...Version.decode(bytes), cid });
-  else {
-    const { value, signer } = await Contribution.open(bytes);
-    lineage.addContribution({ ...value, cid, signer });
-  }
+  const { type, record } = await openRecord(bytes);
+  if (type === "version") lineage.addVersion(record);
+  else lineage.addContribution(record);
 }
 
 const { blocks: HISTORY, ask: ASK, answer: ANSWER } = await history();
@@ -163,6 +178,7 @@ async function asked(): Promise<RequestHandler> {
   }
   const { promise, resolve } = Promise.withResolvers<RequestHandler>();
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: {
       handle: async (_protocol, handler) => resolve(handler),
       request: () => Promise.reject(new Error()),
@@ -183,6 +199,7 @@ const MORE = Answer.encode({ records: [], more: true }).bytes;
 async function told(bytes: Uint8Array): Promise<void> {
   const lineage = createLineage();
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: {
       handle: async () => {},
       // First it says that it has more.
@@ -385,18 +402,16 @@ const EVENTS = [
 /** Opens a database in which the bytes are what `lineage:lower/1` retains, as `openNode` does. */
 async function readRetained(bytes: Uint8Array): Promise<unknown> {
   const database = {
-    async *iterator() {
-      yield ["/pathweave/retained/lineage%3Alower%2F1", bytes];
+    async *entries(prefix: string): AsyncGenerator<[string, Uint8Array]> {
+      if (prefix === "/pathweave/retained/") yield [`${prefix}lineage%3Alower%2F1`, bytes];
     },
     get: async () => undefined,
-    put: async () => {},
+    batch: async () => {},
   };
+  const files = filesOf(folder);
   try {
-    const retention = await openRetention(
-      database as unknown as Parameters<typeof openRetention>[0],
-      undefined as unknown as Parameters<typeof openRetention>[1],
-      join(folder, "changes"),
-    );
+    const blocks = new CheckedBlockstore(files, silentLogger);
+    const retention = await openRetention({ files, database, blocks, clock: systemClock });
     return retention.retained("lineage:lower/1");
   } catch (error) {
     throw storageError(error, folder);
@@ -488,7 +503,8 @@ export const TARGETS: readonly Target[] = [
     mutate: mutateBytes,
     throws: [NetworkError],
     weight: 5,
-    decode: (bytes) => withDeadline("Reading", 60_000, undefined, () => firstMessage(pieces(bytes), 1 << 16)),
+    decode: (bytes) =>
+      withDeadline(systemClock, "Reading", 60_000, undefined, () => firstMessage(pieces(bytes), 1 << 16)),
   },
   {
     name: "head record",
@@ -500,7 +516,7 @@ export const TARGETS: readonly Target[] = [
   },
   // DAG nodes.
   { ...objectTarget(Manifest), throws: [InvalidObjectError, ManifestError], weight: 4, decode: readManifest },
-  objectTarget(Version, [Version.encode({ ...version, momentum: null }).bytes]),
+  objectTarget(Version, [Version.encode({ ...version, state: { parameters: cidOf("parameters") } }).bytes]),
   {
     name: "contribution",
     corpus: [...objectsOf("pathweave/contribution/signed"), ...HISTORY.slice(0, 2)],
@@ -538,7 +554,7 @@ export const TARGETS: readonly Target[] = [
     },
   },
   // Numbers.
-  ...CODECS.map((codec): Target => ({
+  ...Object.keys(CODECS).map((codec): Target => ({
     name: `tensors ${codec}`,
     corpus: [
       encodeTensors(floats(300), codec),

@@ -52,6 +52,7 @@ async function create(t: TestContext, files: Record<string, string>, changes: ob
   });
   const created = await createRun({
     file: parseRunFile(run, path.join(folder, "run.yaml")),
+    creator: node.network.peerId,
     store: node.store,
     packs: node.packs,
     device: { kind: "eager", device: "cpu" },

@@ -43,10 +43,13 @@ test("a peer that is told to stop while whom it joins through hangs stops withou
   const shutdown = { signal: stop.signal, [Symbol.dispose]: () => {} };
   let told = 0;
   stop.signal.addEventListener("abort", () => (told = performance.now()));
+  const began = performance.now();
   await assert.rejects(runPeer(flags, { run: RUN, bootstrap }, shutdown), {
     name: "InterruptedError",
     message: "Interrupted before joining; nothing is kept.",
   });
-  assert.ok(performance.now() - told < 1000, "within a second");
+  // What it took to get there tells how busy the machine is; a deadline of the network would be ten seconds more.
+  const [opening, stopping] = [told - began, performance.now() - told];
+  assert.ok(stopping < 1000 + 2 * opening, `${stopping} ms to stop, after ${opening} ms to open`);
   assert.ok(!existsSync(flags.data));
 });

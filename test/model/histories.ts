@@ -48,7 +48,7 @@ export class Histories {
    * What replicas met: contributions folded later than computed, too old, of a peer's round that counts already, and
    * waiting for something.
    */
-  readonly seen = { late: 0, stale: 0, repeated: 0, parked: 0 };
+  readonly seen = { late: 0, stale: 0, repeated: 0, orphaned: 0 };
 
   constructor(init: HistoriesInit) {
     this.#init = init;
@@ -198,7 +198,8 @@ export class Histories {
         viewOf(this.#replay(reference, arrivals)),
         "production is as the reference",
       );
-    if (replica.contributions().length + replica.ancestry().length - 1 < arrivals.length) this.seen.parked++;
+    if (replica.contributions().length + replica.ancestry().length - 1 < arrivals.length)
+      this.seen.orphaned++;
     this.#states.push({ replica, arrivals: [...new Set(arrivals)] });
     this.#stateByView.set(view, this.#states.length - 1);
     return this.#states.length - 1;

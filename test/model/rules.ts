@@ -66,11 +66,11 @@ function average(
   parent: KnownVersion,
   contributions: readonly KnownContribution[],
 ): { order: readonly KnownContribution[]; parameters: CID } {
-  const state = { parameters: numbers(parent.cid), momentum: numbers(parent.parameters) };
+  const state = { parameters: numbers(parent.cid), momentum: numbers(parent.state["parameters"]!) };
   const outer = createFold({ parent: state, contributions, shardTokens: () => 1, outer: OUTER });
   for (const { cid } of outer.order) outer.add(numbers(cid));
-  const { parameters, momentum } = outer.finish();
-  return { order: outer.order, parameters: cidOf([...parameters, ...momentum].join()) };
+  const next = Object.values(outer.finish()).flatMap((values) => [...values]);
+  return { order: outer.order, parameters: cidOf(next.join()) };
 }
 
 /** Eight numbers that a CID determines. */

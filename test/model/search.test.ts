@@ -18,16 +18,16 @@ const BOUNDS: Bounds = {
 };
 
 const INSTANCES: [string, Bounds, (keyof ReturnType<typeof search>["seen"])[]][] = [
-  ["three generations of a module", BOUNDS, ["forks", "late", "stale", "parked"]],
+  ["three generations of a module", BOUNDS, ["forks", "late", "stale", "orphaned"]],
   [
     "a restart or a lost disk at any moment",
     { ...BOUNDS, trainings: 2, versions: 2, faults: 1 },
-    ["forks", "late", "repeated", "parked"],
+    ["forks", "late", "repeated", "orphaned"],
   ],
   [
     "two modules that are trained together",
     { ...BOUNDS, owners: ["ann"], modules: ["lower/0", "upper/0"], trainings: 2, versions: 1 },
-    ["late", "parked"],
+    ["late", "orphaned"],
   ],
 ];
 

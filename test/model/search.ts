@@ -37,7 +37,7 @@ export interface Result {
   /** States of one peer's knowledge of a module. */
   replicas: number;
   /** How often the search met what it is for. */
-  seen: Record<"forks" | "late" | "stale" | "repeated" | "parked", number>;
+  seen: Record<"forks" | "late" | "stale" | "repeated" | "orphaned", number>;
   /** The first invariant that does not hold after, or in a next step after, these steps. */
   violation?: { what: string; trace: string[] };
 }
@@ -69,7 +69,7 @@ class Search {
   readonly #setNumbers = new Map<string, number>();
   readonly #visited = new Set<string>();
   #transitions = 0;
-  readonly #seen = { forks: 0, late: 0, stale: 0, repeated: 0, parked: 0 };
+  readonly #seen = { forks: 0, late: 0, stale: 0, repeated: 0, orphaned: 0 };
 
   constructor(rules: Rules, bounds: Bounds, reference: Rules | undefined) {
     this.#bounds = bounds;
@@ -116,7 +116,7 @@ class Search {
 
   #result(): Result {
     for (const { seen } of this.#histories)
-      for (const name of ["late", "stale", "repeated", "parked"] as const) this.#seen[name] += seen[name];
+      for (const name of ["late", "stale", "repeated", "orphaned"] as const) this.#seen[name] += seen[name];
     const replicas = this.#histories.reduce((sum, { states }) => sum + states, 0);
     return { states: this.#visited.size, transitions: this.#transitions, replicas, seen: this.#seen };
   }

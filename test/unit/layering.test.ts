@@ -8,7 +8,7 @@ import { join, posix, sep } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const BASE = ["base", "objects", "run"];
+const BASE = ["base", "objects", "methods", "run"];
 const LEARNING = ["data", "model", "engine", "routing"];
 const NETWORK = ["net", "store"];
 
@@ -23,40 +23,50 @@ interface Layer {
 /** From the bottom up. */
 const LAYERS: Record<string, Layer> = {
   base: {
-    files: /^src\/(breath|clock|errors|installation|invocation|log|native-work|random|within)\.ts$/,
+    files:
+      /^src\/(bounded-map|breath|clock|errors|installation|invocation|log|native-work|random|within)\.ts$/,
     values: [],
   },
   objects: { files: /^src\/objects\//, values: ["base"] },
-  run: { files: /^src\/run\//, values: ["base", "objects"] },
+  // Tables of methods that a configuration names: numbers in, numbers out.
+  methods: {
+    files: /^src\/(outer\/(optimizers|codecs)(\.ts|\/)|routing\/(methods(\.ts|\/)|(router|types)\.ts$))/,
+    values: ["base", "objects"],
+  },
+  run: { files: /^src\/run\//, values: ["base", "objects", "methods"] },
   data: { files: /^src\/data\//, values: BASE },
   model: { files: /^src\/model\//, values: [...BASE, "data"] },
   engine: { files: /^src\/engine\//, values: [...BASE, "data", "model"] },
   routing: { files: /^src\/routing\//, values: [...BASE, "data", "model"], types: ["engine"] },
   net: { files: /^src\/net\//, values: BASE, types: ["store"] },
   store: { files: /^src\/store\//, values: BASE, types: ["net"] },
-  outer: { files: /^src\/outer\//, values: BASE, types: [...LEARNING, ...NETWORK] },
-  swarm: { files: /^src\/swarm\//, values: [...BASE, "outer"], types: [...LEARNING, ...NETWORK] },
-  // Runs what the swarm decides under a virtual clock; nothing but the command imports it.
-  sim: { files: /^src\/sim\//, values: [...BASE, "outer", "swarm"] },
+  plan: { files: /^src\/plan\//, values: BASE },
+  outer: { files: /^src\/outer\//, values: [...BASE, "plan"], types: [...LEARNING, ...NETWORK] },
+  swarm: { files: /^src\/swarm\//, values: [...BASE, "plan", "outer"], types: [...LEARNING, ...NETWORK] },
+  // Runs peers under a virtual clock, with a network and a disk in memory, and has them audited; nothing but the command imports it.
+  sim: {
+    files: /^src\/sim\//,
+    values: [...BASE, ...NETWORK, "plan", "outer", "swarm", "peer", "audit"],
+  },
   // Shares nothing with the peer but the formats, so that no mistake of one hides in the other.
   audit: { files: /^src\/audit\//, values: ["base", "objects"] },
   // `src/peer.ts` wires everything below.
   peer: {
     files: /^src\/(peer\.ts$|peer\/)/,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm"],
   },
   // A trained model, and before it the making of one, with what the peer wires.
   use: {
     files: /^src\/use\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer"],
   },
   create: {
     files: /^src\/create\//,
-    values: [...BASE, ...LEARNING, ...NETWORK, "outer", "swarm", "peer", "use"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "outer", "swarm", "peer", "use"],
   },
   library: {
     files: /^src\/index\.ts$/,
-    values: [...BASE, ...LEARNING, ...NETWORK, "swarm", "peer", "use", "create"],
+    values: [...BASE, ...LEARNING, ...NETWORK, "plan", "swarm", "peer", "use", "create"],
   },
   // What both programs share; light, so that `--help` and the bootstrap node load neither tfjs nor Helia.
   terminal: {
@@ -69,6 +79,7 @@ const LAYERS: Record<string, Layer> = {
       ...BASE,
       ...LEARNING,
       ...NETWORK,
+      "plan",
       "outer",
       "swarm",
       "sim",
@@ -79,7 +90,7 @@ const LAYERS: Record<string, Layer> = {
       "terminal",
     ],
   },
-  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "outer", "swarm", "terminal"] },
+  bootstrap: { files: /^bootstrap\//, values: [...BASE, "net", "plan", "outer", "swarm", "terminal"] },
 };
 
 /** Packages that only these layers may import, even as types. */
@@ -90,7 +101,7 @@ const PACKAGES: { packages: RegExp; layers: string[] }[] = [
   // Keys, peer ids and their types sign objects, so `objects` has them, too.
   {
     packages: /^(libp2p|@libp2p\/)/,
-    layers: ["objects", "net", "store", "outer", "swarm", "peer", "node", "bootstrap"],
+    layers: ["objects", "net", "store", "outer", "swarm", "sim", "peer", "node", "bootstrap"],
   },
 ];
 
@@ -101,6 +112,11 @@ const CONSTRUCTED: [string, RegExp][] = [
   ["an ONNX Runtime session", /\bInferenceSession\.create\s*\(/],
   ["a tfjs backend", /\b(registerBackend|setBackend)\s*\(/],
 ];
+
+/** What but for the driver of the simulation knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
+const TIMELESS = /^src\/(swarm|outer|sim\/world\/(?!timeline\.ts))/;
+const OWN_TIME =
+  /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 
 /** What the bootstrap node must not load, however indirectly. */
 const HEAVY = /^(@tensorflow\/|onnx|helia$|@helia\/)/;
@@ -190,6 +206,13 @@ function heavyChains(files: ReadonlyMap<string, string>): string[] {
   return chains;
 }
 
+/** Files of a layer without time that keep their own. */
+function ownTime(files: ReadonlyMap<string, string>): string[] {
+  return [...files]
+    .filter(([file, source]) => TIMELESS.test(file) && OWN_TIME.test(withoutComments(source)))
+    .map(([file]) => file);
+}
+
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const tree = new Map(
   globSync("{src,node,bootstrap}/**/*.ts", { cwd: root })
@@ -210,6 +233,24 @@ test("every import of a file has a file", () => {
   );
   assert.deepEqual(missing, []);
 });
+
+test("time and chance come from outside", () => {
+  assert.deepEqual(ownTime(tree), []);
+});
+
+for (const source of [
+  "const now = performance.now();",
+  "const today = Date.now();",
+  "setTimeout(next, 1);",
+  'import { setTimeout as delay } from "node:timers/promises";',
+  "const index = Math.floor(Math.random() * 3);",
+  "const signal = AbortSignal.timeout(1);",
+  "endsWithin(1, task, systemClock);",
+])
+  test(`a clock or a die of one's own would be noticed: ${source}`, () => {
+    assert.deepEqual(ownTime(new Map([["src/swarm/a.ts", source]])), ["src/swarm/a.ts"]);
+    assert.deepEqual(ownTime(new Map([["src/swarm/a.ts", `// ${source}`]])), []);
+  });
 
 for (const [what, pattern] of CONSTRUCTED)
   test(`${what} is constructed in exactly one file`, () => {

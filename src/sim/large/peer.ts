@@ -1,7 +1,8 @@
 import type { CID } from "multiformats/cid";
 import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution } from "../../outer/types.ts";
-import type { Coordinator, Slot } from "../../swarm/plan/coordinator.ts";
+import type { Coordinator } from "../../swarm/plan/coordinator.ts";
+import type { Slot } from "../../plan/types.ts";
 import type { Site } from "./site.ts";
 
 /** A peer: the production coordinator, and what its process would be doing. */

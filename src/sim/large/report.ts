@@ -1,5 +1,5 @@
 /** What a simulation showed, from what happened and from the lineages at its end. */
-import { slotKey } from "../../swarm/plan/leases.ts";
+import { slotKey } from "../../plan/slots.ts";
 import type { Simulation, SimulationEvent } from "./simulation.ts";
 
 export interface Distribution {

@@ -5,6 +5,7 @@
  */
 import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../../objects/config.ts";
+import { ROUTER } from "../../objects/manifest.ts";
 import { dagCborCid, rawBlock } from "../../objects/object.ts";
 import { Version } from "../../objects/version.ts";
 import { Lineage } from "../../outer/lineage.ts";
@@ -13,10 +14,12 @@ import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import { createRandom, type Random } from "../../random.ts";
 import { createTopology } from "../../run/topology.ts";
 import type { Topology } from "../../run/types.ts";
-import { Coordinator, type Slot } from "../../swarm/plan/coordinator.ts";
-import { slotKey } from "../../swarm/plan/leases.ts";
+import { Coordinator } from "../../swarm/plan/coordinator.ts";
 import { Heartbeat } from "../../swarm/messages.ts";
 import { TimeQueue } from "../../swarm/members/time-queue.ts";
+import { createPlan } from "../../plan/plan.ts";
+import { isSameSlot } from "../../plan/slots.ts";
+import type { Plan, Slot } from "../../plan/types.ts";
 import { SimulatedNetwork } from "./network.ts";
 import type { SimulatedPeer } from "./peer.ts";
 import { heartbeat, RUN } from "./run.ts";
@@ -63,6 +66,7 @@ export class Simulation {
   readonly sites: Site[];
   readonly events: SimulationEvent[] = [];
   readonly topology: Topology;
+  readonly plan: Plan;
   readonly network: SimulatedNetwork;
   /** For whoever plans faults; one stream, so that a seed is a run. */
   readonly random: Random;
@@ -105,18 +109,19 @@ export class Simulation {
     this.random = createRandom("simulation", options.seed);
     this.network = new SimulatedNetwork(this.#options, this.random);
     this.topology = createTopology(options.config);
+    // Nothing is folded here, so shards weigh nothing.
+    this.plan = createPlan({ config: options.config, shards: [], topology: this.topology });
     const lease = { round: 0, path: 0, replica: 0, progress: 0.5 };
     this.#heartbeatBytes = [[], [lease]].map(
       (leases) => Heartbeat.encode(heartbeat({ leases })).bytes.byteLength,
     ) as [number, number];
-    for (const { name } of this.topology.modules) {
+    for (const name of this.topology.moduleNames) {
       const value: Version = {
         module: name,
         generation: 0,
         parent: null,
         contributions: [],
-        parameters: dagCborCid(Buffer.from(name)),
-        momentum: null,
+        state: { parameters: dagCborCid(Buffer.from(name)) },
         tokens: 0,
       };
       this.#genesis.set(name, { ...value, cid: Version.encode(value).cid });
@@ -294,16 +299,16 @@ export class Simulation {
 
   #site(index: number): Site {
     const { config } = this.#options;
-    const { topology } = this;
+    const { topology, plan } = this;
     const lineages = new Map(
       [...this.#genesis].map(([module, genesis]) => [
         module,
-        new Lineage({ module, genesis, topology, config, runId: RUN }),
+        new Lineage({ module, genesis, topology, config, plan, runId: RUN }),
       ]),
     );
     const site = new Site(
       index,
-      { run: RUN, config, topology },
+      { run: RUN, config, topology, plan },
       lineages,
       ({ signer }, { peers }) => this.poisoned.has(signer) && peers.every(({ name }) => name !== signer),
     );
@@ -328,8 +333,9 @@ export class Simulation {
   #coordinator(name: string, site: Site): Coordinator {
     const { config } = this.#options;
     const { lineages, view } = site;
-    const { topology, now } = this;
-    return new Coordinator({ self: name, role: "worker", run: RUN, config, topology, lineages, view, now });
+    const { topology, plan, now } = this;
+    const known = { run: RUN, config, topology, plan, lineages, view };
+    return new Coordinator({ self: name, role: "worker", ...known, now });
   }
 
   // ---------------------------------------------------------------- a peer's doing
@@ -366,7 +372,7 @@ export class Simulation {
   }
 
   #train(peer: SimulatedPeer, slot: Slot): void {
-    const modules = this.topology.modulesOfPath(slot.path);
+    const { modules } = this.plan.laneOf(slot);
     const bases = new Map(modules.map((module) => [module, peer.lineages.get(module)!.head().cid]));
     const [low, high] = this.#options.roundMs;
     const computing = (low + this.random.uniform() * (high - low)) * (this.slowness.get(peer.name) ?? 1);
@@ -383,7 +389,7 @@ export class Simulation {
 
   /** What a peer can go on from, unless it is too old to be folded once it is done. */
   #keptOf({ kept, lineages }: SimulatedPeer, slot: Slot): SimulatedPeer["kept"] {
-    if (kept === undefined || slotKey(kept.slot) !== slotKey(slot)) return undefined;
+    if (kept === undefined || !isSameSlot(kept.slot, slot)) return undefined;
     const { maxStaleness } = this.#options.config.outer;
     const isFoldable = ([module, base]: [string, CID]): boolean => {
       const lineage = lineages.get(module)!;
@@ -401,13 +407,17 @@ export class Simulation {
     this.trainedMs += this.now - start;
     this.events.push({ type: "complete", at: this.now, peer: peer.name, slot });
     const { innerSteps, batchSize } = this.#options.config.training;
+    const router = this.#genesis.get(ROUTER)!.cid;
+    const named = [...bases, [ROUTER, router] as const].map(([module, version]) => ({ module, version }));
     for (const [module, base] of bases) {
       const identity = JSON.stringify([peer.name, module, slot, base.toString()]);
       const contribution: KnownContribution = {
         run: RUN,
         module,
-        ...slot,
+        bases: named,
         base,
+        work: "train",
+        ...slot,
         delta: rawBlock(Buffer.from(identity)).cid,
         tokens: innerSteps * batchSize * this.#options.config.model.sequenceLength,
         steps: innerSteps,
@@ -485,8 +495,7 @@ export class Simulation {
       generation: parent.generation + 1,
       parent: parent.cid,
       contributions: cids,
-      parameters: dagCborCid(state),
-      momentum: null,
+      state: { parameters: dagCborCid(state), momentum: dagCborCid(state) },
       tokens: parent.tokens + order.reduce((sum, { tokens }) => sum + tokens, 0),
     };
     const { cid, bytes } = Version.encode(value);

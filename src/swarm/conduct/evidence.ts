@@ -3,6 +3,7 @@
  * a flood of offences costs at most two full files.
  */
 import { appendFile, rename, stat } from "node:fs/promises";
+import type { Clock } from "../../clock.ts";
 
 const MAX_FILE_BYTES = 4 << 20;
 /** Of the offending bytes, so that one line stays readable; the CID identifies the rest. */
@@ -24,7 +25,11 @@ export interface EvidenceLog {
 }
 
 /** @param maxBytes size at which `path` is renamed to `path`.old */
-export function createEvidenceLog(path: string, maxBytes: number = MAX_FILE_BYTES): EvidenceLog {
+export function createEvidenceLog(
+  path: string,
+  clock: Clock,
+  maxBytes: number = MAX_FILE_BYTES,
+): EvidenceLog {
   let writing: Promise<void> = Promise.resolve();
   let size: number | undefined;
 
@@ -47,7 +52,7 @@ export function createEvidenceLog(path: string, maxBytes: number = MAX_FILE_BYTE
         bytes === undefined
           ? {}
           : { bytes: Buffer.from(bytes.subarray(0, MAX_OBJECT_BYTES)).toString("base64") };
-      const line = `${JSON.stringify({ time: new Date().toISOString(), ...rest, ...object })}\n`;
+      const line = `${JSON.stringify({ time: new Date(clock.wall()).toISOString(), ...rest, ...object })}\n`;
       writing = writing.catch(() => {}).then(() => write(line));
       return writing;
     },

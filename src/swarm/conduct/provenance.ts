@@ -3,6 +3,7 @@
  * one; it is kept on disk, where `pathweave audit` reads it. It also tells who holds a version's tensors.
  */
 import { CID } from "multiformats/cid";
+import { boundedMap } from "../../bounded-map.ts";
 import { InvalidObjectError } from "../../errors.ts";
 import { Announcers as AnnouncersObject } from "../../objects/announcers.ts";
 import type { Store } from "../../store/types.ts";
@@ -27,21 +28,20 @@ export interface Announcers {
 
 export function createAnnouncers(store: Pick<Store, "readState" | "writeState">): Announcers {
   /** By version, then by peer: whether that peer published it. */
-  const versions = new Map<string, Map<string, boolean>>();
+  const versions = boundedMap<string, Map<string, boolean>>(MAX_VERSIONS);
   let isDirty = false;
 
   function heard(version: CID, by: string, published: boolean): void {
     const key = version.toString();
-    const peers = versions.get(key) ?? new Map<string, boolean>();
+    const peers = versions.peek(key) ?? new Map<string, boolean>();
     const known = peers.get(by);
     if (known === true || known === published) return;
     isDirty = true;
     versions.set(key, peers.set(by, published));
-    if (versions.size > MAX_VERSIONS) versions.delete(versions.keys().next().value!);
   }
 
   function encode(): Uint8Array {
-    const entries = [...versions].map(([version, peers]) => {
+    const entries = [...versions].toReversed().map(([version, peers]) => {
       const by = [...peers].map(([peer, published]) => ({ peer, published }));
       // Whoever published it matters more than who passed it on; a sort keeps the order of hearing among equals.
       by.sort((a, b) => Number(b.published) - Number(a.published));
@@ -53,7 +53,7 @@ export function createAnnouncers(store: Pick<Store, "readState" | "writeState">)
   return {
     heard,
     of(version) {
-      const peers = [...(versions.get(version.toString()) ?? [])];
+      const peers = [...(versions.peek(version.toString()) ?? [])];
       return {
         all: peers.map(([peer]) => peer),
         publishers: peers.filter(([, published]) => published).map(([peer]) => peer),

@@ -1,6 +1,7 @@
 /** Remembers which peer published which outcome of which fold, to notice when one publishes two. Pure. */
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
+import { boundedMap } from "../../bounded-map.ts";
 import type { KnownVersion } from "../../outer/types.ts";
 
 const MAX_REMEMBERED = 16_384;
@@ -9,14 +10,13 @@ const MAX_REMEMBERED = 16_384;
 export type NotePublication = (peer: string, version: KnownVersion) => CID | undefined;
 
 export function createPublications(): NotePublication {
-  const outcomes = new Map<string, CID>();
+  const outcomes = boundedMap<string, CID>(MAX_REMEMBERED);
   return (peer, version) => {
     const fold = createHash("sha256").update(`${peer} ${version.module} ${version.parent}`);
     for (const contribution of version.contributions) fold.update(contribution.bytes);
     const key = fold.digest("base64");
     const known = outcomes.get(key);
     if (known === undefined) outcomes.set(key, version.cid);
-    if (outcomes.size > MAX_REMEMBERED) outcomes.delete(outcomes.keys().next().value!);
     return known === undefined || known.equals(version.cid) ? undefined : known;
   };
 }

@@ -55,3 +55,8 @@ export function place<T>(list: readonly T[], key: string, keyOf: (item: T) => st
   }
   return low;
 }
+
+/** Whether two lists hold the very same items in the same order. */
+export function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}

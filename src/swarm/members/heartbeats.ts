@@ -1,11 +1,13 @@
 /** When this peer speaks, and what it says. */
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
+import type { Clock } from "../../clock.ts";
 import type { TransferCount } from "../../store/types.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
 import { Heartbeat } from "../messages.ts";
 
 export interface HeartbeatsInit {
+  clock: Clock;
   run: CID;
   coordinator: Coordinator;
   role: Heartbeat["role"];
@@ -29,7 +31,7 @@ export interface Heartbeats {
 }
 
 export function createHeartbeats(init: HeartbeatsInit): Heartbeats {
-  const { run, coordinator, role, device, memoryBytes } = init;
+  const { clock, run, coordinator, role, device, memoryBytes } = init;
   let sequence = 0;
   /** When the last one was sent, and within what time it promised the next. */
   let spoke = { since: Number.NEGATIVE_INFINITY, period: 0 };
@@ -42,10 +44,10 @@ export function createHeartbeats(init: HeartbeatsInit): Heartbeats {
 
   return {
     async publish(leaving = false) {
-      const now = performance.now();
+      const now = clock.now();
       const period = coordinator.period(now);
       spoke = { since: now, period };
-      sequence = Math.max(sequence + 1, Date.now());
+      sequence = Math.max(sequence + 1, clock.wall());
       const { bytes } = Heartbeat.encode({
         run,
         sequence,

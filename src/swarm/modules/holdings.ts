@@ -2,6 +2,7 @@
  * The tensors that this peer holds: it folds, verifies or fetches versions, fetches outer gradients, knows who else
  * should have them, and lets go of what is old.
  */
+import type { Clock } from "../../clock.ts";
 import { InvalidObjectError, messageOf, UnavailableError } from "../../errors.ts";
 import type { RunConfig } from "../../objects/config.ts";
 import type { Lineage } from "../../outer/lineage.ts";
@@ -11,7 +12,7 @@ import type { RetentionChange, Store } from "../../store/types.ts";
 import type { Announcers } from "../conduct/provenance.ts";
 import type { HoldoutCheck } from "./holdout-check.ts";
 import type { FoldedVersion, ModuleStates } from "./module-states.ts";
-import { deltaOwner } from "../rounds/round.ts";
+import { deltaPin } from "../rounds/round.ts";
 import type { Packs, SwarmEvent } from "../types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
@@ -26,12 +27,15 @@ const ABSENT_GRACES = 2;
 const SAMPLE = 4n;
 
 export interface HoldingsInit {
+  clock: Clock;
   self: string;
   config: RunConfig;
   store: Store;
   packs: Packs;
   states: ModuleStates;
-  /** Tries contributions on held-out text; absent when the run does not. */
+  /** Whether contributions to a module are tried on held-out text. */
+  isTried(module: string): boolean;
+  /** Tries one; absent when the run does not. */
   check?: HoldoutCheck;
   /** Peers that announced a version hold its tensors. */
   announcers: Announcers;
@@ -89,7 +93,7 @@ export class Holdings {
       await this.examine(contribution);
       await this.retainDelta(contribution);
     } catch (error) {
-      this.#retry.set(key, performance.now() + BACKOFF_MS);
+      this.#retry.set(key, this.#init.clock.now() + BACKOFF_MS);
       throw error;
     } finally {
       this.#deltas.delete(key);
@@ -132,7 +136,7 @@ export class Holdings {
     contributions: readonly KnownContribution[],
     record: (folded: FoldedVersion) => Promise<void>,
   ): Promise<FoldedVersion> {
-    const began = performance.now();
+    const began = this.#init.clock.now();
     await this.materialise(parent);
     const folded = await this.#fold(parent, contributions);
     this.#versions.set(folded.version.cid.toString(), Promise.resolve());
@@ -152,7 +156,7 @@ export class Holdings {
       () => this.#had(version),
       (error: unknown) => {
         this.#versions.delete(key);
-        this.#retry.set(key, performance.now() + this.#missed(version, error));
+        this.#retry.set(key, this.#init.clock.now() + this.#missed(version, error));
         throw error;
       },
     );
@@ -174,7 +178,7 @@ export class Holdings {
     if (!(error instanceof UnavailableError)) return BACKOFF_MS;
     const { module, generation, cid } = version;
     const graceMs = this.#init.config.swarm.graceSeconds * 1000;
-    const now = performance.now();
+    const now = this.#init.clock.now();
     const { missing } = error;
     const before = this.#absent.get(cid.toString());
     // On a slow link the blocks of a large module come in many tries.
@@ -211,7 +215,7 @@ export class Holdings {
   }
 
   async #obtain(version: KnownVersion): Promise<void> {
-    const began = performance.now();
+    const began = this.#init.clock.now();
     if (await this.#isOnDisk(version)) return this.#retainVersion(version);
     const lineage = this.#init.lineage(version.module);
     const parent = version.parent === null ? undefined : lineage.version(version.parent);
@@ -244,7 +248,7 @@ export class Holdings {
     let reason: string | undefined;
     try {
       for (const contribution of contributions)
-        if (contribution.bases !== undefined) await this.examine(contribution);
+        if (this.#init.isTried(version.module)) await this.examine(contribution);
       const { version: folded } = await this.#fold(parent, contributions);
       if (folded.cid.toString() !== version.cid.toString()) reason = `folding it again gives ${folded.cid}`;
     } catch (error) {
@@ -285,9 +289,9 @@ export class Holdings {
     }
   }
 
-  async #isOnDisk({ parameters, momentum }: KnownVersion): Promise<boolean> {
-    const { packs } = this.#init;
-    return (await packs.complete(parameters)) && (momentum === null || (await packs.complete(momentum)));
+  async #isOnDisk({ state }: KnownVersion): Promise<boolean> {
+    for (const pack of Object.values(state)) if (!(await this.#init.packs.complete(pack))) return false;
+    return true;
   }
 
   // ---------------------------------------------------------------- who holds what
@@ -313,8 +317,8 @@ export class Holdings {
   /** Keeps a version that is on this disk until it is old. */
   async #retainVersion(version: KnownVersion, first = async (): Promise<void> => {}): Promise<void> {
     const { archive, packs, flush } = this.#init;
-    const { module, generation, cid, parameters, momentum } = version;
-    const roots = archive ? [] : momentum === null ? [parameters] : [parameters, momentum];
+    const { module, generation, cid, state } = version;
+    const roots = archive ? [] : Object.values(state);
     const blocks = (await Promise.all(roots.map((root) => packs.blocks(root)))).flat();
     await flush(async () => {
       await first();
@@ -327,7 +331,7 @@ export class Holdings {
   async retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
     const { packs, flush } = this.#init;
     const blocks = await packs.blocks(delta);
-    await flush(async () => [[deltaOwner(module, round, cid), blocks]]);
+    await flush(async () => [[deltaPin(module, round, cid), blocks]]);
   }
 
   /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */
@@ -341,12 +345,12 @@ export class Holdings {
         .map(({ cid }) => cid.toString()),
     );
     let released = 0;
-    for (const owner of await store.owners()) {
-      const [kind, of, number, cid] = owner.split(":");
+    for (const pin of await store.pins()) {
+      const [kind, of, number, cid] = pin.split(":");
       if (of !== module || (kind !== "version" && kind !== "delta")) continue;
       // Late work is still to be folded, however old its round is.
       if (Number(number) >= oldest || pending.has(cid!)) continue;
-      await store.release(owner);
+      await store.release(pin);
       this.#versions.delete(cid!);
       released++;
     }
@@ -358,7 +362,7 @@ export class Holdings {
 
   /** Deletes what nobody needs, if that was not done lately. An archive keeps what it does not retain, too. */
   async sweep(): Promise<void> {
-    const now = performance.now();
+    const now = this.#init.clock.now();
     if (this.#init.archive || now - this.#swept < SWEEP_PAUSE_MS) return;
     this.#swept = now;
     await this.#init.store.sweep();
@@ -372,7 +376,7 @@ export class Holdings {
       cid: version.cid.toString(),
       contributions: version.contributions.length,
       how,
-      milliseconds: Math.round(performance.now() - began),
+      milliseconds: Math.round(this.#init.clock.now() - began),
     });
   }
 }

@@ -4,9 +4,11 @@
  * arithmetic that is the same on every machine, so all peers that have the tensors decide alike, and what fails is as
  * invalid as a contribution that is not finite: there is nothing to vote on.
  */
+import { boundedMap } from "../../bounded-map.ts";
 import { InvalidObjectError, UnavailableError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { HoldoutConfig } from "../../objects/config.ts";
+import { ROUTER } from "../../objects/manifest.ts";
 import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Topology } from "../../run/types.ts";
@@ -18,6 +20,8 @@ const REMEMBERED = 1024;
 
 export interface HoldoutCheckInit {
   holdout: HoldoutConfig;
+  /** Whether contributions to a module are tried. */
+  isTried(module: string): boolean;
   topology: Topology;
   lineage(module: string): Lineage;
   /** θ of a version that this peer verifies as it does those that it builds on. */
@@ -44,9 +48,9 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   /** Why a contribution fails, or undefined. */
   const verdicts = createMemory<string | undefined>();
 
-  function startOf({ cid, path, bases }: KnownContribution): KnownVersion[] {
-    return topology.modulesOfPath(path).map((module, index) => {
-      const base = bases![index]!;
+  function startOf({ cid, bases }: KnownContribution): KnownVersion[] {
+    const parts = bases.filter(({ module }) => module !== ROUTER);
+    return parts.map(({ module, version: base }) => {
       const version = init.lineage(module).version(base);
       if (version === undefined)
         throw new UnavailableError(
@@ -82,7 +86,7 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   }
 
   return async (contribution, delta, signal) => {
-    if (contribution.bases === undefined) return;
+    if (!init.isTried(contribution.module)) return;
     const verdict = await verdicts(contribution.cid.toString(), () => judge(contribution, delta, signal));
     if (verdict !== undefined) throw new InvalidObjectError(verdict);
   };
@@ -90,14 +94,13 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
 
 /** Computes what a key stands for once, also for several who ask at a time; failures are tried again. */
 function createMemory<T>(): (key: string, compute: () => Promise<T>) => Promise<T> {
-  const known = new Map<string, Promise<T>>();
+  const known = boundedMap<string, Promise<T>>(REMEMBERED);
   return (key, compute) => {
     const found = known.get(key);
     if (found !== undefined) return found;
     const computing = compute();
     computing.catch(() => known.delete(key));
     known.set(key, computing);
-    if (known.size > REMEMBERED) known.delete(known.keys().next().value!);
     return computing;
   };
 }

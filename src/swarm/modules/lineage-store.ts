@@ -1,15 +1,20 @@
 /**
- * The lineage on disk. Its blocks are in the store; which of them belong to a module is the store's record of
- * what `lineage:<module>` retains. So small records are never swept, and a restart needs no other index. What waits for
- * others, and so is no part of the lineage yet, `waiting:<module>` retains while it waits. Should these records be lost,
- * every block says itself what it is.
+ * The lineage on disk: for each module a log of the store, to which records are appended as they become known, in one
+ * write with what follows from them. What waits for others, and so is no part of the lineage yet, waits beside the log.
+ * Should the logs be damaged, every block on the disk says itself what it is.
  */
 import type { CID } from "multiformats/cid";
 import { Contribution } from "../../objects/contribution.ts";
 import { type Block, dagCborCid, kindOf } from "../../objects/object.ts";
 import { Version } from "../../objects/version.ts";
 import type { Lineage } from "../../outer/lineage.ts";
-import type { RetentionChange, Store } from "../../store/types.ts";
+import type { LogBlock, RecordChanges, RetentionChange, Store } from "../../store/types.ts";
+
+/** A record that was on this disk. */
+export interface RestoredRecord extends Block {
+  /** Whether this peer had verified it before it was written; else it is a block that happened to lie there. */
+  verified: boolean;
+}
 
 export interface LineageStore {
   /** Takes the block of a version or contribution; `flush` puts it on disk, if the lineage holds it or it waits there. */
@@ -21,47 +26,56 @@ export interface LineageStore {
    * that it resolves to is in one write: after a crash it is there together or not at all.
    */
   flush(first?: () => Promise<RetentionChange[]>): Promise<void>;
-  /** Blocks of all modules as they were at the last flush, in any order, and what waits for others. */
-  restore(): AsyncGenerator<Uint8Array>;
+  /** Records of all modules as they were at the last flush, each module's in their order, then what waits for others. */
+  restore(): AsyncGenerator<RestoredRecord>;
 }
 
 export function createLineageStore(store: Store, lineages: ReadonlyMap<string, Lineage>): LineageStore {
-  /** Modules whose list on disk is old, with the blocks that are not there yet, by CID. */
+  /** Modules that have changed, with the blocks that are in no log yet, by CID, in the order of arrival. */
   const dirty = new Map<string, Map<string, Block>>();
-  /** Records of the lineage that were on this disk already. They are kept even while the lineage waits for others that they need. */
-  const restored = new Set<string>();
-  const kept = new Map<string, CID[]>();
+  /** Records that were found on this disk outside the logs. They belong there even while the lineage lacks what they need. */
+  const found = new Set<string>();
   let flushing: Promise<void> = Promise.resolve();
 
-  function recordsOf(module: string): CID[] {
-    const lineage = lineages.get(module)!;
-    const known = [...lineage.versions(), ...lineage.contributions()].map(({ cid }) => cid);
-    const all = new Map([...known, ...(kept.get(module) ?? [])].map((cid) => [cid.toString(), cid]));
-    return [...all.values()];
+  function freshOf(module: string): Map<string, Block> {
+    const fresh = dirty.get(module) ?? new Map<string, Block>();
+    dirty.set(module, fresh);
+    return fresh;
+  }
+
+  /** Where the records of a module belong that are in no log yet. */
+  function changesOf(log: string, fresh: ReadonlyMap<string, Block>): Required<RecordChanges> {
+    const lineage = lineages.get(log)!;
+    const append: LogBlock[] = [];
+    const wait: LogBlock[] = [];
+    const leave: { log: string; cid: CID }[] = [];
+    const waiting = new Map(store.records.waiting(log).map((block) => [block.cid.toString(), block]));
+    let orphans: Set<string> | undefined;
+    const isOrphan = (key: string): boolean => (orphans ??= new Set(lineage.orphans().map(String))).has(key);
+    for (const [key, block] of new Map([...fresh, ...waiting])) {
+      const { cid } = block;
+      const joins = lineage.version(cid) ?? lineage.contribution(cid) ?? found.has(key);
+      const waits = !joins && isOrphan(key);
+      if (joins) append.push({ log, block });
+      else if (waits && !waiting.has(key)) wait.push({ log, block });
+      if (!waits && waiting.has(key)) leave.push({ log, cid });
+    }
+    return { append, wait, leave };
   }
 
   async function write(first?: () => Promise<RetentionChange[]>): Promise<void> {
-    const changes = (await first?.()) ?? [];
+    const retain = (await first?.()) ?? [];
     const modules = [...dirty];
     dirty.clear();
-    for (const [module, fresh] of modules) {
-      const records = recordsOf(module);
-      const listed = new Set(records.map(String));
-      const waiting = lineages
-        .get(module)!
-        .parked()
-        .filter((cid) => !listed.has(cid.toString()));
-      for (const [name, cids] of [
-        [owner(module), records],
-        [waitingOwner(module), waiting],
-      ] as const) {
-        const parts = cids.flatMap((cid) => fresh.get(cid.toString()) ?? []);
-        changes.push([name, cids, parts]);
-      }
-    }
+    const changes = modules.map(([module, fresh]) => changesOf(module, fresh));
+    const append = changes.flatMap((change) => change.append);
+    const wait = changes.flatMap((change) => change.wait);
+    const leave = changes.flatMap((change) => change.leave);
     try {
-      if (changes.length > 0) await store.retainTogether(changes);
-      if (!store.complete) await store.rebuilt();
+      const { complete } = store;
+      if (!complete || retain.length + append.length + wait.length + leave.length > 0)
+        await store.retainTogether(retain, { append, wait, leave });
+      if (!complete) await store.rebuilt();
     } catch (error) {
       for (const [module, fresh] of modules) {
         const later = freshOf(module);
@@ -71,36 +85,24 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
     }
   }
 
-  function freshOf(module: string): Map<string, Block> {
-    const fresh = dirty.get(module) ?? new Map<string, Block>();
-    dirty.set(module, fresh);
-    return fresh;
-  }
-
-  async function* stored(): AsyncGenerator<Uint8Array> {
-    for await (const bytes of store.all())
-      if (kindOf(bytes) === Version.kind || kindOf(bytes)?.startsWith(Contribution.kind)) yield bytes;
-  }
-
-  async function* retained(name: string): AsyncGenerator<Uint8Array> {
-    for (const cid of await store.retained(name)) {
-      const bytes = await store.local(cid);
-      if (bytes !== undefined) yield bytes;
-    }
-  }
-
   function flush(first?: () => Promise<RetentionChange[]>): Promise<void> {
     flushing = flushing.catch(() => {}).then(() => write(first));
     return flushing;
   }
 
+  /** Versions and contributions among all blocks on this disk that no log has. */
+  async function* outsideLogs(): AsyncGenerator<Block> {
+    for await (const bytes of store.all()) {
+      const kind = kindOf(bytes);
+      if (kind !== Version.kind && kind?.startsWith(Contribution.kind) !== true) continue;
+      const cid = dagCborCid(bytes);
+      if (!store.records.has(cid)) yield { cid, bytes };
+    }
+  }
+
   return {
     add(module, block) {
-      const key = block.cid.toString();
-      if (restored.has(key)) {
-        kept.set(module, [...(kept.get(module) ?? []), block.cid]);
-        if (!store.complete) freshOf(module);
-      } else freshOf(module).set(key, block);
+      if (!store.records.has(block.cid)) freshOf(module).set(block.cid.toString(), block);
     },
     async block(cid) {
       const local = await store.local(cid);
@@ -110,22 +112,15 @@ export function createLineageStore(store: Store, lineages: ReadonlyMap<string, L
     },
     flush,
     async *restore() {
-      const whole = store.complete;
-      for (const blocks of whole ? [...lineages.keys()].map((name) => retained(owner(name))) : [stored()])
-        for await (const bytes of blocks) {
-          restored.add(dagCborCid(bytes).toString());
-          yield bytes;
+      for (const module of lineages.keys())
+        for await (const block of store.records.entries(module)) yield { ...block, verified: true };
+      if (!store.complete)
+        for await (const block of outsideLogs()) {
+          found.add(block.cid.toString());
+          yield { ...block, verified: false };
         }
-      // Not among the restored: what waits is kept only as long as the lineage lets it wait.
-      if (whole) for (const module of lineages.keys()) yield* retained(waitingOwner(module));
+      for (const module of lineages.keys())
+        for (const block of store.records.waiting(module)) yield { ...block, verified: true };
     },
   };
-}
-
-function owner(module: string): string {
-  return `lineage:${module}`;
-}
-
-function waitingOwner(module: string): string {
-  return `waiting:${module}`;
 }

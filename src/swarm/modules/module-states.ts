@@ -10,7 +10,9 @@ import { Version } from "../../objects/version.ts";
 import type { Block } from "../../objects/object.ts";
 import { decodeTensors, encodeTensors } from "../../outer/codec.ts";
 import { createFold } from "../../outer/fold.ts";
-import type { KnownContribution, KnownVersion, ModuleState } from "../../outer/types.ts";
+import { outerOptimizer } from "../../outer/optimizers.ts";
+import type { ModuleState } from "../../outer/optimizers/types.ts";
+import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Packs } from "../types.ts";
 
 /** Room for pack metadata next to the tensor bytes themselves. */
@@ -72,10 +74,24 @@ export async function readTensors(
   return decodeTensors(bytes, pack.codec, pack.elements);
 }
 
+/** θ of a version. Throws InvalidObjectError when it has none. */
+export async function readParameters(
+  packs: Pick<Packs, "read">,
+  { module, cid, state }: KnownVersion,
+  expected: TensorDescription[],
+  holders: string[],
+  signal: AbortSignal,
+): Promise<Float32Array> {
+  const pack = state["parameters"];
+  if (pack === undefined)
+    throw new InvalidObjectError(`Version ${cid.toString()} of ${module} has no parameters.`);
+  return readTensors(packs, pack, expected, "f32", holders, signal);
+}
+
 export interface ModuleStates {
   /** The outer gradient of a contribution. Throws InvalidObjectError when its content is wrong, UnavailableError when it cannot be had. */
   delta(contribution: KnownContribution, holders: string[], signal: AbortSignal): Promise<Float32Array>;
-  /** θ and b of a version, from disk or from holders. */
+  /** All that the outer optimizer keeps of a version, from disk or from holders. */
   load(version: KnownVersion, holders: string[], signal: AbortSignal): Promise<ModuleState>;
   /** θ alone. */
   parameters(version: KnownVersion, holders: string[], signal: AbortSignal): Promise<Float32Array>;
@@ -90,16 +106,24 @@ export interface ModuleStates {
 }
 
 export function createModuleStates({ packs, outer, tensors, shardTokens }: ModuleStatesInit): ModuleStates {
-  const parameters: ModuleStates["parameters"] = (version, holders, signal) =>
-    readTensors(packs, version.parameters, tensors(version.module), "f32", holders, signal);
+  const { stateNames } = outerOptimizer(outer.optimizer);
 
-  const load: ModuleStates["load"] = async (version, holders, signal) => ({
-    parameters: await parameters(version, holders, signal),
-    momentum:
-      version.momentum === null
-        ? new Float32Array(elementsOf(tensors(version.module)))
-        : await readTensors(packs, version.momentum, tensors(version.module), "f32", holders, signal),
-  });
+  const parameters: ModuleStates["parameters"] = (version, holders, signal) =>
+    readParameters(packs, version, tensors(version.module), holders, signal);
+
+  const load: ModuleStates["load"] = async (version, holders, signal) => {
+    const expected = tensors(version.module);
+    const state: ModuleState = { parameters: await parameters(version, holders, signal) };
+    for (const name of stateNames) {
+      const pack = version.state[name];
+      if (name === "parameters") continue;
+      state[name] =
+        pack === undefined
+          ? new Float32Array(elementsOf(expected))
+          : await readTensors(packs, pack, expected, "f32", holders, signal);
+    }
+    return state;
+  };
 
   const delta: ModuleStates["delta"] = async (contribution, holders, signal) => {
     const expected = tensors(contribution.module);
@@ -132,15 +156,19 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
         }
       }
       const next = fold.finish();
-      const write = (values: Float32Array): Promise<CID> =>
-        packs.write({ tensors: tensors(module), codec: "f32", bytes: encodeTensors(values, "f32") });
+      const packed: Version["state"] = {};
+      for (const [name, values] of Object.entries(next))
+        packed[name] = await packs.write({
+          tensors: tensors(module),
+          codec: "f32",
+          bytes: encodeTensors(values, "f32"),
+        });
       const value: Version = {
         module,
         generation: parent.generation + 1,
         parent: parent.cid,
         contributions: fold.order.map((contribution) => contribution.cid),
-        parameters: await write(next.parameters),
-        momentum: await write(next.momentum),
+        state: packed,
         tokens: parent.tokens + fold.order.reduce((sum, contribution) => sum + contribution.tokens, 0),
       };
       const block = Version.encode(value);

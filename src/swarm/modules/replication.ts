@@ -4,7 +4,7 @@
  * is also the duty of a few peers, so that no disk is the only one. Module heads are kept by their owners. Pure.
  */
 import type { CID } from "multiformats/cid";
-import type { Manifest } from "../../objects/manifest.ts";
+import { genesisOf, type Manifest, ROUTER } from "../../objects/manifest.ts";
 import { rendezvous } from "../members/rendezvous.ts";
 
 /** Peers whose duty an object is. */
@@ -13,36 +13,38 @@ export const COPIES = 3;
 const AT_ONCE = 16;
 
 /**
- * Everything in custody, the most needed first. `warmStart` are the TensorPacks of the genesis versions, which all
+ * Everything that is replicated, the most needed first. The router is its genesis version with
+ * all its state. `warmStart` are the TensorPacks of the other genesis versions, which all
  * modules of a level have in common; rounds need them only for as long as versions are retained.
  */
-export function objectsInCustody(
-  { tokenizer, router, shards, holdouts, validation }: Manifest,
+export function replicatedObjects(
+  { tokenizer, genesis, shards, holdouts, validation }: Manifest,
   warmStart: readonly CID[],
 ): CID[] {
   const data = [...shards, validation, ...holdouts].map(({ shard }) => shard);
-  const all = [tokenizer, router, ...data, ...warmStart];
+  const router = genesisOf({ genesis }, ROUTER);
+  const all = [tokenizer, ...(router === undefined ? [] : [router]), ...data, ...warmStart];
   return [...new Map(all.map((cid) => [cid.toString(), cid])).values()];
 }
 
-export function custodiansOf(run: string, object: CID, workers: readonly string[]): string[] {
-  return rendezvous(["custody", run, object.toString()], workers).slice(0, COPIES);
+export function replicatorsOf(run: string, object: CID, workers: readonly string[]): string[] {
+  return rendezvous(["replication", run, object.toString()], workers).slice(0, COPIES);
 }
 
-export interface Custody {
+export interface Replication {
   /** An object that is this peer's duty among these workers and not kept yet; looks on from where it last ended. */
   next(workers: readonly string[]): CID | undefined;
   kept(object: CID): void;
 }
 
-export function createCustody(run: string, self: string, objects: readonly CID[]): Custody {
+export function createReplication(run: string, self: string, objects: readonly CID[]): Replication {
   let missing = [...objects];
   return {
     next(workers) {
       for (let looks = Math.min(AT_ONCE, missing.length); looks > 0; looks--) {
         const [object, ...others] = missing as [CID, ...CID[]];
         missing = [...others, object];
-        if (custodiansOf(run, object, workers).includes(self)) return object;
+        if (replicatorsOf(run, object, workers).includes(self)) return object;
       }
       return undefined;
     },

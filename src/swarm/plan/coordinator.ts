@@ -8,11 +8,15 @@ import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Topology } from "../../run/types.ts";
 import type { FetchProgress } from "../../store/types.ts";
-import { type Lease, precedence, type Slot, slotKey, yields } from "./leases.ts";
+import { precedence, yields } from "./leases.ts";
 import type { Heartbeat, LeaseNotice } from "../messages.ts";
 import { ownersOf, rendezvous } from "../members/rendezvous.ts";
 import { GREETERS } from "../members/interval.ts";
-import { type Discount, greeting, type Offer, View } from "./view.ts";
+import { isSameSlot, slotKey } from "../../plan/slots.ts";
+import type { Plan, Slot } from "../../plan/types.ts";
+import type { Offer } from "./offers.ts";
+import type { Discount } from "./open-slots.ts";
+import { greeting, View } from "./view.ts";
 import { describeWait, type Expected, type MissingWork, type Wait } from "./waiting.ts";
 
 /** What one version can list; more are folded in the next. */
@@ -48,6 +52,7 @@ export interface CoordinatorInit {
   run: CID;
   config: RunConfig;
   topology: Topology;
+  plan: Plan;
   /** One lineage per module, by module name. */
   lineages: ReadonlyMap<string, Lineage>;
   /** When this peer began to listen (ms). */
@@ -73,12 +78,12 @@ interface Closable {
 interface Stock {
   module: string;
   lineage: Lineage;
-  /** Contributions with which a generation may close after the grace time. */
-  quorum: number;
   /** Outer gradients that are here, also of contributions that are not pending. */
   size: number;
   /** Grows with every change of these. */
   revision: number;
+  /** What the next generation waits for, by the head at the time. */
+  awaited?: { head: KnownVersion; slots: readonly Slot[] };
   /** The pending ones that are here, of what was known and here at the time. */
   foldable?: { known: readonly KnownContribution[]; revision: number; here: readonly KnownContribution[] };
   coverage?: Coverage;
@@ -120,8 +125,8 @@ export class Coordinator {
   #missed: ReadonlyMap<string, KnownContribution> = NOTHING;
   /** Since when an outer gradient that this peer should fold is not here. */
   #absent: ReadonlyMap<string, number> = NOTHING;
-  /** Until when this peer leaves the slots of a path and replica to others. */
-  readonly #failed = new Map<string, number>();
+  /** Until when this peer leaves the slots of a lane, by its index, to others. */
+  readonly #failed = new Map<number, number>();
   /** What does not count for this peer although it is known. */
   #discount: Discount | undefined;
   /** What this peer owns among these workers. */
@@ -198,10 +203,10 @@ export class Coordinator {
   /** This peer cannot do the slot: it leaves it to others for a while. */
   failed(slot: Slot, now: number): void {
     const pause = FAILED_LEASES * this.#init.config.swarm.leaseSeconds * 1000;
-    this.#failed.set(`${slot.path}/${slot.replica}`, now + pause);
+    this.#failed.set(this.#init.plan.laneOf(slot).index, now + pause);
   }
 
-  /** A contribution became known, if only parked. */
+  /** A contribution became known, if only as an orphan. */
   contributed(contribution: KnownContribution): void {
     this.#view.contributed(contribution);
   }
@@ -221,12 +226,8 @@ export class Coordinator {
   #stock(module: string, change: number): void {
     let stock = this.#stocks.find((other) => other.module === module);
     if (stock === undefined) {
-      const { topology, config } = this.#init;
-      const { modules } = topology;
-      const quorum = Math.ceil(
-        config.outer.quorum * topology.pathsOfModule(module).length * topology.replicas,
-      );
-      stock = { module, lineage: this.lineage(module), quorum, size: 0, revision: 0 };
+      const { modules } = this.#init.topology;
+      stock = { module, lineage: this.lineage(module), size: 0, revision: 0 };
       const place = (name: string): number => modules.findIndex((other) => other.name === name);
       this.#stocks = [...this.#stocks, stock].toSorted((x, y) => place(x.module) - place(y.module));
     }
@@ -303,13 +304,13 @@ export class Coordinator {
     return this.#view.hasContribution(module, slot, this.#discount);
   }
 
-  /** The next slot of every path and replica that has rounds left. */
+  /** The next slot of every lane that is not over. */
   openSlots(): readonly Slot[] {
     return this.#view.openSlots(this.#discount);
   }
 
   /**
-   * Every round of every path is complete and every contribution folded that can be had; nothing is under way here,
+   * Every slot of the plan is complete and every contribution folded that can be had; nothing is under way here,
    * nor is anything that other messages refer to and that has not arrived.
    */
   done(): boolean {
@@ -377,8 +378,9 @@ export class Coordinator {
     // Who has just come hears the others out first; else all who start together claim the same slot.
     if (now < this.#listensUntilAtMost && now < this.listensUntil) return undefined;
     if (this.#kept !== undefined && this.#isFree(this.#kept, now)) return this.#claim(this.#kept, now);
+    const { plan } = this.#init;
     const failed = ({ slot }: Offer): boolean =>
-      now < (this.#failed.get(`${slot.path}/${slot.replica}`) ?? Number.NEGATIVE_INFINITY);
+      now < (this.#failed.get(plan.laneOf(slot).index) ?? Number.NEGATIVE_INFINITY);
     const offered = this.#view.offers(this.#init.self, now, this.#discount);
     if (offered.length === 0) return undefined;
     const offers = offered.filter((offer) => !failed(offer));
@@ -386,7 +388,8 @@ export class Coordinator {
     // Among equals each peer prefers its own, so that peers that do not know each other yet seldom collide.
     const own = (slot: Slot): bigint => precedence(this.#runId, slot, this.#init.self);
     const [{ slot }] = offers.toSorted(
-      (a, b) => a.rank - b.rank || a.slot.round - b.slot.round || (own(a.slot) < own(b.slot) ? -1 : 1),
+      (a, b) =>
+        a.rank - b.rank || plan.order(a.slot) - plan.order(b.slot) || (own(a.slot) < own(b.slot) ? -1 : 1),
     ) as [Offer];
     return this.#claim({ slot, progress: 0 }, now);
   }
@@ -401,7 +404,7 @@ export class Coordinator {
   #isFree({ slot, progress }: Pick<OwnLease, "slot" | "progress">, now: number): boolean {
     const own = { peer: this.#init.self, progress };
     return (
-      this.openSlots().some((open) => slotKey(open) === slotKey(slot)) &&
+      this.openSlots().some((open) => isSameSlot(open, slot)) &&
       this.leases
         .on(slot, now)
         .every((lease) => yields(this.#runId, slot, { peer: lease.holder, progress: lease.progress }, own))
@@ -483,7 +486,7 @@ export class Coordinator {
         .map(slotKey)
         .filter((slot) => !here.has(slot)),
     );
-    const expected = lineage.expected(lineage.head().generation + 1);
+    const expected = this.#awaited(stock);
     const present = expected.filter(
       (slot) => this.#hasContribution(module, slot) && !absent.has(slotKey(slot)),
     );
@@ -492,9 +495,16 @@ export class Coordinator {
     return stock.coverage;
   }
 
-  /** Contributions with which a module's generation may close after the grace time; 1 after the last round. */
-  #quorum({ lineage, quorum }: Stock): number {
-    return lineage.head().generation >= this.#init.config.training.rounds ? 1 : quorum;
+  /** Contributions with which a module's generation may close after the grace time; 1 when none is expected. */
+  #quorum(stock: Stock): number {
+    return Math.max(1, Math.ceil(this.#init.config.outer.quorum * this.#awaited(stock).length));
+  }
+
+  #awaited(stock: Stock): readonly Slot[] {
+    const head = stock.lineage.head();
+    if (stock.awaited?.head !== head)
+      stock.awaited = { head, slots: this.#init.plan.expected(stock.module, head) };
+    return stock.awaited.slots;
   }
 
   /**
@@ -516,15 +526,14 @@ export class Coordinator {
 
   /**
    * A generation closes when all expected contributions are in, or when the quorum is in and the grace time over.
-   * After the last round, generations carry only late contributions, and close when no more can come.
+   * Once nothing is expected, generations carry only late contributions, and close when no more can come.
    */
   #isClosable(module: string, coverage: Coverage, firstPending: number, now: number): boolean {
     const { absent, expected, present } = coverage;
     const graceOver = now - firstPending >= this.#init.config.swarm.graceSeconds * 1000;
     if (expected === 0) {
-      const more = this.openSlots().some((slot) =>
-        this.#init.topology.modulesOfPath(slot.path).includes(module),
-      );
+      const { plan } = this.#init;
+      const more = this.openSlots().some((slot) => plan.laneOf(slot).modules.includes(module));
       return (!more && absent === 0) || graceOver;
     }
     if (present === expected) return true;
@@ -546,19 +555,21 @@ export class Coordinator {
 
   #waitOf(now: number, fetches: readonly FetchProgress[]): Wait | undefined {
     if (this.#own !== undefined) return this.#waitOfOwn(this.#own, fetches);
-    const { role } = this.#init;
+    const { role, plan } = this.#init;
     const others = this.membership.live(now).length;
     if (role === "observer" && others === 0) return { for: "peers" };
     const until = this.listensUntil;
     if (role === "worker" && now < until) return { for: "claims", until };
     const open = this.openSlots();
     for (const slot of open)
-      for (const module of this.#init.topology.modulesOfPath(slot.path))
-        if (this.lineage(module).head().generation < slot.round)
+      for (const module of plan.laneOf(slot).modules)
+        if (!plan.isReady(slot, module, this.lineage(module).head()))
           return this.#waitOfModule(module, slot.round, fetches, now);
-    const [next] = open.toSorted((a, b) => a.round - b.round);
+    const [next] = open.toSorted((a, b) => plan.order(a) - plan.order(b));
     if (next === undefined) return undefined;
-    const missing = open.filter(({ round }) => round === next.round).map((slot) => this.#missing(slot, now));
+    const missing = open
+      .filter((slot) => plan.order(slot) === plan.order(next))
+      .map((slot) => this.#missing(slot, now));
     return { for: "slots", round: next.round, missing };
   }
 
@@ -571,11 +582,10 @@ export class Coordinator {
     if (!started)
       return { for: "rivals", round, path, until: claimed + this.#init.config.swarm.settleSeconds * 1000 };
     if (progress > 0) return undefined;
-    for (const module of this.#init.topology.modulesOfPath(path)) {
-      const { generation, parameters, momentum } = this.lineage(module).head();
-      const fetch = fetches.find(
-        ({ root }) => root?.equals(parameters) || (momentum !== null && root?.equals(momentum)),
-      );
+    for (const module of this.#init.plan.laneOf(slot).modules) {
+      const { generation, state } = this.lineage(module).head();
+      const packs = Object.values(state);
+      const fetch = fetches.find(({ root }) => packs.some((pack) => root?.equals(pack)));
       if (fetch !== undefined)
         return { for: "blocks", round, what: `${module} generation ${generation}`, fetch };
     }
@@ -588,7 +598,9 @@ export class Coordinator {
     const lineage = this.lineage(module);
     const head = lineage.head();
     const { generation } = head;
-    const missing = lineage.expected(generation + 1).filter((slot) => !this.#hasContribution(module, slot));
+    const missing = this.#init.plan
+      .expected(module, head)
+      .filter((slot) => !this.#hasContribution(module, slot));
     if (missing.length > 0) {
       const work = missing.map((slot) => this.#missing(slot, now));
       return { for: "contributions", round, module, generation, missing: work };
@@ -631,5 +643,3 @@ function unlessSame<T>(
 ): ReadonlyMap<string, T> {
   return before?.size === map.size && [...map.keys()].every((key) => before.has(key)) ? before : map;
 }
-
-export type { Lease, Slot };

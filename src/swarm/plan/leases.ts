@@ -4,19 +4,14 @@
  */
 import { hash64 } from "../../random.ts";
 import type { LeaseNotice } from "../messages.ts";
+import { slotKey } from "../../plan/slots.ts";
+import type { Slot } from "../../plan/types.ts";
 
 /**
  * Milliseconds between two looks of a peer at what it should do: what is due, a lease that may start or one that has
  * expired, is done up to this much later.
  */
 export const TICK_MS = 500;
-
-/** One round of one replica of one path: the unit of work. */
-export interface Slot {
-  round: number;
-  path: number;
-  replica: number;
-}
 
 export interface Lease extends LeaseNotice {
   holder: string;
@@ -28,10 +23,6 @@ export interface Lease extends LeaseNotice {
   expires: number;
   /** From when on it binds nobody unless its progress rises. */
   stalls: number;
-}
-
-export function slotKey({ round, path, replica }: Slot): string {
-  return `${round}/${path}/${replica}`;
 }
 
 /** The precedence of a peer on a slot; on conflict the lower one keeps its lease. */

@@ -9,9 +9,10 @@ import type { Logger } from "../../log.ts";
 import { PathStateObject } from "../../objects/path-state.ts";
 import { decodeTensors, encodeTensors } from "../../outer/codec.ts";
 import type { RetentionChange, Store } from "../../store/types.ts";
-import type { Slot } from "../plan/leases.ts";
 import { concatenate } from "../modules/module-states.ts";
 import type { Moments, Packs } from "../types.ts";
+import { isSameSlot } from "../../plan/slots.ts";
+import type { Plan, Slot } from "../../plan/types.ts";
 
 export interface PathState {
   moments: Moments;
@@ -32,24 +33,29 @@ export interface PathStates {
 export interface PathStatesInit {
   store: Store;
   packs: Packs;
+  plan: Plan;
   logger: Logger;
 }
 
 const KIND = "path-state";
 
-function ownerOf({ path, replica, round }: Slot): string {
+function pinOf({ path, replica, round }: Slot): string {
   return [KIND, path, replica, round].join(":");
 }
 
-/** Whether what an owner keeps is of no use once the slot is done: an older round of the path, or one that all are past. */
-function isOutdated(owner: string, slot: Slot): boolean {
-  const [kind, path, replica, round] = owner.split(":");
-  if (kind !== KIND || owner === ownerOf(slot)) return false;
-  const same = Number(path) === slot.path && Number(replica) === slot.replica;
-  return same || Number(round) < slot.round - 1;
+/** Whether what a pin keeps is of no use once the slot is done: of the same lane, or of a round that all are past. */
+function isOutdated(pin: string, slot: Slot, plan: Plan): boolean {
+  const [kind, ...numbers] = pin.split(":");
+  if (kind !== KIND) return false;
+  const [path, replica, round] = numbers.map(Number) as [number, number, number];
+  const kept = { path, replica, round };
+  if (isSameSlot(kept, slot)) return false;
+  if (plan.laneOf(kept) === plan.laneOf(slot)) return true;
+  const before = plan.before(slot);
+  return before !== undefined && plan.order(kept) < plan.order(before);
 }
 
-export function createPathStates({ store, packs, logger }: PathStatesInit): PathStates {
+export function createPathStates({ store, packs, plan, logger }: PathStatesInit): PathStates {
   async function read(root: CID, elements: number): Promise<PathState> {
     const bytes = await store.local(root);
     if (bytes === undefined) throw new UnavailableError(`The block ${root.toString()} is gone.`);
@@ -72,7 +78,8 @@ export function createPathStates({ store, packs, logger }: PathStatesInit): Path
 
   return {
     async load(slot, elements) {
-      const [root] = await store.retained(ownerOf({ ...slot, round: slot.round - 1 }));
+      const before = plan.before(slot);
+      const [root] = before === undefined ? [] : await store.retained(pinOf(before));
       if (root === undefined) return undefined;
       try {
         return await read(root, elements);
@@ -98,10 +105,10 @@ export function createPathStates({ store, packs, logger }: PathStatesInit): Path
       const { path, replica, round } = slot;
       const root = PathStateObject.encode({ path, replica, round, step: moments.step, tensors });
       await store.put([root]);
-      const outdated = (await store.owners()).filter((owner) => isOutdated(owner, slot));
+      const outdated = (await store.pins()).filter((pin) => isOutdated(pin, slot, plan));
       return [
-        [ownerOf(slot), [root.cid, ...(await packs.blocks(tensors))]],
-        ...outdated.map((owner): RetentionChange => [owner, []]),
+        [pinOf(slot), [root.cid, ...(await packs.blocks(tensors))]],
+        ...outdated.map((pin): RetentionChange => [pin, []]),
       ];
     },
   };

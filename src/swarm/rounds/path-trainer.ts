@@ -1,4 +1,5 @@
 /** Trains one round of one path: batches of its shard and the run's learning-rate schedule. Written against the engine's interface. */
+import type { Clock } from "../../clock.ts";
 import type { Batch, Engine, LearningRate, OptimizerConfig, TrainState } from "../../engine/types.ts";
 import type { TrainingConfig } from "../../objects/config.ts";
 import type { PathTrainer } from "../types.ts";
@@ -14,6 +15,7 @@ const LEAST_STEP_MS = 1e-3;
 const FIRST_STEP_MS = 10_000;
 
 export interface PathTrainerInit {
+  clock: Clock;
   engine: Engine;
   training: TrainingConfig;
   /** By global step, over warm start and all rounds. */
@@ -30,7 +32,7 @@ export function optimizerOf(training: TrainingConfig): OptimizerConfig {
 }
 
 export function createPathTrainer(init: PathTrainerInit): PathTrainer {
-  const { engine, training, keepMs = KEEP_MS } = init;
+  const { clock, engine, training, keepMs = KEEP_MS } = init;
   let millisecondsPerStep = FIRST_STEP_MS;
   return {
     device: engine.name,
@@ -90,13 +92,13 @@ export function createPathTrainer(init: PathTrainerInit): PathTrainer {
           // Also when it is told to end, if with the last step; more may have been done than it came to tell of.
           if (done > before.done && (done < steps || signal.aborted)) {
             const { step, firstMoment, secondMoment } = state;
-            const began = performance.now();
+            const began = clock.now();
             await report.keep({
               parameters: state.parameters,
               moments: { step, firstMoment, secondMoment },
               progress: { steps: done, loss, warmsUp },
             });
-            pause = Math.max(keepMs, KEEP_SHARE * (performance.now() - began));
+            pause = Math.max(keepMs, KEEP_SHARE * (clock.now() - began));
           }
         }
       }

@@ -1,24 +1,27 @@
 /** Trains the slots that the coordinator decides on: from the heads of a path to a finished round, or from its middle. */
+import type { Clock } from "../../clock.ts";
 import { messageOf, StorageError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { RunConfig } from "../../objects/config.ts";
+import { ROUTER } from "../../objects/manifest.ts";
 import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownVersion } from "../../outer/types.ts";
-import type { Topology } from "../../run/types.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
 import type { Holdings } from "../modules/holdings.ts";
-import { type Slot, slotKey } from "../plan/leases.ts";
 import { concatenate } from "../modules/module-states.ts";
+import { isSameSlot } from "../../plan/slots.ts";
+import type { Plan, Slot } from "../../plan/types.ts";
 import type { PathStates } from "./path-states.ts";
 import type { FinishedRound } from "./round.ts";
 import type { RoundStates } from "./round-states.ts";
 import type { PathTrainer, RoundState, SwarmEvent } from "../types.ts";
 
 export interface RoundDriverInit {
+  clock: Clock;
   coordinator: Coordinator;
   trainer: PathTrainer;
   config: RunConfig;
-  topology: Topology;
+  plan: Plan;
   holdings: Holdings;
   pathStates: PathStates;
   roundStates: RoundStates;
@@ -32,6 +35,9 @@ export interface RoundDriverInit {
   log: Logger;
   emit(event: SwarmEvent): void;
 }
+
+/** The versions that a round starts from: of the path's modules, in network order, and of the router. */
+type Start = Pick<FinishedRound, "bases" | "router">;
 
 export class RoundDriver {
   readonly #init: RoundDriverInit;
@@ -81,7 +87,7 @@ export class RoundDriver {
     emit({ type: "lease", state: "started", ...slot });
     try {
       const kept = await this.#keptRound(slot);
-      const bases = kept?.bases ?? this.#headsOf(slot);
+      const { bases, router } = kept ?? this.#headsOf(slot);
       const parts = await Promise.all(
         bases.map(async (base) => {
           await holdings.materialise(base);
@@ -105,7 +111,7 @@ export class RoundDriver {
           keep: async (state) => {
             // What was given up is not gone on with.
             if (work.signal.aborted && !this.#leaving) return;
-            await roundStates.write({ ...state, slot, bases: bases.map(({ cid }) => cid) });
+            await roundStates.write({ ...state, slot, bases: [...bases, router].map(({ cid }) => cid) });
           },
         },
         signal,
@@ -115,7 +121,7 @@ export class RoundDriver {
       const { training, model } = this.#init.config;
       const tokens = trained.steps * training.batchSize * model.sequenceLength;
       const end = from.parameters;
-      await this.#init.contribute({ ...trained, slot, bases, start, end, tokens, previous });
+      await this.#init.contribute({ ...trained, slot, bases, router, start, end, tokens, previous });
       await roundStates.clear();
       emit({ type: "lease", state: "completed", ...slot });
     } catch (error) {
@@ -123,7 +129,7 @@ export class RoundDriver {
       if (work.signal.aborted) return;
       // What led here does so again, so the next try begins anew.
       if (!(error instanceof StorageError)) await roundStates.clear();
-      coordinator.failed(slot, performance.now());
+      coordinator.failed(slot, this.#init.clock.now());
       emit({ type: "lease", state: "abandoned", reason: messageOf(error), ...slot });
       throw error;
     } finally {
@@ -135,16 +141,17 @@ export class RoundDriver {
     }
   }
 
-  #headsOf({ path }: Slot): KnownVersion[] {
-    return this.#init.topology.modulesOfPath(path).map((module) => this.#init.lineage(module).head());
+  #headsOf(slot: Slot): Start {
+    const head = (module: string): KnownVersion => this.#init.lineage(module).head();
+    return { bases: this.#init.plan.laneOf(slot).modules.map(head), router: head(ROUTER) };
   }
 
   /** What this peer kept of the round when it ended last, unless that is too old to be folded once it is done. */
-  async #keptRound(slot: Slot): Promise<{ bases: KnownVersion[]; state: RoundState } | undefined> {
-    const { topology, config, lineage, log } = this.#init;
+  async #keptRound(slot: Slot): Promise<(Start & { state: RoundState }) | undefined> {
+    const { plan, config, lineage, log } = this.#init;
     const kept = await this.#init.roundStates.load();
-    if (kept === undefined || slotKey(kept.slot) !== slotKey(slot)) return undefined;
-    const bases = topology.modulesOfPath(slot.path).map((module, index) => {
+    if (kept === undefined || !isSameSlot(kept.slot, slot)) return undefined;
+    const bases = plan.laneOf(slot).modules.map((module, index) => {
       const base = kept.bases[index] && lineage(module).version(kept.bases[index]);
       const isFoldable =
         base !== undefined &&
@@ -152,8 +159,9 @@ export class RoundDriver {
         lineage(module).head().generation - base.generation < Math.max(1, config.outer.maxStaleness);
       return isFoldable ? base : undefined;
     });
-    if (!bases.every((base) => base !== undefined)) return undefined;
+    const router = kept.bases.at(-1) && lineage(ROUTER).version(kept.bases.at(-1)!);
+    if (router === undefined || !bases.every((base) => base !== undefined)) return undefined;
     log.info(`going on with round ${slot.round} of path ${slot.path} after step ${kept.progress.steps}`);
-    return { bases, state: kept };
+    return { bases, router, state: kept };
   }
 }

@@ -9,8 +9,8 @@ import type { Logger } from "../../log.ts";
 import { RoundStateObject } from "../../objects/round-state.ts";
 import { decodeTensors, encodeTensors } from "../../outer/codec.ts";
 import type { Store } from "../../store/types.ts";
-import type { Slot } from "../plan/leases.ts";
 import type { RoundState } from "../types.ts";
+import type { Slot } from "../../plan/types.ts";
 
 const NAME = "round";
 /** θ and both moments. */
@@ -20,7 +20,7 @@ const LENGTH_BYTES = 4;
 
 export interface KeptRound extends RoundState {
   slot: Slot;
-  /** The versions that it started from, in network order. */
+  /** The versions that it started from: of the path's modules, in network order, and of the router. */
   bases: CID[];
 }
 

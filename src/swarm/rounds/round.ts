@@ -3,31 +3,31 @@ import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
 import { Contribution } from "../../objects/contribution.ts";
 import type { Block } from "../../objects/object.ts";
-import type { Codec, TensorDescription } from "../../objects/tensor-pack.ts";
+import type { TensorDescription } from "../../objects/tensor-pack.ts";
 import { encodeTensors, encodingResidual } from "../../outer/codec.ts";
 import type { KnownVersion } from "../../outer/types.ts";
 import type { RetentionChange } from "../../store/types.ts";
-import type { Slot } from "../plan/leases.ts";
 import { elementsOf } from "../modules/module-states.ts";
+import type { Slot } from "../../plan/types.ts";
 import type { PathState, PathStates } from "./path-states.ts";
 import type { Packs, TrainedRound } from "../types.ts";
 
 export interface RoundInit {
   run: CID;
   privateKey: PrivateKey;
-  codec: Codec;
+  codec: string;
   packs: Packs;
   states: PathStates;
   /** Tensors of a module in network order. */
   tensors(module: string): TensorDescription[];
-  /** Whether contributions to a module are tried on held-out text, for which they name what they started from. */
-  isTried(module: string): boolean;
 }
 
 export interface FinishedRound extends TrainedRound {
   slot: Slot;
-  /** The heads it started from, in network order. */
+  /** The heads of the path's modules that it started from, in network order. */
   bases: KnownVersion[];
+  /** The version of the router that it started from. */
+  router: KnownVersion;
   /** θ before and after, flat, a whole path. */
   start: Float32Array;
   end: Float32Array;
@@ -45,7 +45,7 @@ export interface WrittenRound {
 }
 
 /** Name under which the blocks of an outer gradient are retained. */
-export function deltaOwner(module: string, round: number, contribution: CID): string {
+export function deltaPin(module: string, round: number, contribution: CID): string {
   return `delta:${module}:${round}:${contribution.toString()}`;
 }
 
@@ -60,8 +60,9 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
   const contributions: Block[] = [];
   const retain: RetentionChange[] = [];
   const residual = codec === "f32" ? undefined : new Float32Array(start.length);
+  const bases = [...round.bases, round.router].map(({ module, cid: version }) => ({ module, version }));
   let offset = 0;
-  for (const { module, cid: base } of round.bases) {
+  for (const { module } of round.bases) {
     const tensors = init.tensors(module);
     const delta = new Float32Array(elementsOf(tensors));
     for (let i = 0; i < delta.length; i++)
@@ -74,9 +75,9 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
       {
         run: init.run,
         module,
+        bases,
+        work: "train",
         ...slot,
-        base,
-        ...(init.isTried(module) ? { bases: round.bases.map(({ cid }) => cid) } : {}),
         delta: pack,
         tokens: round.tokens,
         steps: round.steps,
@@ -85,7 +86,7 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
       init.privateKey,
     );
     contributions.push(contribution);
-    retain.push([deltaOwner(module, slot.round, contribution.cid), await packs.blocks(pack)]);
+    retain.push([deltaPin(module, slot.round, contribution.cid), await packs.blocks(pack)]);
   }
   const state: PathState = { moments: round.moments, ...(residual === undefined ? {} : { residual }) };
   retain.push(...(await init.states.write(slot, state)));

@@ -4,14 +4,16 @@
  */
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
-import { InvalidObjectError, messageOf } from "../../errors.ts";
+import { type Clock, timeout } from "../../clock.ts";
+import { InvalidObjectError, messageOf, UnknownFormatError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import type { Network } from "../../net/types.ts";
 import { kindOf } from "../../objects/object.ts";
+import { PROTOCOL } from "../../objects/protocol.ts";
 import type { Lineage } from "../../outer/lineage.ts";
 import { Answer, Ask, Digest } from "../messages.ts";
 
-export const ANTI_ENTROPY_PROTOCOL = "/pathweave/anti-entropy/2";
+export const ANTI_ENTROPY_PROTOCOL = `/pathweave/anti-entropy/${PROTOCOL}`;
 /** Room for the frame of an answer below the object limit of 1 MiB. */
 const ANSWER_BYTES = 900_000;
 const ANSWER_RECORDS = 4096;
@@ -20,6 +22,7 @@ const REQUEST_MS = 30_000;
 const MAX_ANSWERS = 1000;
 
 export interface AntiEntropyInit {
+  clock: Clock;
   network: Pick<Network, "handle" | "request">;
   run: CID;
   lineages: ReadonlyMap<string, Lineage>;
@@ -29,6 +32,8 @@ export interface AntiEntropyInit {
   ingest(block: Uint8Array, from: string): Promise<boolean>;
   /** Told who asked or answered what does not decode, or asked about another run. */
   offended?(peer: string, reason: string): void;
+  /** Told who asked or answered in a format that is not known here. */
+  notUnderstood?(peer: string, reason: string): void;
   /** Told of an exchange that has ended and brought records. */
   exchanged?(peer: string, records: number, milliseconds: number): void;
   log: Logger;
@@ -51,7 +56,7 @@ function digestOf(lineages: ReadonlyMap<string, Lineage>): Uint8Array {
 }
 
 export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
-  const { network, run, lineages, blockOf, ingest, offended, exchanged, log } = init;
+  const { clock, network, run, lineages, blockOf, ingest, offended, notUnderstood, exchanged, log } = init;
   const asking = new Map<string, Promise<void>>();
 
   function read(request: Uint8Array): Ask | Digest {
@@ -68,8 +73,8 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     const records: Uint8Array[] = [];
     let size = 0;
     let more = false;
-    for (const [module, have] of Object.entries(ask.modules)) {
-      const lack = lineages.get(module)?.since(have);
+    for (const have of ask.modules) {
+      const lack = lineages.get(have.module)?.since(have);
       if (lack === undefined) continue;
       more ||= lack.more;
       for (const cid of lack.order) {
@@ -89,13 +94,14 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     try {
       return read();
     } catch (error) {
-      if (error instanceof InvalidObjectError) offended?.(peer, messageOf(error));
+      if (error instanceof UnknownFormatError) notUnderstood?.(peer, messageOf(error));
+      else if (error instanceof InvalidObjectError) offended?.(peer, messageOf(error));
       throw error;
     }
   }
 
   async function request(peer: string, question: Uint8Array, signal: AbortSignal): Promise<Answer> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]);
+    const deadline = AbortSignal.any([signal, timeout(clock, REQUEST_MS)]);
     const response = await network.request(peer, ANTI_ENTROPY_PROTOCOL, question, deadline);
     return understand(peer, () => Answer.decode(response));
   }
@@ -107,7 +113,7 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
     if (!(await request(peer, digest, signal)).more) return brought;
     let previous: Uint8Array | undefined;
     for (let answers = 0; answers < MAX_ANSWERS; answers++) {
-      const modules = Object.fromEntries([...lineages].map(([module, lineage]) => [module, lineage.have()]));
+      const modules = [...lineages].map(([module, lineage]) => ({ module, ...lineage.have() }));
       const ask = Ask.encode({ run, modules }).bytes;
       // What was sent brought nothing that counts, so neither will the rest.
       if (previous !== undefined && Buffer.compare(previous, ask) === 0) return brought;
@@ -127,9 +133,9 @@ export function createAntiEntropy(init: AntiEntropyInit): AntiEntropy {
   }
 
   async function timed(peer: string, signal: AbortSignal): Promise<void> {
-    const began = performance.now();
+    const began = clock.now();
     const records = await exchange(peer, signal);
-    if (records > 0) exchanged?.(peer, records, Math.round(performance.now() - began));
+    if (records > 0) exchanged?.(peer, records, Math.round(clock.now() - began));
   }
 
   return {

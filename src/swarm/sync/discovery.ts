@@ -3,10 +3,11 @@
  * peer to ask.
  */
 import type { CID } from "multiformats/cid";
+import { type Clock, timeout } from "../../clock.ts";
 import { messageOf, OutdatedError } from "../../errors.ts";
 import type { Network } from "../../net/types.ts";
 import type { KnownVersion } from "../../outer/types.ts";
-import { compareHeads, HeadRecord, headKey } from "./head-record.ts";
+import { HeadRecord, headKey, namesBetterHead } from "./head-record.ts";
 
 const SEARCH_MS = 10_000;
 /** For one peer, all its addresses together. */
@@ -37,6 +38,7 @@ export interface DiscoverOptions {
  * once: one that hangs must not use up the time of the others.
  */
 export async function discover(
+  clock: Clock,
   network: Pick<Network, "peerId" | "findProviders" | "connections" | "dial">,
   run: CID,
   signal: AbortSignal,
@@ -48,7 +50,7 @@ export async function discover(
 
   async function connect(peer: string, addresses: string[]): Promise<void> {
     if (network.connections().some((connection) => connection.peer === peer)) return;
-    const failure = await dialAny(network, [peer, ...addresses], signal);
+    const failure = await dialAny(clock, network, [peer, ...addresses], signal);
     if (end.signal.aborted) return;
     found.dialled.push({ peer, addresses, connected: failure === undefined });
     if (failure !== undefined) found.failure = failure;
@@ -56,7 +58,7 @@ export async function discover(
   }
 
   async function search(): Promise<void> {
-    const deadline = AbortSignal.any([signal, end.signal, AbortSignal.timeout(SEARCH_MS)]);
+    const deadline = AbortSignal.any([signal, end.signal, timeout(clock, SEARCH_MS)]);
     const seen = new Set([network.peerId]);
     const dials: Promise<void>[] = [];
     try {
@@ -80,12 +82,13 @@ export async function discover(
 
 /** Dials all targets at once, which are of one peer, until one is reached; a failure when none is. */
 export async function dialAny(
+  clock: Clock,
   network: Pick<Network, "dial">,
   targets: string[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const reached = new AbortController();
-  const either = AbortSignal.any([signal, reached.signal, AbortSignal.timeout(DIAL_MS)]);
+  const either = AbortSignal.any([signal, reached.signal, timeout(clock, DIAL_MS)]);
   let failure: string | undefined;
   const dial = async (target: string): Promise<void> => {
     try {
@@ -130,11 +133,11 @@ export async function peersWithNewerHeads(
   signal: AbortSignal,
 ): Promise<string[]> {
   const peers = new Set<string>();
-  for (const { module, cid, generation, tokens } of heads) {
+  for (const { module, cid, tokens } of heads) {
     const bytes = await network.getRecord(headKey(run, module), signal);
     if (bytes === undefined) continue;
     const { value, signer } = await HeadRecord.open(bytes);
-    if (compareHeads(value, { run, module, head: cid, generation, tokens }) > 0) peers.add(signer);
+    if (namesBetterHead(value, { cid, tokens })) peers.add(signer);
   }
   peers.delete(network.peerId);
   return [...peers];

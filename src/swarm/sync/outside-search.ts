@@ -5,6 +5,9 @@
  */
 import type { CID } from "multiformats/cid";
 import { z } from "zod";
+import type { LRUCache } from "lru-cache";
+import { boundedMap } from "../../bounded-map.ts";
+import type { Clock } from "../../clock.ts";
 import { InvalidObjectError } from "../../errors.ts";
 import type { Network } from "../../net/types.ts";
 import { defineObject } from "../../objects/object.ts";
@@ -42,54 +45,56 @@ export function searchPause(live: number, period: number, random: number): numbe
   return period * Math.max(1, live / SEARCHERS) * (0.75 + random / 2);
 }
 
+/** Addresses by peer. */
+type Acquaintances = LRUCache<string, string[]>;
+
 export interface OutsideSearch {
   /** Looks once for peers of the run that are not among `members`, and connects to some. Returns whom it reached. */
   run(members: ReadonlySet<string>, now: number, signal: AbortSignal): Promise<string[]>;
 }
 
 export interface OutsideSearchInit {
+  clock: Clock;
   network: Pick<Network, "peerId" | "findProviders" | "connections" | "dial" | "addressesOf">;
   store: Pick<Store, "readState" | "writeState">;
   run: CID;
 }
 
-export function createOutsideSearch({ network, store, run }: OutsideSearchInit): OutsideSearch {
-  const unreached = new Map<string, { pause: number; next: number }>();
-  let remembered: Map<string, string[]> | undefined;
+export function createOutsideSearch({ clock, network, store, run }: OutsideSearchInit): OutsideSearch {
+  const unreached = boundedMap<string, { pause: number; next: number }>(MAX_UNREACHED);
+  let remembered: Acquaintances | undefined;
 
-  const isResting = (peer: string, now: number): boolean => (unreached.get(peer)?.next ?? 0) > now;
+  const isResting = (peer: string, now: number): boolean => (unreached.peek(peer)?.next ?? 0) > now;
   const note = (peer: string, connected: boolean, now: number): void => {
-    const pause = Math.min(2 * (unreached.get(peer)?.pause ?? FIRST_RETRY_MS / 2), LAST_RETRY_MS);
-    unreached.delete(peer);
-    if (connected) return;
-    unreached.set(peer, { pause, next: now + pause });
-    if (unreached.size > MAX_UNREACHED) unreached.delete(unreached.keys().next().value!);
+    const pause = Math.min(2 * (unreached.peek(peer)?.pause ?? FIRST_RETRY_MS / 2), LAST_RETRY_MS);
+    if (connected) unreached.delete(peer);
+    else unreached.set(peer, { pause, next: now + pause });
   };
 
   /** Keeps the addresses of members that are connected now. */
-  async function remember(known: Map<string, string[]>, members: ReadonlySet<string>): Promise<void> {
+  async function remember(known: Acquaintances, members: ReadonlySet<string>): Promise<void> {
     const before = Remembered.encode(asObject(known)).bytes;
     for (const { peer } of network.connections()) {
       if (!members.has(peer)) continue;
       const addresses = await network.addressesOf(peer);
-      known.delete(peer);
-      if (addresses.length > 0) known.set(peer, addresses.toSorted().slice(0, 16));
-      if (known.size > MAX_REMEMBERED) known.delete(known.keys().next().value!);
+      if (addresses.length === 0) known.delete(peer);
+      else known.set(peer, addresses.toSorted().slice(0, 16));
     }
     const { bytes } = Remembered.encode(asObject(known));
     if (Buffer.compare(before, bytes) !== 0) await store.writeState(STATE, bytes);
   }
 
-  async function recall(): Promise<Map<string, string[]>> {
+  async function recall(): Promise<Acquaintances> {
+    const known: Acquaintances = boundedMap(MAX_REMEMBERED);
     const bytes = await store.readState(STATE);
     try {
       const { peers } = bytes === undefined ? { peers: [] } : Remembered.decode(bytes);
-      return new Map(peers.map(({ peer, addresses }) => [peer, addresses]));
+      for (const { peer, addresses } of peers) known.set(peer, addresses);
     } catch (error) {
       // A damaged file costs an acquaintance, nothing else.
-      if (error instanceof InvalidObjectError) return new Map();
-      throw error;
+      if (!(error instanceof InvalidObjectError)) throw error;
     }
+    return known;
   }
 
   return {
@@ -98,17 +103,17 @@ export function createOutsideSearch({ network, store, run }: OutsideSearchInit):
       const skip = (peer: string): boolean =>
         peer === network.peerId || members.has(peer) || isResting(peer, now);
       const connected = new Set(network.connections().map(({ peer }) => peer));
-      const absent = [...remembered].filter(([peer]) => !skip(peer) && !connected.has(peer));
+      const absent = [...remembered].toReversed().filter(([peer]) => !skip(peer) && !connected.has(peer));
       const outcomes = new Map<string, boolean>();
       const tried = (peer: string, success: boolean): void =>
         void outcomes.set(peer, success || outcomes.get(peer) === true);
       // Side by side, so that what hangs does not hold up the rest.
       await Promise.all([
-        discover(network, run, signal, { skip, enough: STRANGERS }).then(({ dialled }) => {
+        discover(clock, network, run, signal, { skip, enough: STRANGERS }).then(({ dialled }) => {
           for (const dial of dialled) tried(dial.peer, dial.connected);
         }),
         ...absent.slice(-ACQUAINTANCES).map(async ([peer, addresses]) => {
-          tried(peer, (await dialAny(network, addresses, signal)) === undefined);
+          tried(peer, (await dialAny(clock, network, addresses, signal)) === undefined);
         }),
       ]);
       for (const [peer, success] of outcomes) note(peer, success, now);
@@ -119,6 +124,6 @@ export function createOutsideSearch({ network, store, run }: OutsideSearchInit):
   };
 }
 
-function asObject(known: Map<string, string[]>): Remembered {
-  return { peers: [...known].map(([peer, addresses]) => ({ peer, addresses })) };
+function asObject(known: Acquaintances): Remembered {
+  return { peers: [...known].toReversed().map(([peer, addresses]) => ({ peer, addresses })) };
 }

@@ -93,8 +93,7 @@ function next(
     generation: parent.generation + 1,
     parent: parent.cid,
     contributions: contributions.map(({ cid }) => cid),
-    parameters: parent.parameters,
-    momentum: parent.momentum,
+    state: parent.state,
     tokens: contributions.reduce((sum, { tokens }) => sum + tokens, parent.tokens),
     ...parts,
   };
@@ -203,23 +202,62 @@ test("a contribution that everybody dropped is found, late ones too", async (t) 
   assert.equal(report.problems.filter((problem) => problem.includes("nobody folded it")).length, 4);
 });
 
-test("what is too old, refused for a recorded reason, or the second of its peer is rejected, not lost", async (t) => {
+/** Nobody may fold it, as anybody can see. */
+const HUGE = new Float32Array(300).fill(2e4);
+const TOO_MUCH = "It changes a parameter by 20000; more than 10000 is no training.";
+
+function rejectedBy(peer: string, contributions: readonly KnownContribution[], reason: string) {
+  return contributions.map(({ cid }) => said(peer, { type: "rejected", cid: cid.toString(), reason }));
+}
+
+test("what is too old, no training, or the second of its peer is rejected, not lost, whatever the peers say", async (t) => {
   let refused: KnownContribution[] = [];
+  let stale: KnownContribution[] = [];
   const directories = await disksOf(t, async (world) => {
-    await world.contribute(1, 1, { by: "the stale", bases: earlierOf(world, 3), announce: false });
+    const bases = earlierOf(world, 3);
+    stale = await world.contribute(1, 1, { by: "the stale", bases, announce: false, delta: HUGE });
     await world.contribute(2, 2, { announce: false });
-    refused = await world.contribute(2, 0, { by: "the refused", announce: false });
+    refused = await world.contribute(2, 0, { by: "the refused", announce: false, delta: HUGE });
   });
-  const events = refused.map(({ cid }) =>
-    said("peer-1", { type: "rejected", cid: cid.toString(), reason: "it is no training" }),
-  );
-  const report = await auditDisks({ directories, events: log(...events) });
-  assert.deepEqual(report.problems, []);
-  assert.deepEqual(report.rejections, {
+  const rejections = {
     "over 2 generations old": 2,
     "its peer already contributed this round": 2,
-    "it is no training": 2,
+    "it changes a parameter by more than 10000": 2,
+  };
+  for (const events of [[], rejectedBy("peer-1", [...refused, ...stale], TOO_MUCH)]) {
+    const report = await auditDisks({ directories, events: log(...events) });
+    assert.deepEqual(report.problems, []);
+    assert.deepEqual(report.rejections, rejections);
+  }
+});
+
+test("a rejection for which the objects give no reason, or another one, is found", async (t) => {
+  let sound: KnownContribution[] = [];
+  let refused: KnownContribution[] = [];
+  let folded: KnownContribution[] = [];
+  const directories = await disksOf(t, async (world) => {
+    sound = await world.contribute(2, 0, { by: "the ignored", announce: false });
+    refused = await world.contribute(2, 1, { by: "the refused", announce: false, delta: HUGE });
+    folded = world.lineages.get(MODULE)!.contributions().slice(0, 1);
   });
+  const problems = async (events: LoggedEvent[]): Promise<string[]> =>
+    (await auditDisks({ directories, events: log(...events) })).problems.filter((line) =>
+      line.includes("a peer rejected it"),
+    );
+  assert.deepEqual(await problems([]), []);
+  for (const reason of [
+    "it is no training",
+    "It raises the loss on held-out text of path 0 from 1.0 to 2.0, by more than 0.1.",
+  ]) {
+    const invented = await problems(rejectedBy("peer-1", sound, reason));
+    assert.equal(invented.length, 2);
+    for (const line of invented) assert.match(line, /and its objects give no such reason/);
+  }
+  const other = await problems(rejectedBy("peer-1", refused, "its peer already contributed this round"));
+  assert.equal(other.length, 2);
+  for (const line of other) assert.match(line, /where its objects say: it changes a parameter by more than/);
+  const [wrong] = await problems(rejectedBy("peer-2", folded, TOO_MUCH));
+  assert.match(wrong!, new RegExp(`Contribution ${folded[0]!.cid}: .*no such reason`));
 });
 
 test("before the run is over what can still be folded waits", async (t) => {
@@ -287,10 +325,7 @@ test("a generation that is skipped is found", async (t) => {
   assert.equal(report.firstBadVersion?.cid, planted!.cid.toString());
 });
 
-for (const [name, wrong] of [
-  ["parameters", (cid: Version["parameters"]): Partial<Version> => ({ parameters: cid })],
-  ["momentum", (cid: Version["parameters"]): Partial<Version> => ({ momentum: cid })],
-] as const)
+for (const name of ["parameters", "momentum"])
   test(`a fold whose ${name} are wrong in one number is found, with who announced it`, async (t) => {
     let planted: KnownVersion;
     const directories = await disksOf(t, async (world) => {
@@ -302,11 +337,7 @@ for (const [name, wrong] of [
         next(
           lineage.version(honest.parent!)!,
           own.filter(({ module }) => module === MODULE),
-          {
-            parameters: honest.parameters,
-            momentum: honest.momentum,
-            ...wrong(await world.write(new Float32Array(300).fill(0.5))),
-          },
+          { state: { ...honest.state, [name]: await world.write(new Float32Array(300).fill(0.5)) } },
         ),
       );
       for (const module of world.lineages.keys())
@@ -339,6 +370,20 @@ test("what peers logged as refused is no problem", async (t) => {
   assert.deepEqual(report.problems, []);
 });
 
+test("a version that follows and that a peer refused is named, and stays the head", async (t) => {
+  let head: KnownVersion;
+  const directories = await disksOf(t, async ({ lineages }) => {
+    head = lineages.get(MODULE)!.head();
+  });
+  const cid = head!.cid.toString();
+  const events = log(said("peer-2", { type: "rejected", cid, reason: "no" }));
+  const report = await auditDisks({ directories, events });
+  assert.equal(report.heads[MODULE], cid);
+  assert.deepEqual(report.problems, [
+    `lower/1 generation 3 (${cid}): a peer refused it, saying "no", and it follows.`,
+  ]);
+});
+
 test("disks with different heads disagree, unless a fault held one of them to the end", async (t) => {
   let head: KnownVersion;
   const directories = await disksOf(t, async ({ lineages }) => {
@@ -367,7 +412,7 @@ test("a flipped bit in any kind of block is found", async (t) => {
   const directories = await disksOf(t, async ({ lineages }) => {
     head = lineages.get(MODULE)!.head();
   });
-  for (const cid of [head!.parameters, head!.cid, head!.contributions[0]!]) {
+  for (const cid of [head!.state["parameters"]!, head!.cid, head!.contributions[0]!]) {
     await flip(directories[0]!, cid);
     const report = await auditDisks({ directories });
     assert.equal(report.corruptBlocks, 1);
@@ -408,7 +453,7 @@ test("versions whose tensors were let go of are followed through folds, or count
     versions.push(...lineages.get(MODULE)!.ancestry().toReversed());
   });
   const release = async (version: KnownVersion): Promise<void> => {
-    for (const directory of directories) await drop(directory, version.parameters);
+    for (const directory of directories) await drop(directory, version.state["parameters"]!);
   };
   await release(versions[2]!);
   assert.equal((await auditDisks({ directories })).refolded, 12);

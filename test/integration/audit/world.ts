@@ -4,21 +4,23 @@ import { join } from "node:path";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
-import { silentLogger } from "../../../src/log.ts";
+import { systemClock } from "../../../src/clock.ts";
 import { createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
-import { Manifest } from "../../../src/objects/manifest.ts";
+import { Manifest, ROUTER } from "../../../src/objects/manifest.ts";
 import { type Block, dagCborCid } from "../../../src/objects/object.ts";
 import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
+import { PROTOCOL } from "../../../src/objects/protocol.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { encodeTensors } from "../../../src/outer/codec.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 import { createRandom } from "../../../src/random.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
-import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
+import { blockPath } from "../../../src/store/layout.ts";
 import { openNode } from "../../../src/store/helia.ts";
 import type { Store } from "../../../src/store/types.ts";
 import { readPack, writePack } from "../../../src/store/pack.ts";
@@ -86,6 +88,8 @@ export interface ContributeOptions {
   bases?: ReadonlyMap<string, KnownVersion>;
   /** Whether the lineages hear of it; it is on disk anyway. */
   announce?: boolean;
+  /** The outer gradient, for each module; random when absent. */
+  delta?: Float32Array;
 }
 
 /** Opens a folder, which is new or a copy of one in which `earlier` records were made. */
@@ -97,6 +101,7 @@ export async function openWorld(
   const network = await nodeConfig({ listen: [] });
   const opened = await openNode({
     dir: directory,
+    clock: systemClock,
     libp2p: (data) => createNode(libp2pOptions(network), data),
   });
   const { store } = opened;
@@ -110,14 +115,13 @@ export async function openWorld(
   const put = (block: Block): Promise<void> => store.put([block]);
 
   const genesis = new Map<string, KnownVersion>();
-  for (const { name } of topology.modules) {
+  for (const name of topology.moduleNames) {
     const version: Version = {
       module: name,
       generation: 0,
       parent: null,
       contributions: [],
-      parameters: await write(numbers(name)),
-      momentum: null,
+      state: name === ROUTER ? { router: node("router") } : { parameters: await write(numbers(name)) },
       tokens: 0,
     };
     const block = Version.encode(version);
@@ -130,20 +134,22 @@ export async function openWorld(
     tokens: 1000 * (path + 1),
   }));
   const manifest = Manifest.encode({
+    protocol: PROTOCOL,
+    creator: (await keyOf("the creator")).publicKey.toString(),
     config,
-    genesis: Object.fromEntries([...genesis].map(([name, { cid }]) => [name, cid])),
+    genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
     tokenizer: node("tokenizer"),
-    router: node("router"),
     shards,
     holdouts: shards,
     validation: shards[0]!,
   });
   await put(manifest);
   const run = manifest.cid;
+  const plan = createPlan({ config, topology, shards });
   const lineages = new Map(
     [...genesis].map(([module, version]) => [
       module,
-      new Lineage({ module, genesis: version, topology, config, runId: run }),
+      new Lineage({ module, genesis: version, topology, config, plan, runId: run }),
     ]),
   );
   const records: World["records"] = [];
@@ -177,26 +183,30 @@ export async function openWorld(
     write,
     put,
     store,
-    async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true } = {}) {
+    async contribute(round, path, { by = `peer of path ${path}`, bases, announce = true, delta } = {}) {
       const key = await keyOf(by);
       const made: KnownContribution[] = [];
-      for (const module of topology.modulesOfPath(path)) {
-        const base = bases?.get(module) ?? lineages.get(module)!.head();
+      const started = topology.basesOfPath(path).map((module) => {
+        const { cid: version } = bases?.get(module) ?? lineages.get(module)!.head();
+        return { module, version };
+      });
+      for (const { module, version: base } of started.slice(0, -1)) {
         const value: Contribution = {
           run,
           module,
+          bases: started,
+          work: "train",
           round,
           path,
           replica: 0,
-          base: base.cid,
-          delta: await write(numbers([by, module, round, path].join()), config.outer.codec),
+          delta: await write(delta ?? numbers([by, module, round, path].join()), config.outer.codec),
           tokens: INNER_STEPS * config.training.batchSize * config.model.sequenceLength,
           steps: INNER_STEPS,
           loss: 1,
         };
         const block = await Contribution.seal(value, key);
         await put(block);
-        const contribution = { ...value, cid: block.cid, signer: key.publicKey.toString() };
+        const contribution = { ...value, base, cid: block.cid, signer: key.publicKey.toString() };
         if (announce) add(contribution);
         made.push(contribution);
       }
@@ -229,7 +239,7 @@ export async function completeRun(world: OpenWorld): Promise<void> {
     late = bases;
     for (let path = 0; path < 4; path++)
       if (round !== 1 || path !== 3) await world.contribute(round, path, { bases });
-    for (const module of lineages.keys()) await world.fold(module);
+    for (const { name } of createTopology(config).modules) await world.fold(name);
   }
 }
 
@@ -240,7 +250,7 @@ export async function duplicate(directory: string, to: string): Promise<string> 
 }
 
 function fileOf(directory: string, cid: CID): string {
-  return new CheckedBlockstore(join(directory, "blocks"), silentLogger).fileOf(cid);
+  return join(directory, blockPath(cid));
 }
 
 /** Takes a block from a folder. */

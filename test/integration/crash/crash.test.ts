@@ -15,6 +15,7 @@ import { CID } from "multiformats/cid";
 import { Contribution } from "../../../src/objects/contribution.ts";
 import { dagCborCid, kindOf } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
+import { blockKey } from "../../../src/store/layout.ts";
 import { middleOf, MODULES, openSequence, ROUNDS, type Sequence } from "./sequence.ts";
 
 const HOOK = new URL("disk-hook.ts", import.meta.url).href;
@@ -83,8 +84,8 @@ async function assertHolds({ lineages, packs }: Sequence, announced: string[]): 
     const cid = CID.parse(text);
     const found = [...lineages.values()].flatMap((lineage) => {
       const { delta } = lineage.contribution(cid) ?? {};
-      const { parameters, momentum } = lineage.version(cid) ?? {};
-      return [delta, parameters, momentum ?? undefined].filter((pack) => pack !== undefined);
+      const packs = Object.values(lineage.version(cid)?.state ?? {});
+      return delta === undefined ? packs : [delta, ...packs];
     });
     assert.ok(found.length > 0, `${text} was announced and is lost`);
     // Tensors of the first round may have been let go of at the end.
@@ -102,9 +103,11 @@ async function assertUnmixed({ lineages, stepBefore, kept }: Sequence): Promise<
   const middle = await kept();
   if (middle !== undefined) assert.deepEqual(middle, middleOf(middle.slot.round, middle.bases));
   for (let round = 0; round < ROUNDS; round++) {
-    const complete = MODULES.map((module) => lineages.get(module)!.completed(round, 0, 0));
+    const complete = MODULES.map((module) => lineages.get(module)!.completed({ round, path: 0, replica: 0 }));
     assert.equal(new Set(complete).size, 1, `round ${round}: ${complete}`);
-    const last = round + 1 === ROUNDS || !lineages.get(MODULES[0]!)!.completed(round + 1, 0, 0);
+    const last =
+      round + 1 === ROUNDS ||
+      !lineages.get(MODULES[0]!)!.completed({ round: round + 1, path: 0, replica: 0 });
     if (last) assert.equal(await stepBefore(round + 1), complete[0] ? 4 * (round + 1) : undefined);
   }
 }
@@ -124,9 +127,11 @@ async function check(dir: string, announced: string[]): Promise<void> {
     // As many sweeps as it takes for what nobody needs; nothing piles up, and nothing that is needed goes.
     for (let sweep = 0; sweep < 3; sweep++) await crashed.store.sweep();
     const retained = await Promise.all(
-      (await crashed.store.owners()).map((owner) => crashed.store.retained(owner)),
+      (await crashed.store.pins()).map((pin) => crashed.store.retained(pin)),
     );
-    const needed = new Set(retained.flat().map((cid) => Buffer.from(cid.multihash.bytes).toString("hex")));
+    const needed = new Set(retained.flat().map(blockKey));
+    for (const module of MODULES)
+      for await (const { cid } of crashed.store.records.entries(module)) needed.add(blockKey(cid));
     const onDisk = readdirSync(join(dir, "blocks"), { recursive: true, encoding: "utf8" });
     assert.equal(onDisk.filter((name) => name.endsWith(".data")).length, needed.size);
     await assertHolds(

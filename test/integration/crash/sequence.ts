@@ -13,9 +13,12 @@ import { createLogger, silentLogger } from "../../../src/log.ts";
 import { loadIdentity } from "../../../src/net/identity.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
-import { type Block, dagCborCid, kindOf, rawBlock } from "../../../src/objects/object.ts";
+import { ROUTER } from "../../../src/objects/manifest.ts";
+import { type Block, kindOf, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
+import { knownContribution } from "../../../src/outer/records.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { writeInvite } from "../../../src/store/invite-file.ts";
 import { createLineageStore } from "../../../src/swarm/modules/lineage-store.ts";
@@ -77,22 +80,21 @@ export async function openSequence(dir: string): Promise<Sequence> {
     codec: "f32",
     bytes: new Uint8Array(4 * ELEMENTS),
   });
-  const genesis = MODULES.map((module) => {
-    const none = { parent: null, contributions: [], momentum: null, generation: 0, tokens: 0 };
-    return Version.encode({ module, parameters, ...none });
-  });
+  const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
+  const genesis = MODULES.map((module) => Version.encode({ module, state: { parameters }, ...none }));
+  const origin = { module: ROUTER, state: { router: rawBlock(Buffer.from("router")).cid }, ...none };
+  const router = { ...origin, cid: Version.encode(origin).cid };
+  const topology = createTopology(config);
+  const plan = createPlan({ config, topology, shards: [] });
   const lineages = new Map(
     MODULES.map((module, index) => {
       const { cid, bytes } = genesis[index]!;
       const version = { ...Version.decode(bytes), cid };
-      return [
-        module,
-        new Lineage({ module, genesis: version, topology: createTopology(config), config, runId: RUN }),
-      ];
+      return [module, new Lineage({ module, genesis: version, topology, config, plan, runId: RUN })];
     }),
   );
   const records = createLineageStore(store, lineages);
-  const paths = createPathStates({ store, packs, logger: silentLogger });
+  const paths = createPathStates({ store, packs, plan, logger: silentLogger });
   // What is damaged is warned of, and nothing here may be.
   const logger = createLogger("warn", (line) => {
     throw new Error(line);
@@ -107,11 +109,11 @@ export async function openSequence(dir: string): Promise<Sequence> {
       lineages.get(version.module)!.addVersion({ ...version, cid });
       return records.add(version.module, { cid, bytes });
     }
-    const { value, signer } = await Contribution.open(bytes);
-    lineages.get(value.module)!.addContribution({ ...value, cid, signer });
-    return records.add(value.module, { cid, bytes });
+    const record = knownContribution(await Contribution.open(bytes), cid);
+    lineages.get(record.module)!.addContribution(record);
+    return records.add(record.module, { cid, bytes });
   }
-  for await (const bytes of records.restore()) await ingest({ cid: dagCborCid(bytes), bytes });
+  for await (const { cid, bytes } of records.restore()) await ingest({ cid, bytes });
 
   async function train(round: number): Promise<Block[]> {
     const slot = { round, path: 0, replica: 0 };
@@ -126,10 +128,11 @@ export async function openSequence(dir: string): Promise<Sequence> {
       ),
     );
     const written = await writeRound(
-      { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors, isTried: () => false },
+      { ...opened, run: RUN, privateKey: key, codec: "int8", states: paths, tensors },
       {
         slot,
         bases,
+        router,
         start: new Float32Array(2 * ELEMENTS),
         end: values(0.1),
         tokens: 32,
@@ -151,7 +154,7 @@ export async function openSequence(dir: string): Promise<Sequence> {
   async function fold(module: string): Promise<Block> {
     const lineage = lineages.get(module)!;
     const { block, version } = await states.fold(lineage.head(), [], lineage.pending(), () => [], signal);
-    const roots = [version.parameters, version.momentum!];
+    const roots = Object.values(version.state);
     const blocks = (await Promise.all(roots.map((cid) => packs.blocks(cid)))).flat();
     await records.flush(async () => {
       await ingest(block);
@@ -174,13 +177,13 @@ export async function openSequence(dir: string): Promise<Sequence> {
       ]);
       await writeInvite(dir, "invite");
       for (let round = 0; round < ROUNDS; round++) {
-        if (!lineages.get(MODULES[0]!)!.completed(round, 0, 0))
+        if (!lineages.get(MODULES[0]!)!.completed({ round, path: 0, replica: 0 }))
           for (const { cid } of await train(round)) announce(cid);
         for (const module of MODULES)
           if (lineages.get(module)!.head().generation === round) announce((await fold(module)).cid);
       }
-      for (const owner of await store.owners())
-        if (/^(version|delta):[^:]*:0:/.test(owner)) await store.release(owner);
+      for (const pin of await store.pins())
+        if (/^(version|delta):[^:]*:0:/.test(pin)) await store.release(pin);
       await store.sweep();
     },
   };

@@ -6,6 +6,7 @@ import { createInterface, type Interface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { TRUSTING } from "../../../src/net/blocking.ts";
+import { systemClock } from "../../../src/clock.ts";
 import { createRequests } from "../../../src/net/requests.ts";
 import { silentLogger } from "../../../src/log.ts";
 import { LOOPBACK, startPeer, temporaryDirectory, until } from "./support.ts";
@@ -69,7 +70,7 @@ test("the program introduces peers, relays between them and stops on SIGINT", as
 
   const visitor = await startPeer(t, { listen: [], bootstrap: addresses });
   await visitor.network.dial(relayed);
-  const requests = createRequests(hidden.libp2p, silentLogger, TRUSTING);
+  const requests = createRequests(hidden.libp2p, systemClock, silentLogger, TRUSTING);
   // More than the 128 KiB that a relay allows by default.
   await requests.handle("/pathweave/test/1", async () => new Uint8Array(1 << 20));
   const response = await visitor.network.request(

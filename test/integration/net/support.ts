@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import type { Libp2p } from "@libp2p/interface";
 import { type BootstrapNode, startBootstrapNode } from "../../../bootstrap/bootstrap-node.ts";
+import { systemClock } from "../../../src/clock.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "../../../src/net/network.ts";
 import type { GossipSub } from "../../../src/net/gossip.ts";
 import { libp2pOptions, type Services } from "../../../src/net/options.ts";
@@ -25,6 +26,7 @@ export async function temporaryDirectory(t: TestContext): Promise<string> {
 export async function nodeConfig(changes: Partial<NodeConfig> = {}): Promise<NodeConfig> {
   return {
     privateKey: await generateKeyPair("Ed25519"),
+    clock: systemClock,
     listen: [LOOPBACK],
     announce: [],
     bootstrap: [],

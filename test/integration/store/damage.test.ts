@@ -152,7 +152,7 @@ async function assertWhole({ lineages, packs, goOn }: Sequence): Promise<void> {
     const lineage = lineages.get(module)!;
     assert.equal(lineage.head().generation, ROUNDS, module);
     assert.equal(lineage.contributions().length, ROUNDS);
-    await packs.read(lineage.head().parameters, { maxBytes: 1 << 20, signal: AbortSignal.abort() });
+    await packs.read(lineage.head().state["parameters"]!, { maxBytes: 1 << 20, signal: AbortSignal.abort() });
   }
   await goOn(() => assert.fail("nothing is left to do"));
 }

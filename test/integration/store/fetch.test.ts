@@ -10,8 +10,8 @@ import { CID } from "multiformats/cid";
 import * as Digest from "multiformats/hashes/digest";
 import { MAX_BLOCK_BYTES, rawBlock } from "../../../src/objects/object.ts";
 import { TensorPack } from "../../../src/objects/tensor-pack.ts";
-import { createLogger, silentLogger } from "../../../src/log.ts";
-import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
+import { createLogger } from "../../../src/log.ts";
+import { blockPath } from "../../../src/store/layout.ts";
 import { readPack, writeChunks, writePack } from "../../../src/store/pack.ts";
 import { startTcpProxy } from "../net/tcp-proxy.ts";
 import { startBootstrap, startPeer, temporaryDirectory } from "../net/support.ts";
@@ -22,7 +22,7 @@ const LIMIT = { maxBytes: 64 * MIB };
 
 /** Where a store keeps a block. */
 function fileOf(dir: string, cid: CID): string {
-  return new CheckedBlockstore(join(dir, "blocks"), silentLogger).fileOf(cid);
+  return join(dir, blockPath(cid));
 }
 
 test("two holders share a fetch, and every byte crosses the wire once", async (t) => {
@@ -215,14 +215,17 @@ test("a second fetch goes on with its own holders when the first one's fail", as
   const cids = await writeChunks(holder.store, noise(15, MIB));
   const fetcher = await openPeer(t, join(dir, "fetcher"));
   await fetcher.network.dial(holder.network.addresses()[0]!);
-  const signal = AbortSignal.timeout(100);
-  const failing = assert.rejects(fetcher.store.fetch(cids, { holders: ["nonsense"], signal }), {
-    name: "UnavailableError",
-  });
+  const first = new AbortController();
+  const fails = { name: "UnavailableError" };
+  const failing = assert.rejects(
+    fetcher.store.fetch(cids, { holders: ["nonsense"], signal: first.signal }),
+    fails,
+  );
   // Only then is the first one after the block, and the second one waits for it.
-  while (!signal.aborted && fetcher.store.fetches().length === 0)
-    await new Promise((resolve) => setImmediate(resolve));
-  await fetcher.store.fetch(cids, { holders: [holder.network.peerId] });
+  while (fetcher.store.fetches().length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const second = fetcher.store.fetch(cids, { holders: [holder.network.peerId] });
+  first.abort();
+  await second;
   await failing;
   assert.ok(await fetcher.store.has(cids[0]!));
 });

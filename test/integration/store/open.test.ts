@@ -4,11 +4,11 @@ import { mkdir, open, readdir, stat, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { PerformanceObserver } from "node:perf_hooks";
 import { test } from "node:test";
+import { systemClock } from "../../../src/clock.ts";
 import { NetworkError } from "../../../src/errors.ts";
-import { silentLogger } from "../../../src/log.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
-import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
 import { openNode } from "../../../src/store/helia.ts";
+import { blockPath } from "../../../src/store/layout.ts";
 import { storageError } from "../../../src/store/storage-error.ts";
 import { temporaryDirectory } from "../net/support.ts";
 import { noise, openPeer, spawnHolder } from "./support.ts";
@@ -33,7 +33,7 @@ test("the directory is free again after stop, after a killed process and after a
   await first.stop();
 
   const failing = { libp2p: () => Promise.reject(new NetworkError("no")) };
-  await assert.rejects(openNode({ dir, ...failing }), { name: "NetworkError" });
+  await assert.rejects(openNode({ dir, clock: systemClock, ...failing }), { name: "NetworkError" });
   const blocker = await openPeer(t, join(dir, "other"), { listen: [taken] });
   await assert.rejects(openPeer({ after: (stop) => t.after(stop) }, dir, { listen: [taken] }), {
     name: "NetworkError",
@@ -101,7 +101,7 @@ test("state is replaced atomically, private to the user, and survives a restart"
   assert.ok(Buffer.from(last).equals((await second.store.readState(name))!));
 });
 
-test("blocks, retention and owners survive a restart", async (t) => {
+test("blocks, retention and pins survive a restart", async (t) => {
   const dir = await temporaryDirectory(t);
   const [kept, dropped] = [rawBlock(noise(1, 10)), rawBlock(noise(2, 10))];
   const first = await openPeer(t, dir);
@@ -109,11 +109,10 @@ test("blocks, retention and owners survive a restart", async (t) => {
   await first.store.retain("head:lower/1", [kept.cid]);
   assert.equal(await first.store.sweep(), 0, "both were just written");
   await first.stop();
-  const files = new CheckedBlockstore(join(dir, "blocks"), silentLogger);
   // Surely before that sweep, however coarse the clock of the file system is.
-  await utimes(files.fileOf(dropped.cid), 0, 0);
+  await utimes(join(dir, blockPath(dropped.cid)), 0, 0);
   const second = await openPeer(t, dir);
-  assert.deepEqual(await second.store.owners(), ["head:lower/1"]);
+  assert.deepEqual(await second.store.pins(), ["head:lower/1"]);
   assert.deepEqual((await second.store.retained("head:lower/1")).map(String), [kept.cid.toString()]);
   assert.deepEqual(await second.store.retained("nobody"), []);
   assert.equal(await second.store.sweep(), 1, "the one nobody retains");

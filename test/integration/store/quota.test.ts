@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { multiaddr } from "@multiformats/multiaddr";
+import { systemClock } from "../../../src/clock.ts";
 import { StorageError } from "../../../src/errors.ts";
 import { createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
@@ -25,6 +26,7 @@ async function withStore(
   const node = await openNode({
     dir,
     quota,
+    clock: systemClock,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
   });
   await node.start();
@@ -86,6 +88,7 @@ test("a fetch that the quota does not allow ends with its reason", async (t) => 
   const node = await openNode({
     dir: join(dir, "fetcher"),
     quota: { maxBytes: 50 * KIB, reclaim: true },
+    clock: systemClock,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
   });
   t.after(() => node.stop());
@@ -99,7 +102,7 @@ test("room for blocks that come with a change is made, too, while it is written"
   await withStore(dir, { maxBytes: 250 * KIB, reclaim: true }, async (store) => {
     await store.put([block(1), block(2)]);
     await store.sweep();
-    await store.retainTogether([["owner", [block(3).cid], [block(3)]]]);
+    await store.retainTogether([], { append: [{ log: "log", block: block(3) }] });
     assert.ok(await store.local(block(3).cid));
     assert.equal(await store.local(block(1).cid), undefined);
   });

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
+import { systemClock } from "../../../src/clock.ts";
 import { type Logger, silentLogger } from "../../../src/log.ts";
 import { createNetwork, createNode, type SwarmNetwork } from "../../../src/net/network.ts";
 import { libp2pOptions, type Services } from "../../../src/net/options.ts";
@@ -25,6 +26,7 @@ export async function openPeer(
   const config = await nodeConfig(changes);
   const node = await openNode({
     dir,
+    clock: systemClock,
     log,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
   });

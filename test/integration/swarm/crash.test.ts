@@ -16,9 +16,9 @@ for (const moment of ["before", "after"] as const)
     const struck = await startMember(arena, { name: "struck", config, bootstrap: [] });
     const killed = Promise.withResolvers<void>();
     const { retainTogether } = struck.store;
-    struck.store.retainTogether = async (changes) => {
+    struck.store.retainTogether = async (changes, records) => {
       const list = [...changes];
-      const isRound = list.some(([owner]) => owner.startsWith("path-state:"));
+      const isRound = list.some(([pin]) => pin.startsWith("path-state:"));
       // What a kill leaves; what happens to the first folder from then on is of no account.
       const kill = (): void => {
         struck.store.retainTogether = retainTogether;
@@ -26,7 +26,7 @@ for (const moment of ["before", "after"] as const)
         killed.resolve();
       };
       if (isRound && moment === "before") kill();
-      await retainTogether(list);
+      await retainTogether(list, records);
       if (isRound && moment === "after") kill();
     };
     await killed.promise;

@@ -4,14 +4,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { systemClock } from "../../../src/clock.ts";
 import { type Logger, silentLogger } from "../../../src/log.ts";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
-import { Manifest } from "../../../src/objects/manifest.ts";
+import { Manifest, ROUTER } from "../../../src/objects/manifest.ts";
 import { dagCborCid } from "../../../src/objects/object.ts";
 import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
+import { PROTOCOL } from "../../../src/objects/protocol.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { encodeTensors } from "../../../src/outer/codec.ts";
 import { type OpenNode, openDirectory } from "../../../src/peer.ts";
+import { createRandom } from "../../../src/random.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
 import type { KnownVersion } from "../../../src/outer/types.ts";
@@ -108,22 +111,25 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
     codec: "f32",
     bytes: encodeTensors(new Float32Array(ELEMENTS).fill(1), "f32"),
   });
+  const nothing = dagCborCid(Uint8Array.of(0xa0));
   const genesis = new Map<string, KnownVersion>();
-  for (const { name: module } of topology.modules) {
-    const none = { generation: 0, parent: null, contributions: [], momentum: null, tokens: 0 };
-    const value = { module, parameters, ...none };
+  for (const module of topology.moduleNames) {
+    const none = { generation: 0, parent: null, contributions: [], tokens: 0 };
+    const state: Version["state"] = module === ROUTER ? { router: nothing } : { parameters };
+    const value = { module, state, ...none };
     const block = Version.encode(value);
     await store.put([block]);
     genesis.set(module, { ...value, cid: block.cid });
   }
-  const nothing = dagCborCid(Uint8Array.of(0xa0));
   const shard = { shard: nothing, documents: 1, tokens: 1000 };
   const shards = Array.from({ length: topology.paths }, () => shard);
   const manifest = {
+    protocol: PROTOCOL,
+    // All members make the same manifest.
+    creator: "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq",
     config,
-    genesis: Object.fromEntries([...genesis].map(([module, { cid }]) => [module, cid])),
+    genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
     tokenizer: nothing,
-    router: nothing,
     shards,
     holdouts: shards,
     validation: shard,
@@ -131,6 +137,8 @@ export async function startMember({ directory, members }: Arena, init: MemberIni
   const events: SwarmEvent[] = [];
   const changes = new EventEmitter();
   const swarm = new Swarm({
+    clock: systemClock,
+    random: createRandom(init.name, network.peerId),
     network,
     store,
     packs,

@@ -22,9 +22,10 @@ test("the same paths lead through the same modules", () => {
           { name: "out", parts: ["head"], choose: "path" },
         ],
       });
+      const topology = createTopology(config);
       assert.deepEqual(
         [...pathsByModule(config)],
-        createTopology(config).modules.map(({ name, paths }) => [name, paths]),
+        topology.moduleNames.map((name) => [name, topology.pathsOfModule(name)]),
       );
     }),
   );

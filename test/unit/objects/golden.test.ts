@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { CID } from "multiformats/cid";
 import { Contribution } from "../../../src/objects/contribution.ts";
 import { type Block, matches } from "../../../src/objects/object.ts";
-import { contribution, key, samples, triedContribution } from "./samples.ts";
+import { contribution, key, samples } from "./samples.ts";
 
 const folder = new URL("../../golden/objects/", import.meta.url);
 
@@ -33,10 +33,12 @@ describe("golden bytes", () => {
       assert.ok(kind.kind.startsWith("pathweave/"));
     });
 
-  for (const [name, value] of Object.entries({ contribution, "contribution-tried": triedContribution }))
-    it(`${name} is signed, written and read as ever`, async () => {
-      const bytes = checkGolden(name, await Contribution.seal(value, key));
-      assert.deepEqual(await Contribution.open(bytes), { value, signer: key.publicKey.toString() });
-      assert.deepEqual(Contribution.peek(bytes), value);
+  it("contribution is signed, written and read as ever", async () => {
+    const bytes = checkGolden("contribution", await Contribution.seal(contribution, key));
+    assert.deepEqual(await Contribution.open(bytes), {
+      value: contribution,
+      signer: key.publicKey.toString(),
     });
+    assert.deepEqual(Contribution.peek(bytes), contribution);
+  });
 });

@@ -5,7 +5,7 @@ import { Announcers } from "../../../src/objects/announcers.ts";
 import { runConfigSchema } from "../../../src/objects/config.ts";
 import type { Contribution } from "../../../src/objects/contribution.ts";
 import { RouterObject, ShardObject, TokenizerObject } from "../../../src/objects/data.ts";
-import { Manifest } from "../../../src/objects/manifest.ts";
+import { Manifest, ROUTER } from "../../../src/objects/manifest.ts";
 import { type ObjectKind, dagCborCid, rawBlock } from "../../../src/objects/object.ts";
 import { PathStateObject } from "../../../src/objects/path-state.ts";
 import { TensorPack } from "../../../src/objects/tensor-pack.ts";
@@ -22,28 +22,27 @@ export const version: Version = {
   generation: 3,
   parent: node("parent"),
   contributions: [node("first"), node("second")],
-  parameters: node("parameters"),
-  momentum: node("momentum"),
+  state: { parameters: node("parameters"), momentum: node("momentum") },
   tokens: 123_456_789_012,
 };
 
 export const contribution: Contribution = {
   run: node("run"),
   module: "lower/1",
+  bases: [
+    { module: "embedding/0", version: node("embedding") },
+    { module: "lower/1", version: node("base") },
+    { module: "head/0", version: node("head") },
+    { module: ROUTER, version: node("router") },
+  ],
+  work: "train",
   round: 2,
   path: 5,
   replica: 0,
-  base: node("base"),
   delta: node("delta"),
   tokens: 51_200,
   steps: 25,
   loss: 3.25,
-};
-
-/** Of a run that tries contributions on held-out text. */
-export const triedContribution: Contribution = {
-  ...contribution,
-  bases: [node("embedding"), node("base"), node("head")],
 };
 
 /** A kind with its type forgotten, so that all go through the same tests. */
@@ -59,6 +58,8 @@ function sample<T extends object>(name: string, kind: ObjectKind<T>, value: T): 
 
 export const samples: Sample[] = [
   sample("manifest", Manifest, {
+    protocol: 2,
+    creator: "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq",
     config: runConfigSchema.parse({
       name: "golden",
       seed: 7,
@@ -69,14 +70,11 @@ export const samples: Sample[] = [
         { name: "upper", parts: ["blocks 2-3", "head"], choose: 1 },
       ],
     }),
-    genesis: {
-      "lower/0": node("lower/0"),
-      "lower/1": node("lower/1"),
-      "upper/0": node("upper/0"),
-      "upper/1": node("upper/1"),
-    },
+    genesis: ["lower/0", "lower/1", "upper/0", "upper/1", ROUTER].map((module) => ({
+      module,
+      version: node(module),
+    })),
     tokenizer: node("tokenizer"),
-    router: node("router"),
     shards: [shardReference, shardReference, shardReference, shardReference],
     holdouts: [shardReference, shardReference, shardReference, shardReference],
     validation: shardReference,
@@ -97,7 +95,7 @@ export const samples: Sample[] = [
     generation: 0,
     parent: null,
     contributions: [],
-    momentum: null,
+    state: { parameters: node("parameters") },
     tokens: 0,
   }),
   sample("router", RouterObject, {

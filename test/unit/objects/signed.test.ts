@@ -3,13 +3,14 @@ import { describe, it } from "node:test";
 import * as dagCbor from "@ipld/dag-cbor";
 import { generateKeyPair, generateKeyPairFromSeed, publicKeyToProtobuf } from "@libp2p/crypto/keys";
 import fc from "fast-check";
+import { InvalidObjectError, UnknownFormatError } from "../../../src/errors.ts";
 import { Contribution } from "../../../src/objects/contribution.ts";
 import { defineSigned } from "../../../src/objects/signed.ts";
 import { z } from "zod";
 import { contribution, key } from "./samples.ts";
 
 interface Envelope {
-  payload: Uint8Array;
+  statement: object;
   publicKey: Uint8Array;
   signature: Uint8Array;
 }
@@ -35,7 +36,7 @@ describe("signed objects", () => {
       fc.asyncProperty(fc.nat(block.bytes.length * 8 - 1), async (bit) => {
         const changed = block.bytes.slice();
         changed[bit >> 3] = changed[bit >> 3]! ^ (1 << (bit & 7));
-        await assert.rejects(Contribution.open(changed), invalid(/./));
+        await assert.rejects(Contribution.open(changed), InvalidObjectError);
       }),
       { numRuns: 400 },
     );
@@ -54,11 +55,11 @@ describe("signed objects", () => {
     );
   });
 
-  it("with the payload of another statement are refused", async () => {
+  it("with the statement of another envelope are refused", async () => {
     const other = dagCbor.decode<Envelope>(
       (await Contribution.seal({ ...contribution, loss: 1 }, key)).bytes,
     );
-    await assert.rejects(open({ payload: other.payload }), invalid(/signature does not match/));
+    await assert.rejects(open({ statement: other.statement }), invalid(/signature does not match/));
   });
 
   it("with keys that are not Ed25519, no keys or no points are refused", async () => {
@@ -96,12 +97,16 @@ describe("signed objects", () => {
 
   it("with extra keys, of other formats or unsigned are refused", async () => {
     await assert.rejects(open({ extra: 1 }), invalid(/extra/));
-    await assert.rejects(open({ format: 2 }), invalid(/format 2/));
-    await assert.rejects(
-      Contribution.open(envelope.payload),
-      invalid(/Expected a pathweave\/contribution\/signed/),
-    );
-    assert.throws(() => Contribution.peek(envelope.payload), invalid(/Expected a/));
+    await assert.rejects(open({ format: 3 }), { name: "UnknownFormatError", message: /format 3/ });
+    const statement = dagCbor.encode(envelope.statement);
+    await assert.rejects(Contribution.open(statement), invalid(/Expected a pathweave\/contribution\/signed/));
+    assert.throws(() => Contribution.peek(statement), invalid(/Expected a/));
+  });
+
+  it("of a kind of work that a newer Pathweave knows are not known, which is no fault", async () => {
+    const statement = { ...envelope.statement, work: "score" };
+    await assert.rejects(open({ statement }), { name: "UnknownFormatError", message: /work/ });
+    assert.throws(() => Contribution.peek(dagCbor.encode({ ...envelope, statement })), UnknownFormatError);
   });
 
   it("of one kind cannot be passed off as another", async () => {

@@ -2,11 +2,13 @@
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
+import type { Base } from "../../../src/objects/contribution.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import { compareContributions } from "../../../src/outer/order.ts";
 import type { KnownContribution, KnownVersion, LineageInit } from "../../../src/outer/types.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 
 export const MODULE = "lower/0";
@@ -44,8 +46,7 @@ export function genesisOf(module: string): KnownVersion {
     generation: 0,
     parent: null,
     contributions: [],
-    parameters: cidOf("genesis"),
-    momentum: null,
+    state: { parameters: cidOf("genesis") },
     tokens: 0,
   });
 }
@@ -55,23 +56,41 @@ export const GENESIS = genesisOf(MODULE);
 export function createInit(outer: Partial<RunConfig["outer"]> = {}, module = MODULE): LineageInit {
   const config = createConfig(outer);
   const genesis = module === MODULE ? GENESIS : genesisOf(module);
-  return { module, genesis, topology: createTopology(config), config, runId: RUN_ID };
+  const topology = createTopology(config);
+  const plan = createPlan({ config, topology, shards: [] });
+  return { module, genesis, topology, config, plan, runId: RUN_ID };
 }
 
 export function createLineage(outer: Partial<RunConfig["outer"]> = {}): Lineage {
   return new Lineage(createInit(outer));
 }
 
+const topology = createTopology(createConfig());
+
+/** What a round of a path started from: `base` of its module, and genesis versions of the others. */
+export function basesOf(module: string, path: number, base: CID): Base[] {
+  // Tests also ask for paths that there are not.
+  const modules = path < topology.paths ? topology.basesOfPath(path) : [module];
+  const named = modules.map((name) => ({
+    module: name,
+    version: name === module ? base : genesisOf(name).cid,
+  }));
+  return modules.includes(module) ? named : [{ module, version: base }];
+}
+
 /** A valid contribution to `lower/0`, with any part replaced. */
 export function contribute(base: CID, parts: Partial<KnownContribution> = {}): KnownContribution {
   const steps = parts.steps ?? 1;
+  const { module = MODULE, path = 0 } = parts;
   const contribution = {
     run: RUN_ID,
-    module: MODULE,
-    round: 0,
-    path: 0,
-    replica: 0,
+    module,
+    bases: basesOf(module, path, base),
     base,
+    work: "train" as const,
+    round: 0,
+    path,
+    replica: 0,
     delta: cidOf("delta"),
     tokens: steps * TOKENS_PER_STEP,
     steps,
@@ -86,17 +105,17 @@ export function contribute(base: CID, parts: Partial<KnownContribution> = {}): K
 export function fold(
   parent: KnownVersion,
   contributions: readonly KnownContribution[],
-  parts: Partial<Version> & { salt?: number } = {},
+  parts: Partial<Version> & { salt?: number; parameters?: CID } = {},
 ): KnownVersion {
-  const { salt = 0, ...replaced } = parts;
   const order = contributions.toSorted(compareContributions);
+  const cids = order.map((contribution) => contribution.cid.toString()).join();
+  const { salt = 0, parameters = cidOf(`${parent.cid.toString()} ${cids} ${salt}`), ...replaced } = parts;
   return identify({
     module: parent.module,
     generation: parent.generation + 1,
     parent: parent.cid,
     contributions: order.map((contribution) => contribution.cid),
-    parameters: cidOf(`${parent.cid.toString()} ${order.map((c) => c.cid.toString()).join()} ${salt}`),
-    momentum: null,
+    state: { parameters, momentum: parameters },
     tokens: parent.tokens + order.reduce((sum, contribution) => sum + contribution.tokens, 0),
     ...replaced,
   });

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CID } from "multiformats/cid";
 import { compareCids } from "../../../src/outer/order.ts";
 import {
   GENESIS,
@@ -12,7 +11,10 @@ import {
   createLineage,
   fold,
   labels,
+  basesOf,
 } from "./history.ts";
+import type { Base } from "../../../src/objects/contribution.ts";
+import { ROUTER } from "../../../src/objects/manifest.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
 
@@ -30,18 +32,9 @@ function extend(
 }
 
 describe("lineage: a new one", () => {
-  it("has genesis as head and waits for the first round of every path and replica", () => {
+  it("has genesis as head", () => {
     const lineage = createLineage();
     assert.deepEqual(lineage.summary(), { head: GENESIS.cid, generation: 0, tokens: 0 });
-    assert.deepEqual(lineage.expected(1), [
-      { round: 0, path: 0, replica: 0 },
-      { round: 0, path: 0, replica: 1 },
-      { round: 0, path: 1, replica: 0 },
-      { round: 0, path: 1, replica: 1 },
-    ]);
-    assert.equal(lineage.expected(50).length, 4);
-    assert.deepEqual(lineage.expected(51), []);
-    assert.deepEqual(lineage.expected(0), []);
   });
 
   it("refuses a genesis of another module", () => {
@@ -71,28 +64,25 @@ describe("lineage: contributions", () => {
       assert.deepEqual(lineage.contributions(), []);
     });
 
-  describe("that a run tries on held-out text", () => {
-    const { config, ...init } = createInit({ holdout: { tolerance: 0.1, sequences: 8 } });
-    const tried = (replicas: number): Lineage => new Lineage({ ...init, config: { ...config, replicas } });
-    const bases = [GENESIS.cid, cidOf("genesis of upper/0")];
-    const cases: [string, CID[] | undefined, RegExp][] = [
-      ["none", undefined, /does not say which versions its path started from/],
-      ["another base", bases.toReversed(), /its base among them/],
-      ["too few", bases.slice(0, 1), /not one of each module of path 0/],
-      ["too many", [...bases, GENESIS.cid], /not one of each module of path 0/],
+  describe("name what they started from", () => {
+    const bases = basesOf(MODULE, 0, GENESIS.cid);
+    const cases: [string, Base[]][] = [
+      ["in another order", bases.toReversed()],
+      ["too few", bases.slice(0, 1)],
+      ["too many", [...bases, ...bases.slice(0, 1)]],
+      ["of another path", basesOf(MODULE, 1, GENESIS.cid)],
     ];
-    for (const [name, named, message] of cases)
-      it(`are refused when they name ${name}`, () => {
-        const parts = named === undefined ? {} : { bases: named };
-        assert.throws(() => tried(1).addContribution(contribute(GENESIS.cid, parts)), invalid(message));
+    for (const [name, named] of cases)
+      it(`and are refused when these are ${name}`, () => {
+        const contribution = contribute(GENESIS.cid, { bases: named });
+        assert.throws(
+          () => createLineage().addContribution(contribution),
+          invalid(/not one of each module of path 0 and the router, in order/),
+        );
       });
 
-    it("name what they started from, but where averages help", () => {
-      const named = contribute(GENESIS.cid, { bases });
-      assert.equal(tried(1).addContribution(named).added, true);
-      // With two replicas the two paths of the module give four contributions.
-      assert.throws(() => tried(2).addContribution(named), invalid(/says which versions/));
-      assert.equal(tried(2).addContribution(contribute(GENESIS.cid)).added, true);
+    it("and are taken when it is one version of each module of their path", () => {
+      assert.equal(createLineage().addContribution(contribute(GENESIS.cid, { bases })).added, true);
     });
   });
 
@@ -118,8 +108,8 @@ describe("lineage: contributions", () => {
       assert.deepEqual(lineage.addContribution(contribution), { added: true, refused: [] });
     assert.deepEqual(labels(lineage.pending()), labels([a, b]));
     assert.equal(lineage.folded(a.cid), false);
-    assert.equal(lineage.completed(0, 1, 0), true);
-    assert.equal(lineage.completed(0, 1, 1), false);
+    assert.equal(lineage.completed({ round: 0, path: 1, replica: 0 }), true);
+    assert.equal(lineage.completed({ round: 0, path: 1, replica: 1 }), false);
     assert.equal(lineage.addVersion(fold(GENESIS, [a])).added, true);
     assert.deepEqual(labels(lineage.pending()), labels([b]));
     assert.equal(lineage.folded(a.cid), true);
@@ -393,5 +383,26 @@ describe("lineage: long histories", () => {
     for (const cid of versions) joiner.addVersion(lineage.version(cid)!);
     assert.equal(joiner.head().generation, versions.length);
     assert.deepEqual(joiner.missing(), []);
+  });
+});
+
+describe("lineage: the router", () => {
+  const init = createInit({}, ROUTER);
+
+  it("has a genesis, and is complete with it", () => {
+    const lineage = new Lineage(init);
+    assert.equal(lineage.head().generation, 0);
+    assert.deepEqual(lineage.pending(), []);
+  });
+
+  it("takes no contribution of a path, and no version, where no work changes it", () => {
+    const lineage = new Lineage(init);
+    const contribution = contribute(init.genesis.cid, { module: ROUTER });
+    assert.throws(
+      () => lineage.addContribution(contribution),
+      invalid(/path 0 does not pass through router/),
+    );
+    assert.throws(() => lineage.addVersion(fold(init.genesis, [contribution])), invalid(/no work changes/));
+    assert.deepEqual(lineage.orphans(), []);
   });
 });

@@ -5,7 +5,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { OuterConfig } from "../../../src/objects/config.ts";
 import { createFold } from "../../../src/outer/fold.ts";
-import type { KnownContribution, ModuleState } from "../../../src/outer/types.ts";
+import type { ModuleState } from "../../../src/outer/optimizers/types.ts";
+import type { KnownContribution } from "../../../src/outer/types.ts";
 import { createRandom } from "../../../src/random.ts";
 import { contribute, createConfig, GENESIS } from "./history.ts";
 
@@ -60,7 +61,7 @@ describe("robust folds", () => {
         ({ path }) => ramp(13 + path, 3).map((value) => (path === 2 ? 64 * value : value)),
       );
       const hash = createHash("sha256").update(new Uint8Array(parameters.buffer));
-      return hash.update(new Uint8Array(momentum.buffer)).digest("hex");
+      return hash.update(new Uint8Array(momentum!.buffer)).digest("hex");
     };
     assert.deepEqual(
       ROBUST.map((robust) => digestOf({ robust })),

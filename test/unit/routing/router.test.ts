@@ -66,7 +66,7 @@ describe("the router", () => {
   it("has pinned bytes", () => {
     assert.equal(
       encodeRouter(ROUTER).cid.toString(),
-      "bafyreigtbuwr563gvbkcuwd7khlw6j44fmq6jiv4qg3uaxtfybf3z3ukwa",
+      "bafyreibamtsgz7m3rx2a3346qz4q2d77mimhvyou5y2qyyadlottqcy6by",
     );
   });
 });

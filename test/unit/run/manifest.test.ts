@@ -11,11 +11,15 @@ const topology = createTopology(manifest.config);
 
 test("a manifest has a genesis version for every module, and a shard and a holdout for every path", () => {
   checkManifest(manifest, topology);
-  const { "upper/1": _, ...rest } = manifest.genesis;
+  const { genesis } = manifest;
+  const other = { module: "other", version: node("other") };
   const refused: [Partial<Manifest>, RegExp][] = [
-    [{ genesis: rest }, /genesis names 3 modules, not the 4 of the run; upper\/1 is missing/],
-    [{ genesis: { ...rest, other: node("other") } }, /genesis names 4 modules.*upper\/1 is missing/],
-    [{ genesis: { ...manifest.genesis, other: node("other") } }, /genesis names 5 modules, not the 4/],
+    [{ genesis: genesis.slice(0, 3) }, /genesis names 3 modules, not the 5.*upper\/1 is not in its place/],
+    [{ genesis: genesis.slice(0, 4) }, /genesis names 4 modules, not the 5.*router is not in its place/],
+    [{ genesis: [...genesis.slice(0, 4), other] }, /genesis names 5 modules.*router is not in its place/],
+    [{ genesis: genesis.toReversed() }, /lower\/0 is not in its place/],
+    [{ genesis: [...genesis, other] }, /genesis names 6 modules, not the 5/],
+    [{ protocol: 3 }, /its peers speak protocol 3 and this Pathweave 2; use the version/],
     [{ shards: manifest.shards.slice(1) }, /shards has 3 entries, not one for each of 4 paths/],
     [{ holdouts: [] }, /holdouts has 0 entries/],
   ];

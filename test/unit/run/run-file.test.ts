@@ -80,6 +80,20 @@ test("a file is read from disk, and a missing one or a folder is one clear line"
   assert.deepEqual((await readRunFile(path)).corpus, [join(folder, "text")]);
 });
 
+const read = (more: string) => parseRunFile(MINIMAL + more, "run.yaml");
+
+test("an outer optimizer that there is not is refused with those that there are", () => {
+  assert.throws(() => read("outer: {optimizer: sofia}\n"), {
+    name: "ManifestError",
+    message: /outer\.optimizer is "sofia"; expected one of nesterov/,
+  });
+  const { config } = read("");
+  assert.throws(() => validateConfig({ ...config, outer: { ...config.outer, optimizer: "sofia" } }), {
+    name: "ManifestError",
+    message: /outer\.optimizer is sofia; expected one of nesterov/,
+  });
+});
+
 test("all problems are listed in the order of the file, with line, column and what was expected", () => {
   const text = [
     "name: two words", // 1
@@ -125,6 +139,11 @@ const single: [string, string, string][] = [
     "a missing key",
     "name: t\ngrid: [1]\n",
     " corpus is missing; expected a text or a list of 1 to 1024 entries, each a text.",
+  ],
+  [
+    "an option that the outer optimizer does not have",
+    `${MINIMAL}outer: {options: {speed: 2}}`,
+    '4:9: outer.options does not fit outer.optimizer nesterov: Unrecognized key: "speed".',
   ],
   ["a key given twice", `${MINIMAL}name: u\n`, "4:1: Map keys must be unique."],
   ["a tab", "name: t\n\tgrid: [1]\n", "2:1: Tabs are not allowed as indentation."],

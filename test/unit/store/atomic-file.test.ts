@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { removeUnfinished, writeAtomically } from "../../../src/store/atomic-file.ts";
-import { openDisk } from "../../../src/store/disk.ts";
+import { openDirectory } from "../../../src/store/directory.ts";
 
 async function directory(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "pathweave-atomic-"));
@@ -34,11 +34,11 @@ test("a failed write leaves the old file and no other", async (t) => {
 
 test("what a killed process had not finished is removed when the directory is opened, and nothing else", async (t) => {
   const folder = await directory(t);
-  await (await openDisk(folder)).close();
+  await (await openDirectory(folder)).close();
   const left = [".identity.key.1.unfinished", "blocks/.X.data.2.unfinished", "state/.a.bin.3.unfinished"];
   for (const name of [...left, "invite"]) await writeFile(join(folder, name), "");
-  await (await openDisk(folder)).close();
-  assert.deepEqual((await readdir(folder)).toSorted(), ["blocks", "changes", "data", "invite", "state"]);
+  await (await openDirectory(folder)).close();
+  assert.deepEqual((await readdir(folder)).toSorted(), ["blocks", "data", "invite", "state"]);
   assert.deepEqual(await readdir(join(folder, "blocks")), []);
   assert.deepEqual(await readdir(join(folder, "state")), []);
   await removeUnfinished(folder);

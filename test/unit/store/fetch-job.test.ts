@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import type { CID } from "multiformats/cid";
+import { systemClock } from "../../../src/clock.ts";
 import { StorageError } from "../../../src/errors.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { type BlockSource, type FetchJob, runFetchJob } from "../../../src/store/fetch-job.ts";
-import { createSlots } from "../../../src/store/slots.ts";
+import { createSemaphores } from "../../../src/store/semaphores.ts";
 import { createSuspects } from "../../../src/store/suspects.ts";
 
 /** Holders as the tests describe them: which blocks each has, and after how many answers it is lost. */
@@ -64,7 +65,8 @@ function job(source: BlockSource, changes: Partial<FetchJob>): FetchJob & { got:
   const rest = { cids, holders: [], root: undefined, signal: undefined };
   return {
     ...rest,
-    slots: createSlots(4),
+    clock: systemClock,
+    semaphores: createSemaphores(4),
     suspects: createSuspects(),
     source,
     got,
@@ -106,10 +108,10 @@ test("a fetch succeeds whenever every block has a living holder, moving each blo
 
 test("at most four wants are in flight to one holder, over all fetches", async () => {
   const { source, seen } = simulate(new Map([["a", { has: all, lives: Infinity }]]));
-  const slots = createSlots(4);
+  const semaphores = createSemaphores(4);
   await Promise.all(
     [cids.slice(0, 12), cids.slice(12)].map((part) =>
-      runFetchJob(job(source, { cids: part, holders: ["a"], slots })),
+      runFetchJob(job(source, { cids: part, holders: ["a"], semaphores })),
     ),
   );
   assert.equal(seen.mostInFlight, 4);
@@ -287,13 +289,13 @@ test("what is complete does not wait for a holder whose dial hangs", async () =>
   assert.deepEqual(given.got, all);
 });
 
-test("what is complete does not wait for a holder that owes other fetches its slots", async () => {
+test("what is complete does not wait for a holder that owes other fetches its answers", async () => {
   const { source } = simulate(
     new Map(["busy", "quick"].map((name) => [name, { has: all, lives: Infinity }])),
   );
-  const slots = createSlots(4);
-  for (let slot = 0; slot < 4; slot++) await slots.acquire("busy");
-  const given = job(source, { holders: ["busy", "quick"], slots });
+  const semaphores = createSemaphores(4);
+  for (let held = 0; held < 4; held++) await semaphores.acquire("busy");
+  const given = job(source, { holders: ["busy", "quick"], semaphores });
   await runFetchJob(given);
   assert.deepEqual(given.got, all);
 });

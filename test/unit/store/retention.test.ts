@@ -6,10 +6,14 @@ import { type TestContext, test } from "node:test";
 import * as dagCbor from "@ipld/dag-cbor";
 import { LevelDatastore } from "datastore-level";
 import fc from "fast-check";
+import { systemClock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/log.ts";
 import { type Block, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
+import { openDirectory } from "../../../src/store/directory.ts";
+import { blockPath } from "../../../src/store/layout.ts";
+import type { Database } from "../../../src/store/ports.ts";
 import { openRetention, type Retention } from "../../../src/store/retention.ts";
 
 interface Opened {
@@ -22,16 +26,14 @@ interface Opened {
 }
 
 async function openIn(directory: string): Promise<Opened> {
-  const blocks = new CheckedBlockstore(join(directory, "blocks"), silentLogger);
-  const datastore = new LevelDatastore(join(directory, "data"));
-  await blocks.open();
-  await datastore.open();
-  const retention = await openRetention(datastore.db, blocks, join(directory, "changes"));
+  const { files, database, close } = await openDirectory(directory);
+  const blocks = new CheckedBlockstore(files, silentLogger);
+  const retention = await openRetention({ files, database, blocks, clock: systemClock });
   return {
     blocks,
     retention,
-    close: () => datastore.close(),
-    entries: () => datastore.db.iterator().all(),
+    close,
+    entries: () => entriesOf(database),
     async write(...list) {
       for (const { cid, bytes } of list) {
         retention.touch(cid);
@@ -39,6 +41,12 @@ async function openIn(directory: string): Promise<Opened> {
       }
     },
   };
+}
+
+async function entriesOf(database: Database): Promise<[key: string, value: Uint8Array][]> {
+  const list: [string, Uint8Array][] = [];
+  for await (const entry of database.entries("")) list.push(entry);
+  return list;
 }
 
 async function directoryOf(t: TestContext): Promise<string> {
@@ -78,8 +86,7 @@ test("dag-cbor blocks are retained like raw ones", async (t) => {
     generation: 0,
     parent: null,
     contributions: [],
-    parameters: blocks[1]!.cid,
-    momentum: null,
+    state: { parameters: blocks[1]!.cid },
     tokens: 0,
   });
   await write(version);
@@ -90,15 +97,15 @@ test("dag-cbor blocks are retained like raw ones", async (t) => {
   await close();
 });
 
-test("retention is as a set per owner says, over any sequence of changes and restarts", async (t) => {
+test("retention is as a set per pin says, over any sequence of changes and restarts", async (t) => {
   const root = await directoryOf(t);
   let run = 0;
-  const owner = fc.constantFrom("head:lower/1", "x");
+  const pin = fc.constantFrom("head:lower/1", "x");
   const indices = fc.uniqueArray(fc.integer({ min: 0, max: 5 }));
   const step = fc.oneof(
     fc.record({ do: fc.constant("write" as const), indices }),
-    fc.record({ do: fc.constant("retain" as const), owner, indices }),
-    fc.record({ do: fc.constant("release" as const), owner }),
+    fc.record({ do: fc.constant("retain" as const), pin, indices }),
+    fc.record({ do: fc.constant("release" as const), pin }),
     fc.record({ do: fc.constant("sweep" as const) }),
     fc.record({ do: fc.constant("restart" as const) }),
   );
@@ -106,7 +113,7 @@ test("retention is as a set per owner says, over any sequence of changes and res
     fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
       const directory = join(root, String(run++));
       let opened = await openIn(directory);
-      const owners = new Map<string, number[]>();
+      const pins = new Map<string, number[]>();
       const onDisk = new Set<number>();
       let recent = new Set<number>();
       for (const taken of steps) {
@@ -119,22 +126,22 @@ test("retention is as a set per owner says, over any sequence of changes and res
         } else if (taken.do === "retain") {
           // Only what is there is retained.
           const present = taken.indices.filter((i) => onDisk.has(i));
-          await opened.retention.retain([[taken.owner, present.map((i) => blocks[i]!.cid)]]);
-          owners.set(taken.owner, present);
+          await opened.retention.retain([[taken.pin, present.map((i) => blocks[i]!.cid)]]);
+          pins.set(taken.pin, present);
           for (const i of present) recent.add(i);
         } else if (taken.do === "release") {
-          await opened.retention.retain([[taken.owner, []]]);
-          owners.delete(taken.owner);
+          await opened.retention.retain([[taken.pin, []]]);
+          pins.delete(taken.pin);
         } else if (taken.do === "restart") {
           await opened.close();
           opened = await openIn(directory);
           // What is recent after a restart is told by the age of its file, see the next test.
           for (const i of recent) opened.retention.touch(blocks[i]!.cid);
         } else {
-          const kept = new Set([...owners.values()].flat());
+          const kept = new Set([...pins.values()].flat());
           const doomed = [...onDisk].filter((i) => !kept.has(i) && !recent.has(i));
           // As if they had been written before the last sweep.
-          for (const i of doomed) await utimes(opened.blocks.fileOf(blocks[i]!.cid), 0, 0);
+          for (const i of doomed) await utimes(join(directory, blockPath(blocks[i]!.cid)), 0, 0);
           const deleted = await opened.retention.sweep();
           assert.equal(deleted, doomed.length);
           for (const i of doomed) onDisk.delete(i);
@@ -142,8 +149,8 @@ test("retention is as a set per owner says, over any sequence of changes and res
         }
         for (const [i, { cid }] of blocks.entries())
           assert.equal(await opened.blocks.has(cid), onDisk.has(i));
-        const named = [...owners].filter(([, list]) => list.length > 0);
-        assert.deepEqual(opened.retention.owners().toSorted(), named.map(([name]) => name).toSorted());
+        const named = [...pins].filter(([, list]) => list.length > 0);
+        assert.deepEqual(opened.retention.pins().toSorted(), named.map(([name]) => name).toSorted());
         for (const [name, list] of named)
           assert.deepEqual(
             opened.retention.retained(name).map(String),
@@ -160,7 +167,7 @@ test("the first sweep after a restart leaves what was written after the last one
   const directory = await directoryOf(t);
   const before = await openIn(directory);
   await before.write(blocks[0]!);
-  await utimes(before.blocks.fileOf(blocks[0]!.cid), 0, 0);
+  await utimes(join(directory, blockPath(blocks[0]!.cid)), 0, 0);
   await before.retention.sweep();
   await before.write(blocks[1]!);
   await before.close();
@@ -233,7 +240,7 @@ for (const [what, change] of damages)
     const second = await openIn(directory);
     assert.equal(second.retention.complete, false);
     // Old as they are, they stay: who needed them may be what was lost.
-    for (const { cid } of blocks) await utimes(second.blocks.fileOf(cid), 0, 0);
+    for (const { cid } of blocks) await utimes(join(directory, blockPath(cid)), 0, 0);
     assert.equal(await second.retention.sweep(), 0);
     await second.retention.retain([["a", [blocks[0]!.cid]]]);
     await second.close();

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { dagCborCid, rawBlock } from "../../../src/objects/object.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { heartbeat, RUN } from "../../../src/sim/large/run.ts";
 import { View } from "../../../src/swarm/plan/view.ts";
@@ -10,15 +11,16 @@ import { config } from "./fast-run.ts";
 
 export const runConfig = config();
 export const topology = createTopology(runConfig);
+export const plan = createPlan({ config: runConfig, topology, shards: [] });
 export const peers = Array.from({ length: 8 }, (_, index) => `peer-${index}`);
 
 export function createLineages(): Map<string, Lineage> {
   return new Map(
-    topology.modules.map(({ name: module }) => {
-      const value = { module, generation: 0, parent: null, contributions: [], momentum: null, tokens: 0 };
+    topology.moduleNames.map((module) => {
+      const value = { module, generation: 0, parent: null, contributions: [], tokens: 0 };
       const cid = dagCborCid(Buffer.from(module));
-      const genesis: KnownVersion = { ...value, parameters: cid, cid };
-      return [module, new Lineage({ module, genesis, topology, config: runConfig, runId: RUN })];
+      const genesis: KnownVersion = { ...value, state: { parameters: cid }, cid };
+      return [module, new Lineage({ module, genesis, topology, config: runConfig, plan, runId: RUN })];
     }),
   );
 }
@@ -28,16 +30,19 @@ export function contributionTo(
   round: number,
   path: number,
   signer: string,
+  modules: readonly string[] = topology.basesOfPath(path),
 ): KnownContribution {
   const { innerSteps, batchSize } = runConfig.training;
   const identity = Buffer.from(JSON.stringify([lineage.module, round, path, signer]));
   return {
     run: RUN,
     module: lineage.module,
+    bases: modules.map((module) => ({ module, version: lineage.head().cid })),
+    base: lineage.head().cid,
+    work: "train",
     round,
     path,
     replica: 0,
-    base: lineage.head().cid,
     delta: rawBlock(identity).cid,
     tokens: innerSteps * batchSize * runConfig.model.sequenceLength,
     steps: innerSteps,
@@ -107,5 +112,5 @@ export function carryOut({ view, lineages }: World, step: Step, index: number, n
 
 export function createWorld(): World {
   const lineages = createLineages();
-  return { lineages, view: new View({ run: RUN, config: runConfig, topology, lineages }) };
+  return { lineages, view: new View({ run: RUN, config: runConfig, topology, plan, lineages }) };
 }

@@ -22,6 +22,7 @@ import { runConfigSchema } from "../../../src/objects/config.ts";
 import { type ModelSource, pathParameters } from "../../../src/use/path-model.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { temporaryFolder } from "../data/corpus.ts";
+import { createPlan } from "../../../src/plan/plan.ts";
 import { readSafetensors } from "./safetensors.ts";
 
 const config = runConfigSchema.parse({
@@ -53,6 +54,7 @@ function source(missing?: string): ModelSource {
     run: cid,
     manifest: { config } as ModelSource["manifest"],
     topology,
+    plan: createPlan({ config, topology, shards: [] }),
     shape,
     head: (module) => ({
       module,
@@ -60,8 +62,7 @@ function source(missing?: string): ModelSource {
       cid,
       parent: cid,
       contributions: [],
-      parameters: cid,
-      momentum: null,
+      state: { parameters: cid },
       tokens: 5,
     }),
     async parameters(module) {

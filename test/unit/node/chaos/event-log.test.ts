@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agreementLimitMs, agreementMs } from "../../../../node/chaos/agreement.ts";
+import { agreement, agreementLimitMs } from "../../../../node/chaos/agreement.ts";
 import type { LoggedEvent, LoggedFault } from "../../../../node/chaos/event-log.ts";
 import { updatesPerMinute } from "../../../../node/chaos/rate.ts";
-import { settleStretch } from "../../../../node/chaos/settling.ts";
+import { yardstick } from "../../../../node/chaos/settling.ts";
 import { TICK_MS } from "../../../../src/swarm/plan/leases.ts";
 
 const head = (at: number, peer: string, cid: string, module = "lower/0"): LoggedEvent => ({
@@ -16,7 +16,22 @@ const fault = (at: number, kind: LoggedFault, ...peers: string[]): LoggedEvent =
   fault: { kind, peers },
 });
 
-test("agreement counts from the last fault's end to the first moment in which all heads are the same", () => {
+const version = (at: number, peer: string, cid: string): LoggedEvent => ({
+  at,
+  peer,
+  event: {
+    type: "version",
+    module: "lower/0",
+    generation: 1,
+    cid,
+    contributions: 1,
+    how: "folded",
+    milliseconds: 1,
+  },
+});
+const agreementMs = (events: readonly LoggedEvent[], peers: number) => agreement(events, peers).milliseconds;
+
+test("agreement counts from the last fault's end to the moment from which on all heads are the same", () => {
   const events = [
     head(10, "a", "x"),
     head(20, "b", "x"),
@@ -25,11 +40,28 @@ test("agreement counts from the last fault's end to the first moment in which al
     fault(200, "restart", "b"),
     head(210, "b", "x"),
     head(260, "b", "y"),
-    head(300, "a", "z"),
   ];
   assert.equal(agreementMs(events, 2), 60);
   assert.equal(agreementMs(events.slice(0, 6), 2), undefined);
   assert.equal(agreementMs(events, 3), undefined, "a peer that never told its heads does not agree");
+  const parted = [...events, head(300, "a", "z")];
+  assert.equal(agreementMs(parted, 2), undefined, "a moment is no agreement");
+  assert.equal(agreementMs([...parted, head(900, "a", "y")], 2), 700);
+  assert.equal(agreementMs([...events, head(300, "b", "y")], 2), 60, "what is said again parts nobody");
+});
+
+test("what is made after the last fault is news", () => {
+  const events = [
+    fault(100, "slow", "b"),
+    fault(200, "fast", "b"),
+    head(210, "a", "x"),
+    head(220, "b", "x"),
+    version(500, "a", "y"),
+    head(510, "a", "y"),
+    version(540, "b", "y"),
+    head(550, "b", "y"),
+  ];
+  assert.equal(agreementMs(events, 2), 50, "and is so when the first peer has it");
 });
 
 test("agreement that a fault did not touch takes no time", () => {
@@ -85,9 +117,10 @@ test("the clocks of peers are measured by the time from a claim to the tick that
   });
   const settleMs = 300;
   const whole = settleMs + TICK_MS;
-  assert.equal(settleStretch([], settleMs), 1);
-  assert.equal(settleStretch([lease(0, "a", "claimed"), lease(200, "a", "started")], settleMs), 1);
-  assert.equal(settleStretch([lease(0, "a", "claimed"), lease(whole, "a", "started")], settleMs), 1);
+  const usual = (...events: LoggedEvent[]): number => yardstick(events, settleMs).usual;
+  assert.equal(usual(), 1);
+  assert.equal(usual(lease(0, "a", "claimed"), lease(200, "a", "started")), 1);
+  assert.equal(usual(lease(0, "a", "claimed"), lease(whole, "a", "started")), 1);
   const events = [
     lease(0, "a", "claimed"),
     lease(10, "b", "claimed"),
@@ -97,7 +130,15 @@ test("the clocks of peers are measured by the time from a claim to the tick that
     lease(2 * whole + 10, "b", "started"),
     lease(9000, "c", "started"),
   ];
-  assert.equal(settleStretch(events, settleMs), 2);
+  assert.equal(usual(...events), 2);
+
+  const later = [lease(10_000, "a", "claimed"), lease(10_000 + 5 * whole, "a", "started")];
+  const clocks = yardstick([...events, ...later], settleMs);
+  assert.equal(clocks.usual, 2);
+  assert.equal(clocks.between(0, 9_999), 2);
+  assert.equal(clocks.between(10_500, 10_600), 5, "of the same moment");
+  const held = [later[0]!, fault(10_100, "pause", "a"), fault(10_200, "resume", "a"), later[1]!];
+  assert.equal(yardstick(held, settleMs).between(0, 20_000), 1, "a paused peer tells nothing of the machine");
 });
 
 test("an outer update counts once, when the first peer has it", () => {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { systemClock } from "../../../../src/clock.ts";
 import { createDiscipline } from "../../../../src/swarm/conduct/discipline.ts";
 import { createEvidenceLog, type EvidenceLog } from "../../../../src/swarm/conduct/evidence.ts";
 import type { SwarmEvent } from "../../../../src/swarm/types.ts";
@@ -55,7 +56,7 @@ describe("discipline", () => {
 
   it("keeps the evidence with its bytes, one line each, in order", async () => {
     const path = join(directory, "evidence.ndjson");
-    const { discipline } = judgeWith(createEvidenceLog(path));
+    const { discipline } = judgeWith(createEvidenceLog(path, systemClock));
     const bytes = Uint8Array.of(1, 2, 3);
     await Promise.all([
       discipline.charge({ peer: "eve", offence: "invalid-record", reason: "Wrong.", cid: "bafy", bytes }),
@@ -82,7 +83,7 @@ describe("the evidence log", () => {
     const path = join(folder, "evidence.ndjson");
     const cap = 4000;
     for (let restart = 0; restart < 3; restart++) {
-      const log = createEvidenceLog(path, cap);
+      const log = createEvidenceLog(path, systemClock, cap);
       for (let i = 0; i < 40; i++)
         await log.append({ peer: "eve", offence: "bad-exchange", reason: `number ${restart}/${i}` });
     }
@@ -94,7 +95,7 @@ describe("the evidence log", () => {
   it("cuts a large object", async () => {
     const path = join(directory, "large.ndjson");
     const bytes = new Uint8Array(1 << 20);
-    await createEvidenceLog(path).append({
+    await createEvidenceLog(path, systemClock).append({
       peer: "eve",
       offence: "malformed-message",
       reason: "Big.",

@@ -86,7 +86,7 @@ describe("conduct", () => {
 describe("publications", () => {
   const contribution = contribute(GENESIS.cid);
   const version = fold(GENESIS, [contribution]);
-  const other = { ...version, cid: cidOf("another outcome"), parameters: cidOf("other tensors") };
+  const other = { ...version, cid: cidOf("another outcome"), state: { parameters: cidOf("other tensors") } };
 
   it("of two outcomes of one fold by one peer are noticed", () => {
     const note = createPublications();

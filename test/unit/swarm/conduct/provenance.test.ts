@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { filesOf } from "../../../../src/store/directory.ts";
+import { createStateFiles } from "../../../../src/store/state.ts";
 import { StorageError } from "../../../../src/errors.ts";
-import { openStateFiles } from "../../../../src/store/state.ts";
 import { type Announcers, createAnnouncers } from "../../../../src/swarm/conduct/provenance.ts";
 import { temporaryDirectory } from "../../../integration/net/support.ts";
 import { cidOf } from "../../outer/history.ts";
@@ -9,7 +10,7 @@ import { cidOf } from "../../outer/history.ts";
 const [first, second] = [cidOf("first"), cidOf("second")];
 
 async function files(t: TestContext) {
-  const state = await openStateFiles(await temporaryDirectory(t));
+  const state = createStateFiles(filesOf(await temporaryDirectory(t)));
   return { readState: state.read, writeState: state.write };
 }
 

@@ -4,7 +4,7 @@ import { silentLogger } from "../../../../src/log.ts";
 import { Lineage } from "../../../../src/outer/lineage.ts";
 import type { KnownContribution } from "../../../../src/outer/types.ts";
 import { createHoldoutCheck, type HoldoutCheck } from "../../../../src/swarm/modules/holdout-check.ts";
-import { contribute, createInit, fold, genesisOf } from "../../outer/history.ts";
+import { basesOf, contribute, createInit, fold, genesisOf } from "../../outer/history.ts";
 import { patient } from "../../../waits.ts";
 
 const MODULES = ["lower/0", "upper/0"];
@@ -14,7 +14,7 @@ const DELTA = Float32Array.of(1, 2);
 const signal = patient;
 
 /** A check whose text has the loss that `loss` gives for whole paths. */
-function open(loss: (path: Float32Array) => number) {
+function open(loss: (path: Float32Array) => number, isTried = true) {
   const init = createInit();
   const config = { ...init.config, replicas: 1 };
   const lineages = new Map(
@@ -23,6 +23,7 @@ function open(loss: (path: Float32Array) => number) {
   const scored: number[][] = [];
   const check: HoldoutCheck = createHoldoutCheck({
     holdout: { tolerance: 0.25, sequences: 8 },
+    isTried: () => isTried,
     topology: init.topology,
     lineage: (module) => lineages.get(module)!,
     parameters: async ({ module }) => THETA.get(module)!,
@@ -36,9 +37,8 @@ function open(loss: (path: Float32Array) => number) {
     },
     logger: silentLogger,
   });
-  const bases = MODULES.map((module) => genesisOf(module).cid);
   const contribution = (module: string, parts: Partial<KnownContribution> = {}): KnownContribution =>
-    contribute(bases[MODULES.indexOf(module)]!, { module, bases, ...parts });
+    contribute(genesisOf(module).cid, { module, ...parts });
   return { check, scored, lineages, contribution };
 }
 
@@ -76,7 +76,7 @@ test("what started from a version that is not here waits for it, and is tried wh
   const lineage = lineages.get("upper/0")!;
   const first = contribute(genesisOf("upper/0").cid, { module: "upper/0" });
   const version = fold(genesisOf("upper/0"), [first]);
-  const late = contribution("lower/0", { bases: [genesisOf("lower/0").cid, version.cid] });
+  const late = contribution("lower/0", { bases: basesOf("upper/0", 0, version.cid) });
   await assert.rejects(check(late, DELTA, signal), { name: "UnavailableError", message: /of upper\/0/ });
   lineage.addContribution(first);
   lineage.addVersion(version);
@@ -91,15 +91,15 @@ test("what started from a version that does not follow is refused", async () => 
   lineage.addContribution(first);
   lineage.addVersion(version);
   lineage.refuse(version.cid, "it does not follow");
-  const misled = contribution("lower/0", { bases: [genesisOf("lower/0").cid, version.cid] });
+  const misled = contribution("lower/0", { bases: basesOf("upper/0", 0, version.cid) });
   await assert.rejects(check(misled, DELTA, signal), {
     name: "InvalidObjectError",
     message: /does not follow/,
   });
 });
 
-test("runs that do not try contributions score nothing", async () => {
-  const { check, scored } = open(() => 1);
-  await check(contribute(genesisOf("lower/0").cid), DELTA, signal);
+test("contributions to modules where averages help are not tried", async () => {
+  const { check, scored, contribution } = open(() => 1, false);
+  await check(contribution("lower/0"), DELTA, signal);
   assert.deepEqual(scored, []);
 });

@@ -1,19 +1,30 @@
 /** The lineage on a real disk, without network: what a restart finds is what was flushed. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { StorageError } from "../../../../src/errors.ts";
 import { Contribution } from "../../../../src/objects/contribution.ts";
-import { type Block, dagCborCid, kindOf } from "../../../../src/objects/object.ts";
+import type { Block } from "../../../../src/objects/object.ts";
 import { Version } from "../../../../src/objects/version.ts";
 import { Lineage } from "../../../../src/outer/lineage.ts";
+import { openRecord } from "../../../../src/outer/records.ts";
+import { openDirectory } from "../../../../src/store/directory.ts";
 import type { Store } from "../../../../src/store/types.ts";
 import { createLineageStore, type LineageStore } from "../../../../src/swarm/modules/lineage-store.ts";
-import { flipBit, openStore } from "../../store/disk.ts";
-import { cidOf, createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP } from "../../outer/history.ts";
+import { fileOf, flipBit, openStore } from "../../store/disk.ts";
+import {
+  basesOf,
+  cidOf,
+  createInit,
+  fold,
+  GENESIS,
+  MODULE,
+  RUN_ID,
+  TOKENS_PER_STEP,
+} from "../../outer/history.ts";
 
 const key = await generateKeyPair("Ed25519");
 
@@ -29,20 +40,17 @@ async function open(dir: string): Promise<Opened> {
   const { store, close } = await openStore(dir);
   const lineage = new Lineage(createInit());
   const records = createLineageStore(store, new Map([[MODULE, lineage]]));
-  for await (const bytes of records.restore()) {
+  for await (const { cid, bytes } of records.restore()) {
     await ingest(lineage, bytes);
-    records.add(MODULE, { cid: dagCborCid(bytes), bytes });
+    records.add(MODULE, { cid, bytes });
   }
   return { store, lineage, records, close };
 }
 
 async function ingest(lineage: Lineage, bytes: Uint8Array): Promise<void> {
-  const cid = dagCborCid(bytes);
-  if (kindOf(bytes) === Version.kind) lineage.addVersion({ ...Version.decode(bytes), cid });
-  else {
-    const { value, signer } = await Contribution.open(bytes);
-    lineage.addContribution({ ...value, cid, signer });
-  }
+  const { type, record } = await openRecord(bytes);
+  if (type === "version") lineage.addVersion(record);
+  else lineage.addContribution(record);
 }
 
 async function add({ lineage, records }: Opened, block: Block): Promise<void> {
@@ -56,10 +64,11 @@ function contribution(base: { cid: typeof RUN_ID }, round: number): Promise<Bloc
     {
       run: RUN_ID,
       module: MODULE,
+      bases: basesOf(MODULE, 0, base.cid),
+      work: "train",
       round,
       path: 0,
       replica: 0,
-      base: base.cid,
       delta: cidOf("delta"),
       tokens,
       steps: 1,
@@ -83,6 +92,13 @@ async function directory(t: TestContext): Promise<string> {
 
 const state = ({ lineage }: Opened): string[] =>
   [...lineage.versions(), ...lineage.contributions()].map(({ cid }) => cid.toString());
+
+/** What the disk holds of the lineage. */
+async function logged({ store }: Pick<Opened, "store">): Promise<string[]> {
+  const list: string[] = [];
+  for await (const { cid } of store.records.entries(MODULE)) list.push(cid.toString());
+  return list;
+}
 
 test("a restart finds all that was flushed, and nothing else", async (t) => {
   const dir = await directory(t);
@@ -125,19 +141,77 @@ test("a flush that the disk refuses is made up for by the next", async (t) => {
   let full = true;
   const store: Store = {
     ...peer.store,
-    retainTogether: (changes) =>
-      full ? Promise.reject(new StorageError("the disk is full")) : peer.store.retainTogether(changes),
+    retainTogether: (changes, records) =>
+      full
+        ? Promise.reject(new StorageError("the disk is full"))
+        : peer.store.retainTogether(changes, records),
   };
   const records = createLineageStore(store, new Map([[MODULE, peer.lineage]]));
   await add({ ...peer, records }, await contribution(GENESIS, 0));
   await assert.rejects(records.flush(), StorageError);
-  assert.deepEqual(await peer.store.retained(`lineage:${MODULE}`), []);
+  assert.deepEqual(await logged(peer), []);
   full = false;
   await records.flush();
   await peer.close();
   const again = await open(dir);
   t.after(() => again.close());
   assert.equal(again.lineage.pending().length, 1);
+});
+
+/** Flips a bit of a record wherever it is on the disk: in its log, as a file, or in both. */
+async function rot(dir: string, { cid, bytes }: Block, where: "log" | "file" | "both"): Promise<void> {
+  if (where !== "log") await flipBit(dir, cid);
+  if (where === "file") return;
+  const { database, close } = await openDirectory(dir);
+  for await (const [key, value] of database.entries("/pathweave/log/"))
+    if (Buffer.from(value).subarray(-bytes.byteLength).equals(bytes)) {
+      const harmed = Buffer.from(value);
+      harmed[harmed.length >> 1]! ^= 4;
+      await database.batch([[key, harmed]], { sync: true });
+    }
+  await close();
+}
+
+for (const where of ["log", "file"] as const)
+  test(`a record that rotted ${where === "log" ? "in its log is read from its file" : "as a file is read from its log"}`, async (t) => {
+    const dir = await directory(t);
+    const first = await open(dir);
+    const blocks = [await contribution(GENESIS, 0), await contribution(GENESIS, 1)];
+    for (const block of blocks) await add(first, block);
+    await first.records.flush();
+    const whole = state(first).toSorted();
+    await first.close();
+    await rot(dir, blocks[0]!, where);
+    for (let restart = 0; restart < 3; restart++) {
+      const next = await open(dir);
+      assert.equal(next.store.complete, where === "file" || restart > 0, "it is noticed, once");
+      assert.deepEqual(state(next).toSorted(), whole);
+      assert.ok(await next.store.local(blocks[0]!.cid));
+      await next.records.flush();
+      assert.ok(next.store.complete);
+      assert.deepEqual((await logged(next)).toSorted(), blocks.map(({ cid }) => cid.toString()).toSorted());
+      for (let sweep = 0; sweep < 2; sweep++) await next.store.sweep();
+      assert.ok(Buffer.from(blocks[0]!.bytes).equals(await readFile(fileOf(dir, blocks[0]!.cid))));
+      await next.close();
+    }
+  });
+
+test("a record that was lost from the end of its log is missed", async (t) => {
+  const dir = await directory(t);
+  const first = await open(dir);
+  for (let round = 0; round < 3; round++) await add(first, await contribution(GENESIS, round));
+  await first.records.flush();
+  const whole = state(first).toSorted();
+  await first.close();
+  const { database, close } = await openDirectory(dir);
+  const keys: string[] = [];
+  for await (const [key] of database.entries("/pathweave/log/")) keys.push(key);
+  await database.batch([[keys.at(-1)!, undefined]], { sync: true });
+  await close();
+  const second = await open(dir);
+  assert.equal(second.store.complete, false);
+  assert.deepEqual(state(second).toSorted(), whole);
+  await second.close();
 });
 
 test("a block that rotted on disk is left out, and the rest is restored", async (t) => {
@@ -147,7 +221,7 @@ test("a block that rotted on disk is left out, and the rest is restored", async 
   for (const block of blocks) await add(first, block);
   await first.records.flush();
   await first.close();
-  await flipBit(dir, blocks[0]!.cid);
+  await rot(dir, blocks[0]!, "both");
   const second = await open(dir);
   t.after(() => second.close());
   assert.deepEqual(
@@ -168,7 +242,7 @@ test("a damaged record does not cost those that need it: they wait on disk until
   await first.records.flush();
   const whole = state(first);
   await first.close();
-  await flipBit(dir, blocks[1]!.cid);
+  await rot(dir, blocks[1]!, "both");
 
   const second = await open(dir);
   assert.equal(second.lineage.head().generation, 1, "what follows it cannot be checked without it");
@@ -194,8 +268,10 @@ test("what waits for its base outlives sweeps and restarts, and joins the lineag
   const { cid } = source.lineage.head();
   const base: Block = { cid, bytes: (await source.records.block(cid))! };
   const second = await contribution(base, 1);
-  const listed = async ({ store }: Opened, owner: string): Promise<boolean> =>
-    (await store.retained(`${owner}:${MODULE}`)).some((one) => one.equals(second.cid));
+  const waits = ({ store }: Opened): boolean =>
+    store.records.waiting(MODULE).some(({ cid: one }) => one.equals(second.cid));
+  const joined = async (peer: Opened): Promise<boolean> =>
+    (await logged(peer)).includes(second.cid.toString());
   const sweep = async ({ store }: Opened): Promise<void> => {
     for (let times = 0; times < 3; times++) await store.sweep();
   };
@@ -209,15 +285,15 @@ test("what waits for its base outlives sweeps and restarts, and joins the lineag
     await peer.close();
     peer = await open(dir);
     assert.equal(peer.lineage.contribution(second.cid), undefined);
-    assert.deepEqual(peer.lineage.parked().map(String), [second.cid.toString()]);
+    assert.deepEqual(peer.lineage.orphans().map(String), [second.cid.toString()]);
     await peer.records.flush();
-    assert.ok(await listed(peer, "waiting"));
-    assert.ok(!(await listed(peer, "lineage")), "it may never be a part of it");
+    assert.ok(waits(peer));
+    assert.ok(!(await joined(peer)), "it may never be a part of it");
   }
   for (const block of [first, base]) await add(peer, block);
   await peer.records.flush();
-  assert.ok(await listed(peer, "lineage"));
-  assert.deepEqual(await peer.store.owners(), [`lineage:${MODULE}`]);
+  assert.ok(await joined(peer));
+  assert.ok(!waits(peer));
   await sweep(peer);
   await peer.close();
   const again = await open(dir);
@@ -256,8 +332,7 @@ test("nobody is told of a record before it is on disk, as a part of the lineage"
   await add(peer, block);
   assert.equal(await peer.store.local(block.cid), undefined);
   assert.ok(Buffer.from(block.bytes).equals((await peer.records.block(block.cid))!));
-  const listed = await peer.store.retained(`lineage:${MODULE}`);
-  assert.ok(listed.some((cid) => cid.equals(block.cid)));
+  assert.deepEqual(await logged(peer), [block.cid.toString()]);
 });
 
 test("what is flushed together is there together after a crash, or not at all", async (t) => {
@@ -274,9 +349,9 @@ test("what is flushed together is there together after a crash, or not at all", 
   // The clock's own flush comes in between.
   await begun.promise;
   const clock = first.records.flush();
-  assert.deepEqual(await first.store.retained(`lineage:${MODULE}`), []);
+  assert.deepEqual(await logged(first), []);
   await Promise.all([together, clock]);
-  assert.equal((await first.store.retained(`lineage:${MODULE}`)).length, 3, "and genesis");
+  assert.equal((await logged(first)).length, 2);
   assert.equal((await first.store.retained("path-state:0:0:0")).length, 1);
   await first.close();
 });

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { CID } from "multiformats/cid";
-import { Manifest } from "../../../../src/objects/manifest.ts";
+import { genesisOf, Manifest, ROUTER } from "../../../../src/objects/manifest.ts";
 import { rawBlock } from "../../../../src/objects/object.ts";
 import {
   COPIES,
-  createCustody,
-  custodiansOf,
-  objectsInCustody,
+  createReplication,
+  replicatorsOf,
+  replicatedObjects,
 } from "../../../../src/swarm/modules/replication.ts";
 import { samples } from "../../objects/samples.ts";
 
@@ -17,13 +17,13 @@ const objects = Array.from({ length: 40 }, (_, index) => rawBlock(Uint8Array.of(
 
 /** All that a peer comes to keep when every fetch succeeds. */
 function keepAll(self: string, members: string[]): CID[] {
-  const custody = createCustody("run", self, objects);
+  const replication = createReplication("run", self, objects);
   const kept: CID[] = [];
   // A look may end without an object; as many looks as there are objects see all.
   for (let look = 0; look < 2 * objects.length; look++) {
-    const object = custody.next(members);
+    const object = replication.next(members);
     if (object === undefined) continue;
-    custody.kept(object);
+    replication.kept(object);
     kept.push(object);
   }
   return kept;
@@ -43,10 +43,10 @@ test("every object is kept by three peers, by all when there are fewer, and the 
   for (const peer of workers) assert.ok(keepAll(peer, workers).length < objects.length / 1.5);
 });
 
-test("when a custodian leaves, one other peer takes its place", () => {
+test("when a replicator leaves, one other peer takes its place", () => {
   for (const object of objects) {
-    const [gone, ...stay] = custodiansOf("run", object, workers);
-    const next = custodiansOf(
+    const [gone, ...stay] = replicatorsOf("run", object, workers);
+    const next = replicatorsOf(
       "run",
       object,
       workers.filter((peer) => peer !== gone),
@@ -57,19 +57,19 @@ test("when a custodian leaves, one other peer takes its place", () => {
 });
 
 test("what cannot be had now does not keep a peer from the rest", () => {
-  const custody = createCustody("run", "peer-0", objects);
-  const asked = new Set(objects.map(() => custody.next(["peer-0"])!.toString()));
+  const replication = createReplication("run", "peer-0", objects);
+  const asked = new Set(objects.map(() => replication.next(["peer-0"])!.toString()));
   assert.equal(asked.size, objects.length);
 });
 
-test("custody holds each data object of a manifest once, those of a first start first, and the warm start", () => {
+test("replication holds each data object of a manifest once, those of a first start first, and the warm start", () => {
   const manifest = Manifest.decode(
     Manifest.encode(samples.find(({ name }) => name === "manifest")!.value as Manifest).bytes,
   );
   const [one, two] = objects as [CID, CID];
-  assert.deepEqual(objectsInCustody(manifest, [one, two, one]).map(String), [
+  assert.deepEqual(replicatedObjects(manifest, [one, two, one]).map(String), [
     manifest.tokenizer.toString(),
-    manifest.router.toString(),
+    genesisOf(manifest, ROUTER)!.toString(),
     manifest.validation.shard.toString(),
     one.toString(),
     two.toString(),

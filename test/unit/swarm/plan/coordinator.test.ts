@@ -6,12 +6,14 @@ import { rawBlock } from "../../../../src/objects/object.ts";
 import type { Lineage } from "../../../../src/outer/lineage.ts";
 import { Version } from "../../../../src/objects/version.ts";
 import type { KnownVersion } from "../../../../src/outer/types.ts";
-import { Coordinator, type Decision, type Slot } from "../../../../src/swarm/plan/coordinator.ts";
-import { slotKey, yields } from "../../../../src/swarm/plan/leases.ts";
+import { Coordinator, type Decision } from "../../../../src/swarm/plan/coordinator.ts";
+import { yields } from "../../../../src/swarm/plan/leases.ts";
 import { heartbeat, RUN } from "../../../../src/sim/large/run.ts";
 import { Simulation, type SimulationEvent } from "../../../../src/sim/large/simulation.ts";
 import { config } from "../fast-run.ts";
-import { carryOut, createWorld, peers, runConfig, steps, topology } from "../hearsay.ts";
+import { carryOut, createWorld, peers, plan, runConfig, steps, topology } from "../hearsay.ts";
+import { slotKey } from "../../../../src/plan/slots.ts";
+import type { Slot } from "../../../../src/plan/types.ts";
 
 const HOUR = 3_600_000;
 const LEASE_MS = 10_000;
@@ -30,7 +32,7 @@ function assertContract(simulation: Simulation, rounds: number, replicas = 1): v
     for (const path of paths)
       for (let round = 0; round < rounds; round++)
         for (let replica = 0; replica < replicas; replica++)
-          assert.ok(lineage!.completed(round, path, replica), `${module} round ${round} path ${path}`);
+          assert.ok(lineage!.completed({ round, path, replica }), `${module} round ${round} path ${path}`);
     const folded = lineage!.ancestry().flatMap((version) => version.contributions.map(String));
     assert.equal(new Set(folded).size, folded.length, `${module}: nothing folded twice`);
     const rejected = new Set(lineage!.rejected().map(({ cid }) => cid.toString()));
@@ -511,7 +513,7 @@ test("what a peer keeps about its outer gradients changes none of its decisions"
     fc.property(steps, fc.array(fc.nat(3)), (history, choices) => {
       const worlds = [createWorld(), createWorld()];
       const [kept, anew] = worlds.map(({ view, lineages }) => {
-        const init = { run: RUN, config: runConfig, topology, lineages, view, now: 0 };
+        const init = { run: RUN, config: runConfig, topology, plan, lineages, view, now: 0 };
         return new Coordinator({ ...init, self: peers[0]!, role: "worker" });
       }) as [Coordinator, Coordinator];
       let now = 0;
@@ -553,9 +555,12 @@ function versionOf({ module, parent, contributions }: Extract<Decision, { type: 
     generation: parent.generation + 1,
     parent: parent.cid,
     contributions: cids,
-    parameters: rawBlock(Buffer.from(cids.join())).cid,
-    momentum: null,
+    state: stateOf(rawBlock(Buffer.from(cids.join())).cid),
     tokens: contributions.reduce((sum, { tokens }) => sum + tokens, parent.tokens),
   };
   return { ...value, cid: Version.encode(value).cid };
+}
+
+function stateOf(cid: KnownVersion["cid"]): KnownVersion["state"] {
+  return { parameters: cid, momentum: cid };
 }

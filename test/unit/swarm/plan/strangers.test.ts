@@ -5,6 +5,7 @@ import type { Decision } from "../../../../src/swarm/plan/coordinator.ts";
 import { heartbeat } from "../../../../src/sim/large/run.ts";
 import { Simulation } from "../../../../src/sim/large/simulation.ts";
 import { config } from "../fast-run.ts";
+import { ROUTER } from "../../../../src/objects/manifest.ts";
 import { contributionTo } from "../hearsay.ts";
 
 const GRACE_MS = 30_000;
@@ -13,7 +14,8 @@ const GRACE_MS = 30_000;
 function worker(owners: number) {
   const runConfig = config({ grid: [1], rounds: 1, swarm: { owners } });
   const [node] = new Simulation({ peers: 1, seed: 1, config: runConfig }).peers;
-  const { coordinator, lineages } = node!;
+  const { coordinator } = node!;
+  const lineages = new Map([...node!.lineages].filter(([module]) => module !== ROUTER));
   return {
     coordinator,
     name: node!.name,
@@ -21,7 +23,7 @@ function worker(owners: number) {
     /** The signer announces the slot's contribution to every module; `here` says that this worker has the tensors. */
     contribute(signer: string, here: boolean): void {
       for (const lineage of lineages.values()) {
-        const contribution = contributionTo(lineage, 0, 0, signer);
+        const contribution = contributionTo(lineage, 0, 0, signer, [...node!.lineages.keys()]);
         lineage.addContribution(contribution);
         coordinator.contributed(contribution);
         if (here) coordinator.available(contribution.module, contribution.cid);

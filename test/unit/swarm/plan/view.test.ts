@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { RUN } from "../../../../src/sim/large/run.ts";
 import { ownersOf } from "../../../../src/swarm/members/rendezvous.ts";
-import type { Offer } from "../../../../src/swarm/plan/view.ts";
+import type { Offer } from "../../../../src/swarm/plan/offers.ts";
 import {
   carryOut,
   contributionTo,

@@ -7,6 +7,7 @@ import { Coordinator } from "../../../../src/swarm/plan/coordinator.ts";
 import { heartbeat, RUN } from "../../../../src/sim/large/run.ts";
 import { Simulation } from "../../../../src/sim/large/simulation.ts";
 import { config } from "../fast-run.ts";
+import { createPlan } from "../../../../src/plan/plan.ts";
 
 const NOW = 100_000;
 const OWNER = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5x9";
@@ -173,14 +174,17 @@ test("a round names the tensors and the shard that it fetches, and an observer t
   const simulation = new Simulation({ peers: 1, seed: 1, config: config({}) });
   const node = simulation.peers[0]!;
   simulation.run(3_600_000, () => {});
+  // One round more than was trained.
+  const longer = config({ rounds: 4 });
+  const { topology } = simulation;
   const coordinatorOf = (role: "worker" | "observer"): Coordinator =>
     new Coordinator({
       self: "self",
       role,
       run: RUN,
-      // One round more than was trained.
-      config: config({ rounds: 4 }),
-      topology: simulation.topology,
+      config: longer,
+      topology,
+      plan: createPlan({ config: longer, topology, shards: [] }),
       lineages: node.lineages,
       now: 0,
     });
@@ -198,7 +202,7 @@ test("a round names the tensors and the shard that it fetches, and an observer t
   const head = node.lineages.get(first!)!.head();
   const line = (root: CID | undefined): string | undefined => worker.waitingFor(NOW, [{ ...fetch, root }]);
   assert.match(
-    line(head.parameters)!,
+    line(head.state["parameters"])!,
     new RegExp(`^round 3 waits for ${first} generation 3 \\(12 of 40 blocks`),
   );
   assert.match(line(undefined)!, /^round 3 waits for the shard of path \d \(12 of 40 blocks/);

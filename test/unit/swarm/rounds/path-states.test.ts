@@ -7,11 +7,11 @@ import { test, type TestContext } from "node:test";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import { createLogger } from "../../../../src/log.ts";
 import { Contribution } from "../../../../src/objects/contribution.ts";
-import type { Codec } from "../../../../src/objects/tensor-pack.ts";
+import { ROUTER } from "../../../../src/objects/manifest.ts";
 import { decodeTensors } from "../../../../src/outer/codec.ts";
 import { createPathStates, type PathState } from "../../../../src/swarm/rounds/path-states.ts";
 import { type RoundInit, writeRound } from "../../../../src/swarm/rounds/round.ts";
-import { GENESIS, RUN_ID } from "../../outer/history.ts";
+import { createInit, GENESIS, genesisOf, RUN_ID } from "../../outer/history.ts";
 import { flipBit, openStore, type OpenStore } from "../../store/disk.ts";
 
 const ELEMENTS = 1000;
@@ -28,9 +28,8 @@ async function open(t: TestContext, lines: string[] = []): Promise<OpenStore & R
     run: RUN_ID,
     privateKey: await generateKeyPairFromSeed("Ed25519", new Uint8Array(32)),
     codec: "int8",
-    states: createPathStates({ ...opened, logger }),
+    states: createPathStates({ ...opened, plan: createInit().plan, logger }),
     tensors: () => [{ name: "w", shape: [ELEMENTS] }],
-    isTried: () => false,
   };
 }
 
@@ -72,7 +71,7 @@ test("older states of the path and those that all paths are past are let go of, 
   ] as const)
     await store.retainTogether(await states.write({ path, round, replica: 0 }, state(round)));
   await store.retain("lineage:lower/1", [RUN_ID]);
-  assert.deepEqual((await store.owners()).toSorted(), [
+  assert.deepEqual((await store.pins()).toSorted(), [
     "lineage:lower/1",
     "path-state:1:0:3",
     "path-state:2:0:3",
@@ -94,7 +93,7 @@ test("a flipped bit anywhere in a state is noticed and said, and the path starts
   }
 });
 
-for (const codec of ["bf16", "int8"] satisfies Codec[])
+for (const codec of ["bf16", "int8"])
   test(`what ${codec} drops of an outer gradient is sent with later ones`, async (t) => {
     const init = { ...(await open(t)), codec };
     // Large elements make the steps of the code so coarse that the small ones would never be sent.
@@ -107,6 +106,7 @@ for (const codec of ["bf16", "int8"] satisfies Codec[])
       const { contributions, retain } = await writeRound(init, {
         slot,
         bases: [GENESIS],
+        router: genesisOf(ROUTER),
         start: change,
         end: new Float32Array(ELEMENTS),
         tokens: 8,
@@ -135,7 +135,15 @@ test("an exact codec owes nothing and keeps no residual", async (t) => {
   const init = { ...(await open(t)), codec: "f32" as const };
   const zero = new Float32Array(ELEMENTS);
   const { moments } = state(1);
-  const finished = { slot: SLOT, bases: [GENESIS], start: zero, end: zero, tokens: 8, previous: undefined };
+  const finished = {
+    slot: SLOT,
+    bases: [GENESIS],
+    router: genesisOf(ROUTER),
+    start: zero,
+    end: zero,
+    tokens: 8,
+    previous: undefined,
+  };
   const { retain } = await writeRound(init, { ...finished, steps: 1, loss: 1, tokensPerSecond: 1, moments });
   await init.store.retainTogether(retain);
   assert.deepEqual(await init.states.load({ ...SLOT, round: 4 }, ELEMENTS), { moments });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { systemClock } from "../../../../src/clock.ts";
 import { createEngine } from "../../../../src/engine/engine.ts";
 import type { Batch } from "../../../../src/engine/types.ts";
 import { runConfigSchema } from "../../../../src/objects/config.ts";
@@ -28,6 +29,7 @@ async function open(t: TestContext, keepMs: number): Promise<PathTrainer> {
     stepsPerCall: 2,
   });
   const trainer = createPathTrainer({
+    clock: systemClock,
     engine,
     training,
     keepMs,

@@ -5,6 +5,7 @@ import { generateKeyPair } from "@libp2p/crypto/keys";
 import type { PrivateKey } from "@libp2p/interface";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import fc from "fast-check";
+import { systemClock } from "../../../../src/clock.ts";
 import { InvalidObjectError, UnavailableError } from "../../../../src/errors.ts";
 import { createLogger } from "../../../../src/log.ts";
 import type { Network, RequestHandler } from "../../../../src/net/types.ts";
@@ -12,11 +13,21 @@ import { Contribution } from "../../../../src/objects/contribution.ts";
 import { type Block, dagCborCid, kindOf } from "../../../../src/objects/object.ts";
 import { Version } from "../../../../src/objects/version.ts";
 import { Lineage } from "../../../../src/outer/lineage.ts";
+import { knownContribution, openRecord } from "../../../../src/outer/records.ts";
 import type { KnownContribution, KnownVersion } from "../../../../src/outer/types.ts";
 import { createRandom } from "../../../../src/random.ts";
 import { type AntiEntropy, createAntiEntropy } from "../../../../src/swarm/sync/anti-entropy.ts";
 import { Answer, Ask, Digest } from "../../../../src/swarm/messages.ts";
-import { cidOf, createInit, fold, GENESIS, MODULE, RUN_ID, TOKENS_PER_STEP } from "../../outer/history.ts";
+import {
+  basesOf,
+  cidOf,
+  createInit,
+  fold,
+  GENESIS,
+  MODULE,
+  RUN_ID,
+  TOKENS_PER_STEP,
+} from "../../outer/history.ts";
 import { patient } from "../../../waits.ts";
 
 interface Peer {
@@ -62,15 +73,14 @@ async function createPeer(wire: Wire, name: string): Promise<Peer> {
   const ingest = async (block: Uint8Array): Promise<boolean> => {
     const cid = dagCborCid(block);
     if (lineage.version(cid) !== undefined || lineage.contribution(cid) !== undefined) return false;
-    if (kindOf(block) === Version.kind) lineage.addVersion({ ...Version.decode(block), cid });
-    else {
-      const { value, signer } = await Contribution.open(block);
-      lineage.addContribution({ ...value, cid, signer });
-    }
+    const { type, record } = await openRecord(block);
+    if (type === "version") lineage.addVersion(record);
+    else lineage.addContribution(record);
     blocks.set(cid.toString(), block);
     return true;
   };
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: wire.network(name),
     run: RUN_ID,
     lineages: new Map([[MODULE, lineage]]),
@@ -93,10 +103,11 @@ function seal(base: KnownVersion, key: PrivateKey, round = 0, path = 0, replica 
     {
       run: RUN_ID,
       module: MODULE,
+      bases: basesOf(MODULE, path, base.cid),
+      work: "train",
       round,
       path,
       replica,
-      base: base.cid,
       delta: cidOf("delta"),
       tokens,
       steps: 1,
@@ -162,7 +173,9 @@ test("what does not fit into one answer comes in several", async () => {
         const block = await seal(GENESIS, key, round, of >> 1, of & 1);
         bytes += block.bytes.byteLength;
         const signer = peerIdFromPrivateKey(key).toString();
-        b.lineage.addContribution({ ...Contribution.peek(block.bytes), cid: block.cid, signer });
+        b.lineage.addContribution(
+          knownContribution({ value: Contribution.peek(block.bytes), signer }, block.cid),
+        );
         b.blocks.set(block.cid.toString(), block.bytes);
       }
   await a.antiEntropy.ask("b", never);
@@ -200,7 +213,7 @@ test("peers that know the same tell each other no more than a digest, however mu
 test("an ask of another run, or none at all, is refused", async () => {
   const { wire, b } = await pair();
   const handler = wire.handlers.get(b.name)!;
-  const ask = (run: typeof RUN_ID): Uint8Array => Ask.encode({ run, modules: {} }).bytes;
+  const ask = (run: typeof RUN_ID): Uint8Array => Ask.encode({ run, modules: [] }).bytes;
   await assert.rejects(handler("a", ask(cidOf("another run"))), InvalidObjectError);
   await assert.rejects(handler("a", new Uint8Array(2 << 20)), InvalidObjectError);
   await assert.rejects(handler("a", Uint8Array.of(0xff)), InvalidObjectError);
@@ -211,8 +224,7 @@ test("an ask about modules and versions that do not exist is answered", async ()
   const { wire, b } = await pair();
   await b.ingest((await seal(GENESIS, keys[0]!)).bytes);
   const invented = { versions: [cidOf("x")], contributions: [cidOf("y")] };
-  // A computed key, or it would set the prototype.
-  const modules = { [MODULE]: invented, "upper/9": invented, ["constructor"]: invented };
+  const modules = [MODULE, "upper/9", "constructor"].map((module) => ({ module, ...invented }));
   const bytes = await wire.handlers.get(b.name)!("a", Ask.encode({ run: RUN_ID, modules }).bytes);
   assert.equal(Answer.decode(bytes).records.length, 1);
 });
@@ -293,6 +305,7 @@ test("bytes that do not decode, or are about another run, are held against who s
   const wire = new Wire();
   const offences: string[] = [];
   const antiEntropy = createAntiEntropy({
+    clock: systemClock,
     network: wire.network("self"),
     run: RUN_ID,
     lineages: new Map([[MODULE, new Lineage(createInit())]]),
@@ -304,8 +317,8 @@ test("bytes that do not decode, or are about another run, are held against who s
   await antiEntropy.start();
   const ask = (bytes: Uint8Array) => wire.network("eve").request("self", "", bytes);
   await assert.rejects(ask(Uint8Array.of(1, 2)), InvalidObjectError);
-  await assert.rejects(ask(Ask.encode({ run: cidOf("another run"), modules: {} }).bytes), InvalidObjectError);
-  Answer.decode(await ask(Ask.encode({ run: RUN_ID, modules: {} }).bytes));
+  await assert.rejects(ask(Ask.encode({ run: cidOf("another run"), modules: [] }).bytes), InvalidObjectError);
+  Answer.decode(await ask(Ask.encode({ run: RUN_ID, modules: [] }).bytes));
   wire.handlers.set("eve", async () => Uint8Array.of(3));
   await assert.rejects(antiEntropy.ask("eve", patient), InvalidObjectError);
   assert.equal(offences.length, 3);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
+import { systemClock } from "../../../../src/clock.ts";
 import { NetworkError } from "../../../../src/errors.ts";
 import { createOutsideSearch, Remembered } from "../../../../src/swarm/sync/outside-search.ts";
 import { RUN } from "../../../../src/sim/large/run.ts";
@@ -34,7 +35,7 @@ function world(init: { providers: string[]; reachable: string[]; hanging?: strin
     readState: async (name: string) => files.get(name),
     writeState: async (name: string, bytes: Uint8Array) => void files.set(name, bytes),
   };
-  const open = () => createOutsideSearch({ network, store, run: RUN });
+  const open = () => createOutsideSearch({ clock: systemClock, network, store, run: RUN });
   return { dials, connected, files, open };
 }
 

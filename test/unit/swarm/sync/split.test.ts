@@ -104,7 +104,8 @@ test("joiners, laggards, everyday forks and old acquaintances show none", async 
   assert.equal(await known.meet(branch(own[0]!.version, 2, "bob"), LATER), undefined, "it was only late");
   known.detector.left("bob", LATER);
   known.detector.joined("bob", LATER + 10_000);
-  const healed = branch(own[0]!.version, 3, "bob");
+  // By another, so that none of it was known before.
+  const healed = branch(own[0]!.version, 3, "carol");
   assert.deepEqual(
     await known.meet(healed, LATER + 10_000),
     { peers: ["bob"], heads: 1 },

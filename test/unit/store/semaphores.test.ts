@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createSlots } from "../../../src/store/slots.ts";
+import { createSemaphores } from "../../../src/store/semaphores.ts";
 
 test("at most the limit runs under one name, in order, and names do not wait for each other", async () => {
-  const slots = createSlots(2);
+  const semaphores = createSemaphores(2);
   const order: string[] = [];
-  const first = await slots.acquire("a");
-  const second = await slots.acquire("a");
+  const first = await semaphores.acquire("a");
+  const second = await semaphores.acquire("a");
   const waiting = ["third", "fourth"].map(async (name) => {
-    const release = await slots.acquire("a");
+    const release = await semaphores.acquire("a");
     order.push(name);
     return release;
   });
-  (await slots.acquire("b"))();
+  (await semaphores.acquire("b"))();
   assert.deepEqual(order, []);
   first();
   const third = await waiting[0]!;
@@ -20,7 +20,7 @@ test("at most the limit runs under one name, in order, and names do not wait for
   third();
   (await waiting[1]!)();
   second();
-  // All slots are free again.
-  const again = await Promise.all([slots.acquire("a"), slots.acquire("a")]);
+  // Everything is free again.
+  const again = await Promise.all([semaphores.acquire("a"), semaphores.acquire("a")]);
   for (const release of again) release();
 });

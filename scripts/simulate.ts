@@ -1,0 +1,95 @@
+/**
+ * Whole swarms of the production code under virtual clocks, seed by seed, with faults of every kind and an intruder, each
+ * judged by the auditor and the checks of `src/sim/world/checks`.
+ *
+ *     npm run simulate -- --seeds 1-1000 [--workers 2] [--json]
+ *     npm run simulate -- --seed 7 --trace
+ *
+ * The trace has one line an event: seconds of simulated time, machine, what happened. Exit code 1 when an invariant does
+ * not hold; each seed that breaks one is printed with the command that repeats it. The last line of `--json` is the sum.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { live } from "../src/sim/world/world.ts";
+import { parseSeeds, summarise } from "../src/sim/world/campaign.ts";
+import type { Outcome } from "../src/sim/world/types.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "1-100" },
+    seed: { type: "string" },
+    trace: { type: "boolean", default: false },
+    workers: { type: "string", default: String(availableParallelism()) },
+    json: { type: "boolean", default: false },
+    worker: { type: "boolean", default: false },
+  },
+});
+const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
+
+function repeat(seed: number): string {
+  return `npm run simulate -- --seed ${seed} --trace`;
+}
+
+/** Starts workers and deals the seeds out; hears of each outcome as it comes. */
+async function deal(seeds: readonly number[], hear: (outcome: Outcome) => void): Promise<void> {
+  const left = [...seeds];
+  const work = async (): Promise<void> => {
+    const child = fork(fileURLToPath(import.meta.url), ["--worker"]);
+    try {
+      for (let seed = left.shift(); seed !== undefined; seed = left.shift()) hear(await ask(child, seed));
+    } finally {
+      child.kill();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(Number(options.workers), seeds.length) }, work));
+}
+
+function ask(child: ChildProcess, seed: number): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const gone = (code: number | null): void =>
+      reject(new Error(`a worker ended with code ${code} in seed ${seed}: ${repeat(seed)}`));
+    child.once("exit", gone);
+    child.once("message", (outcome) => {
+      child.off("exit", gone);
+      resolve(outcome as Outcome);
+    });
+    child.send(seed);
+  });
+}
+
+async function campaign(): Promise<void> {
+  const seeds = parseSeeds(options.seeds);
+  const began = performance.now();
+  const outcomes: Outcome[] = [];
+  await deal(seeds, (outcome) => {
+    outcomes.push(outcome);
+    const { seed, broken } = outcome;
+    for (const problem of broken) say(`seed ${seed}: ${problem}`);
+    if (broken.length > 0) say(`  again: ${repeat(seed)}`);
+    const seconds = (performance.now() - began) / 1000;
+    const eta = (seconds / outcomes.length) * (seeds.length - outcomes.length);
+    if (outcomes.length % 10 === 0 || outcomes.length === seeds.length)
+      say(
+        `${outcomes.length} of ${seeds.length} seeds in ${seconds.toFixed(0)} s, ${eta.toFixed(0)} s to go`,
+      );
+  });
+  const sum = summarise(outcomes);
+  if (options.json) process.stdout.write(`${JSON.stringify(sum)}\n`);
+  else say(JSON.stringify(sum, undefined, 2));
+  if (sum.broken.length > 0) process.exitCode = 1;
+}
+
+if (options.worker)
+  process.on(
+    "message",
+    (seed) => void live({ seed: Number(seed) }).then((outcome) => process.send!(outcome)),
+  );
+else if (options.seed === undefined) await campaign();
+else {
+  const seed = Number(options.seed);
+  const outcome = await live({ seed, ...(options.trace ? { trace: say } : {}) });
+  say(JSON.stringify(outcome));
+  if (outcome.broken.length > 0) process.exitCode = 1;
+}

@@ -1,0 +1,16 @@
+import type { Check } from "../types.ts";
+import { announcedIsRetained } from "./announced-is-retained.ts";
+import { headsAgree } from "./heads-agree.ts";
+import { lineage } from "./lineage.ts";
+import { nothingLost } from "./nothing-lost.ts";
+import { nothingTwice } from "./nothing-twice.ts";
+import { retainedIsAnnounced } from "./retained-is-announced.ts";
+
+export const CHECKS: readonly Check[] = [
+  headsAgree,
+  nothingLost,
+  nothingTwice,
+  lineage,
+  announcedIsRetained,
+  retainedIsAnnounced,
+];

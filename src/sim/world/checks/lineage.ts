@@ -1,0 +1,10 @@
+import type { Check } from "../types.ts";
+
+/** Every version follows from its parent and what it folds, back to genesis: nothing else that the auditor says is wrong. */
+export const lineage: Check = {
+  name: "lineage",
+  ended: ({ report }) => [
+    ...(report.refolded === 0 ? ["No version could be folded again."] : []),
+    ...report.problems.filter((problem) => !problem.includes(" is lost: ")),
+  ],
+};
