@@ -12,7 +12,7 @@ import {
   REPEATED,
   stale,
 } from "./rejections.ts";
-import { inFoldOrder, workOf } from "./rules.ts";
+import { inFoldOrder, isTried, workOf } from "./rules.ts";
 import type { Blocks, RecordedContribution, RecordedVersion } from "./types.ts";
 
 export type Outcome = (
@@ -75,7 +75,7 @@ async function unfolded(
   works: ReadonlySet<string>,
   init: FatesInit,
 ): Promise<Outcome> {
-  const { maxStaleness, holdout } = init.config.outer;
+  const { maxStaleness } = init.config.outer;
   const base = init.versions.get(contribution.base.toString());
   const reasons: Reason[] = [];
   if (base !== undefined && init.head.version.generation - base.generation > maxStaleness)
@@ -89,8 +89,8 @@ async function unfolded(
     } catch (error) {
       reasons.push(invalidTensors(error));
     }
-  const isTried = holdout !== undefined && contribution.bases !== undefined;
-  if (isTried && said.some((words) => kindOfWords(words) === LOSS.kind)) reasons.push(LOSS);
+  if (said.some((words) => kindOfWords(words) === LOSS.kind) && isTried(contribution.module, init.config))
+    reasons.push(LOSS);
 
   const contradicted = said
     .map((words) => contradiction(words, reasons))

@@ -32,6 +32,15 @@ function namesItsBases(
   return bases.map((base) => base.module).join() === [...modules, ROUTER].join();
 }
 
+/** Modules with fewer contributions a generation are those that a run can have tried on held-out text. */
+const TRIED_BELOW = 3;
+
+/** Whether contributions to a module are tried on held-out text. */
+export function isTried(module: string, config: RunConfig): boolean {
+  const paths = pathsByModule(config).get(module)!.length;
+  return config.outer.holdout !== undefined && paths * config.replicas < TRIED_BELOW;
+}
+
 /** Whether a contribution is one of this run that may be folded at all. */
 export function meetsRules(
   contribution: RecordedContribution,

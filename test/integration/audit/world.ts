@@ -239,7 +239,7 @@ export async function completeRun(world: OpenWorld): Promise<void> {
     late = bases;
     for (let path = 0; path < 4; path++)
       if (round !== 1 || path !== 3) await world.contribute(round, path, { bases });
-    for (const module of lineages.keys()) if (module !== ROUTER) await world.fold(module);
+    for (const { name } of createTopology(config).modules) await world.fold(name);
   }
 }
 
