@@ -25,14 +25,16 @@ const DEVICE = { kind: "compiled", device: "cpu", threads: 1 } as const;
 export interface Training {
   /** How far those are that are not done. */
   progress(): { name: string; done: number; steps: number }[];
-  /** Parameters of each, by name. */
-  trained: Record<BaselineName, Promise<Float32Array>>;
+  /** Begins one, unless it has begun. */
+  start(name: BaselineName): void;
+  /** Its parameters, once it is done. */
+  trained(name: BaselineName): Promise<Float32Array>;
   /** Ends them in any case. */
   stop(): Promise<void>;
 }
 
-/** Trains the baselines of a run, both at once. */
-export function startBaselines(created: CreatedRun, signal: AbortSignal): Training {
+/** The trainings of a run's baselines, each in a thread of its own. */
+export function createBaselines(created: CreatedRun, signal: AbortSignal): Training {
   const stopping = new AbortController();
   const under = AbortSignal.any([signal, stopping.signal]);
   const running = new Map<BaselineName, { name: string; done: number; steps: number }>();
@@ -47,15 +49,21 @@ export function startBaselines(created: CreatedRun, signal: AbortSignal): Traini
       running.delete(key);
     }
   };
-  const trained = { equalSteps: train("equalSteps"), equalTokens: train("equalTokens") };
-  // Whoever awaits one hears of a failure; until then nobody may.
-  const ended = Promise.allSettled(Object.values(trained));
+  const begun = new Map<BaselineName, Promise<Float32Array>>();
+  const trained = (key: BaselineName): Promise<Float32Array> => {
+    const training = begun.get(key) ?? train(key);
+    begun.set(key, training);
+    // Whoever awaits it hears of a failure; until then nobody may.
+    training.catch(() => {});
+    return training;
+  };
   return {
     progress: () => [...running.values()],
+    start: (key) => void trained(key),
     trained,
     async stop() {
       stopping.abort();
-      await ended;
+      await Promise.allSettled(begun.values());
     },
   };
 }

@@ -12,10 +12,10 @@ export function demoRun(seed: number): object {
     grid: [2, 2],
     model: { vocabulary: 1024, sequenceLength: 128, width: 96, blocks: 4, heads: 4 },
     training: {
-      rounds: 5,
-      innerSteps: 34,
+      rounds: 6,
+      innerSteps: 30,
       batchSize: 8,
-      seedSteps: 150,
+      seedSteps: 140,
       learningRate: 8e-3,
       warmupSteps: 20,
     },

@@ -17,7 +17,7 @@ import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";
 import { storageError } from "../../src/store/storage-error.ts";
-import { type BaselineName, baselineOf, startBaselines, type Training } from "../demo-baselines.ts";
+import { type BaselineName, baselineOf, createBaselines, type Training } from "../demo-baselines.ts";
 import { demoCorpus } from "../demo-corpus.ts";
 import { demoRun } from "../demo-run.ts";
 import { type Chaos, parseChaos, schedule } from "../chaos/schedule.ts";
@@ -188,8 +188,9 @@ async function runDemo(
   const session =
     flags.chaos === undefined ? undefined : await startChaos({ ...init, manifest: created.manifest });
   const swarm = session?.swarm ?? (await startLocalSwarm(init));
-  // Beside the swarm, whose peers wait for each other now and then.
-  const training = startBaselines(created, signal);
+  const training = createBaselines(created, signal);
+  // The longer one beside the swarm, whose peers wait for each other now and then.
+  training.start("equalTokens");
   const stop = async (): Promise<void> => {
     await Promise.all([training.stop(), (session ?? swarm).stop()]);
   };
@@ -204,6 +205,7 @@ async function runDemo(
         hide();
       }
     });
+    training.start("equalSteps");
     progress.update("joining as an observer, with nothing but the invite");
     const invite = {
       invite: swarm.invite,
@@ -356,7 +358,7 @@ async function finish(training: Training, key: BaselineName, progress: Progress)
   };
   const timer = setInterval(show, 500);
   try {
-    return await training.trained[key];
+    return await training.trained(key);
   } finally {
     clearInterval(timer);
   }
