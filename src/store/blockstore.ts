@@ -3,10 +3,10 @@ import type { CID } from "multiformats/cid";
 import { InvalidObjectError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Block, matches, MAX_BLOCK_BYTES } from "../objects/object.ts";
-import { blockAt, blockPath, BLOCKS } from "./layout.ts";
+import { blockAt, blockKey, blockPath, BLOCKS } from "./layout.ts";
 import type { FileFacts, Files } from "./ports.ts";
 import type { Quota } from "./quota.ts";
-import { storageError } from "./storage-error.ts";
+import { hasCode, storageError } from "./storage-error.ts";
 
 const SYNCS_AT_ONCE = 8;
 
@@ -15,6 +15,9 @@ export class CheckedBlockstore {
   quota: Quota | undefined;
   /** Where else a block may be had on this disk when its file is gone or corrupt. */
   spare: ((cid: CID) => Promise<Uint8Array | undefined>) | undefined;
+  /** By `blockKey`: how many writes there were before the last one of a block that is not flushed. */
+  readonly #unflushed = new Map<string, number>();
+  #writes = 0;
   readonly #files: Files;
   readonly #log: Logger;
   #bytesServed = 0;
@@ -62,6 +65,7 @@ export class CheckedBlockstore {
   async delete(cid: CID): Promise<void> {
     const size = this.quota === undefined ? 0 : ((await this.facts(cid))?.bytes ?? 0);
     await this.#trying(this.#files.remove(blockPath(cid)));
+    this.#unflushed.delete(blockKey(cid));
     this.quota?.free(size);
   }
 
@@ -73,6 +77,7 @@ export class CheckedBlockstore {
     const size = this.quota === undefined || (await this.has(cid)) ? 0 : bytes.byteLength;
     await this.quota?.reserve(size);
     try {
+      this.#unflushed.set(blockKey(cid), this.#writes++);
       await this.#trying(this.#files.write(blockPath(cid), bytes, { flush: false }));
     } catch (error) {
       this.quota?.free(size);
@@ -83,13 +88,27 @@ export class CheckedBlockstore {
   /** Writes blocks that survive a loss of power. */
   async write(list: readonly Block[]): Promise<void> {
     for (const { cid, bytes } of list) await this.put(cid, bytes);
-    for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
-      await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map(({ cid }) => this.sync(cid)));
+    await this.flush(list.map(({ cid }) => cid));
   }
 
-  /** Waits until the block would survive a loss of power. */
-  sync(cid: CID): Promise<void> {
-    return this.#trying(this.#files.sync(blockPath(cid)));
+  /** Resolves when all of these that were written would survive a loss of power. */
+  async flush(cids: Iterable<CID>): Promise<void> {
+    const list = [...cids].filter((cid) => this.#unflushed.has(blockKey(cid)));
+    for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
+      await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map((cid) => this.#sync(cid)));
+  }
+
+  async #sync(cid: CID): Promise<void> {
+    const key = blockKey(cid);
+    const written = this.#unflushed.get(key);
+    try {
+      await this.#files.sync(blockPath(cid));
+    } catch (error) {
+      // It was corrupt or not needed, and is deleted.
+      if (!hasCode(error, "ENOENT")) throw storageError(error, `${this.#files.name}/${BLOCKS}`);
+    }
+    // Who has written it meanwhile has to flush it once more.
+    if (this.#unflushed.get(key) === written) this.#unflushed.delete(key);
   }
 
   /** Every block, in any order, as a CID of its hash without its codec. */

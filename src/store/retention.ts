@@ -125,6 +125,8 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
       // At once, not in turn: a sweep that is running must not delete them.
       for (const cid of [...latest.values()].flat()) recent.add(blockKey(cid));
       for (const { block } of recordChanges.append ?? []) recent.add(blockKey(block.cid));
+      // What is fetched is not flushed before somebody needs it.
+      await blocks.flush([...latest.values()].flat());
       await journal.inTurn(() => write(latest, recordChanges));
       // Not in turn: making room for them may take a sweep.
       await records.file();

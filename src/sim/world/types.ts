@@ -20,6 +20,8 @@ export interface Ended {
   finished: boolean;
   /** What was wrong with that, one line a peer. */
   unfinished: string[];
+  /** Files of which a fault flipped a bit, as the auditor names them. Nobody may have read them since. */
+  rotted: ReadonlySet<string>;
 }
 
 /** One invariant. Each method returns what breaks it, one line each. */

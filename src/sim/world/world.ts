@@ -54,6 +54,8 @@ class World {
   readonly #machines: Machine[] = [];
   readonly #marks = new Marks();
   readonly #log: LoggedEvent[] = [];
+  /** Files of which a fault flipped a bit. */
+  readonly #rotted = new Set<string>();
   readonly #broken: string[] = [];
   readonly #faults: Record<string, number> = {};
   /** Older copies of data folders, by number of the machine. */
@@ -87,7 +89,7 @@ class World {
       await this.#timeline.run(this.#timeline.now() + 120_000, () => stopped);
     }
     const report = await this.#audit(core);
-    const end: Ended = { report, finished, unfinished };
+    const end: Ended = { report, finished, unfinished, rotted: this.#rotted };
     for (const check of CHECKS)
       for (const problem of check.ended?.(end) ?? []) this.#break(check.name, problem);
     return {
@@ -232,8 +234,10 @@ class World {
   }
 
   async #judge(machine: Machine): Promise<void> {
-    const { swarm, name, peer, announced } = machine;
+    const { swarm, name, peer } = machine;
     if (swarm === undefined) return;
+    // As it is now: what the peer announces while its disk is read is not among what is found there.
+    const announced = new Set(machine.announced);
     const copy = machine.disk.clone({ clock: this.#timeline, random: this.#random });
     const records = await recordsOn(copy);
     for (const check of CHECKS)
@@ -322,7 +326,7 @@ class World {
         break;
       case "flip":
         this.#damage(machine);
-        this.#say("world", `a bit of ${machine.disk.flipBit(this.#random)}`);
+        this.#rot(machine, machine.disk.flipBit(this.#random));
         break;
       case "clock":
         machine.clock.set(fault.by);
@@ -336,6 +340,11 @@ class World {
         break;
       }
     }
+  }
+
+  #rot({ name }: Machine, file: string | undefined): void {
+    this.#say("world", `a bit of ${file}`);
+    this.#rotted.add(`${name}/${file}`);
   }
 
   /** From now on what the machine had need not be there: as with a lost disk, the auditor is told. */

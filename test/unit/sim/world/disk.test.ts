@@ -137,6 +137,34 @@ test("a full disk refuses as a real one does, keeps what it has, and goes on whe
   assert.ok((await store.local(first.cid)) !== undefined && (await store.local(second.cid)) !== undefined);
 });
 
+test("what is retained is whole after a loss of power, also when it was fetched, which flushes nothing", async () => {
+  const block = rawBlock(Buffer.alloc(1000, 1));
+  for (let seed = 0; seed < 50; seed++) {
+    const disk = diskOf(seed);
+    const open = () =>
+      openStore({
+        files: disk.files,
+        database: disk.database,
+        clock: systemClock,
+        source: (blocks) => ({
+          ...NOBODY,
+          connect: async () => {},
+          async ask(cid) {
+            await blocks.put(cid, block.bytes);
+            return block.bytes.byteLength;
+          },
+        }),
+      });
+    const { store } = await open();
+    await store.fetch([block.cid], { holders: ["somebody"] });
+    await Promise.all([store.retain("a", [block.cid]), store.retain("b", [block.cid])]);
+    disk.crash();
+    const again = await open();
+    assert.equal((await again.store.pins()).length, 2);
+    assert.ok((await again.store.local(block.cid)) !== undefined, `seed ${seed}`);
+  }
+});
+
 test("a flipped bit is one bit of one file or value, and a clone does not share it", async () => {
   const disk = diskOf(1);
   await disk.files.write("a", new Uint8Array(3), { flush: true });
