@@ -15,9 +15,17 @@ export class CheckedBlockstore {
   quota: Quota | undefined;
   /** Where else a block may be had on this disk when its file is gone or corrupt. */
   spare: ((cid: CID) => Promise<Uint8Array | undefined>) | undefined;
+  /** By `blockKey`: whether somebody retains the block. Such a one was flushed, or is when it comes. */
+  pinned: ((key: string) => boolean) | undefined;
+  /** Blocks that this process wrote or read, by `blockKey`. */
+  readonly #sound = new Set<string>();
+  /** Blocks that this process flushed, by `blockKey`. */
+  readonly #synced = new Set<string>();
   /** By `blockKey`: how many writes there were before the last one of a block that is not flushed. */
   readonly #unflushed = new Map<string, number>();
   #writes = 0;
+  /** By `blockKey`: the last write that is under way. */
+  readonly #writing = new Map<string, Promise<void>>();
   readonly #files: Files;
   readonly #log: Logger;
   #bytesServed = 0;
@@ -32,9 +40,14 @@ export class CheckedBlockstore {
     return this.#bytesServed;
   }
 
-  /** Whether the block is there (not checked). */
+  /**
+   * Whether the block is there. One that nobody retains, and that this process neither wrote nor read, is read: a loss of
+   * power may have cut it short.
+   */
   async has(cid: CID): Promise<boolean> {
-    return (await this.facts(cid)) !== undefined;
+    const key = blockKey(cid);
+    if (this.#sound.has(key) || this.pinned?.(key) === true) return (await this.facts(cid)) !== undefined;
+    return (await this.read(cid)) !== undefined;
   }
 
   facts(cid: CID): Promise<FileFacts | undefined> {
@@ -51,7 +64,10 @@ export class CheckedBlockstore {
   /** A block that does not match its CID is deleted, and is as if it had never been there, if there is no spare. */
   async read(cid: CID): Promise<Uint8Array | undefined> {
     const bytes = await this.#trying(this.#files.read(blockPath(cid)));
-    if (bytes !== undefined && bytes.byteLength <= MAX_BLOCK_BYTES && matches(cid, bytes)) return bytes;
+    if (bytes !== undefined && bytes.byteLength <= MAX_BLOCK_BYTES && matches(cid, bytes)) {
+      this.#sound.add(blockKey(cid));
+      return bytes;
+    }
     const spare = await this.spare?.(cid);
     if (bytes !== undefined) {
       const next = spare === undefined ? "deleted and will be fetched again" : "written again";
@@ -65,20 +81,41 @@ export class CheckedBlockstore {
   async delete(cid: CID): Promise<void> {
     const size = this.quota === undefined ? 0 : ((await this.facts(cid))?.bytes ?? 0);
     await this.#trying(this.#files.remove(blockPath(cid)));
-    this.#unflushed.delete(blockKey(cid));
+    for (const keys of [this.#unflushed, this.#synced, this.#sound]) keys.delete(blockKey(cid));
     this.quota?.free(size);
   }
 
+  /** One write of a block after the other. */
   async put(cid: CID, bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength > MAX_BLOCK_BYTES)
       throw new InvalidObjectError(
         `The block ${cid.toString()} of ${bytes.byteLength} bytes is over the limit of 1 MiB.`,
       );
-    const size = this.quota === undefined || (await this.has(cid)) ? 0 : bytes.byteLength;
+    const key = blockKey(cid);
+    const earlier = this.#writing.get(key) ?? Promise.resolve();
+    const writing = earlier.catch(() => {}).then(() => this.#put(cid, bytes));
+    this.#writing.set(key, writing);
+    try {
+      await writing;
+    } finally {
+      if (this.#writing.get(key) === writing) this.#writing.delete(key);
+    }
+  }
+
+  async #put(cid: CID, bytes: Uint8Array): Promise<void> {
+    const key = blockKey(cid);
+    const isThere = (await this.facts(cid)) !== undefined;
+    const size = isThere ? 0 : bytes.byteLength;
     await this.quota?.reserve(size);
     try {
-      this.#unflushed.set(blockKey(cid), this.#writes++);
-      await this.#trying(this.#files.write(blockPath(cid), bytes, { flush: false }));
+      // A block that somebody counts on is whole, or not there.
+      const flush = isThere || this.pinned?.(key) === true;
+      if (!flush) {
+        this.#unflushed.set(key, this.#writes++);
+        this.#synced.delete(key);
+      }
+      await this.#trying(this.#files.write(blockPath(cid), bytes, { flush }));
+      this.#sound.add(key);
     } catch (error) {
       this.quota?.free(size);
       throw error;
@@ -93,7 +130,9 @@ export class CheckedBlockstore {
 
   /** Resolves when all of these that were written would survive a loss of power. */
   async flush(cids: Iterable<CID>): Promise<void> {
-    const list = [...cids].filter((cid) => this.#unflushed.has(blockKey(cid)));
+    // What an earlier process wrote, and was killed before it flushed it, may still be in memory only.
+    const isFlushed = (key: string): boolean => this.#synced.has(key) || this.pinned?.(key) === true;
+    const list = [...cids].filter((cid) => this.#unflushed.has(blockKey(cid)) || !isFlushed(blockKey(cid)));
     for (let at = 0; at < list.length; at += SYNCS_AT_ONCE)
       await Promise.all(list.slice(at, at + SYNCS_AT_ONCE).map((cid) => this.#sync(cid)));
   }
@@ -108,7 +147,9 @@ export class CheckedBlockstore {
       if (!hasCode(error, "ENOENT")) throw storageError(error, `${this.#files.name}/${BLOCKS}`);
     }
     // Who has written it meanwhile has to flush it once more.
-    if (this.#unflushed.get(key) === written) this.#unflushed.delete(key);
+    if (this.#unflushed.get(key) !== written) return;
+    this.#unflushed.delete(key);
+    this.#synced.add(key);
   }
 
   /** Every block, in any order, as a CID of its hash without its codec. */

@@ -65,6 +65,7 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
   });
   const records = await openRecords({ name: files.name, database, blocks, journal, sealed });
   blocks.spare = (cid) => records.read(cid);
+  blocks.pinned = (key) => counts.has(key);
   // Blocks younger than the last sweep of an earlier process are left by the first sweep of this one: a
   // fetch or a contribution may have been under way when that process ended.
   let sweptAt: number | undefined = journal.complete ? readCount(await database.get(SWEPT_AT)) : 0;
@@ -126,8 +127,11 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
       for (const cid of [...latest.values()].flat()) recent.add(blockKey(cid));
       for (const { block } of recordChanges.append ?? []) recent.add(blockKey(block.cid));
       // What is fetched is not flushed before somebody needs it.
-      await blocks.flush([...latest.values()].flat());
+      const needed = [...latest.values()].flat();
+      await blocks.flush(needed);
       await journal.inTurn(() => write(latest, recordChanges));
+      // Came meanwhile.
+      await blocks.flush(needed);
       // Not in turn: making room for them may take a sweep.
       await records.file();
     },

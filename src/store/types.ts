@@ -61,7 +61,7 @@ export interface TransferCount {
 export interface Store {
   /** Writes blocks durably. */
   put(blocks: Iterable<Block>): Promise<void>;
-  /** Whether the block is on this disk (not checked). */
+  /** Whether the block is on this disk, as it was written; what rotted since is found by reading it. */
   has(cid: CID): Promise<boolean>;
   /** Reads from this disk only; undefined when absent or corrupt. */
   local(cid: CID): Promise<Uint8Array | undefined>;

@@ -40,6 +40,8 @@ interface Entry {
 
 export class MemoryDisk {
   onOperation: ((operation: DiskOperation) => void) | undefined;
+  /** Files that a loss of power may have left cut short. */
+  readonly torn = new Set<string>();
   readonly #init: MemoryDiskInit;
   #files = new Map<string, Entry>();
   /** As a process sees it. */
@@ -120,6 +122,7 @@ export class MemoryDisk {
       if (entry.unflushed.length === 0) continue;
       const left = random.integer(entry.unflushed.length + 2);
       // One choice more: the name is there already, and not all of the content.
+      if (left > entry.unflushed.length) this.torn.add(path);
       const content =
         left > entry.unflushed.length
           ? cut(entry.unflushed.at(-1), random)
@@ -151,6 +154,7 @@ export class MemoryDisk {
       const content = this.#content(path);
       if (content !== undefined) copy.#files.set(path, { flushed: content, unflushed: [] });
     }
+    for (const path of this.torn) copy.torn.add(path);
     copy.#database = new Map(this.#database);
     copy.#flushed = new Map(this.#database);
     copy.#count();

@@ -1,10 +1,14 @@
 /** What lies on the disk of a machine, for the checks. */
 import type { CID } from "multiformats/cid";
 import { Contribution } from "../../objects/contribution.ts";
-import { dagCborCid, kindOf } from "../../objects/object.ts";
+import { systemClock } from "../../clock.ts";
+import { silentLogger } from "../../log.ts";
+import { dagCborCid, kindOf, matches } from "../../objects/object.ts";
 import { TensorPack } from "../../objects/tensor-pack.ts";
 import { Version } from "../../objects/version.ts";
+import { CheckedBlockstore } from "../../store/blockstore.ts";
 import { blockAt, blockPath, BLOCKS } from "../../store/layout.ts";
+import { openRetention } from "../../store/retention.ts";
 import type { MemoryDisk } from "./disk.ts";
 import type { Restored } from "./types.ts";
 
@@ -33,4 +37,17 @@ export async function recordsOn(disk: MemoryDisk): Promise<Restored["records"]> 
     }
   }
   return records;
+}
+
+/** Paths of blocks on a disk that no process uses that somebody retains and that are there, and not whole. */
+export async function harmedPins(disk: MemoryDisk): Promise<string[]> {
+  const { files, database } = disk;
+  const blocks = new CheckedBlockstore(files, silentLogger);
+  const retention = await openRetention({ files, database, blocks, clock: systemClock });
+  const harmed: string[] = [];
+  for (const cid of retention.pins().flatMap((pin) => retention.retained(pin))) {
+    const bytes = await files.read(blockPath(cid));
+    if (bytes !== undefined && !matches(cid, bytes)) harmed.push(blockPath(cid));
+  }
+  return harmed;
 }

@@ -11,6 +11,8 @@ export interface Restored {
   announced: ReadonlySet<string>;
   /** Records whose blocks are on the disk, by module. */
   records: { module: string; cid: string; signer: string | undefined; complete: boolean }[];
+  /** Blocks that the disk's peer retained and whose files are there and not whole, but for flipped bits. */
+  harmed: string[];
 }
 
 /** How a world ended. */
@@ -20,7 +22,7 @@ export interface Ended {
   finished: boolean;
   /** What was wrong with that, one line a peer. */
   unfinished: string[];
-  /** Files of which a fault flipped a bit, as the auditor names them. Nobody may have read them since. */
+  /** Files that a flipped bit or a loss of power harmed, as the auditor names them. Nobody may have read them since. */
   rotted: ReadonlySet<string>;
 }
 

@@ -19,7 +19,7 @@ import { MachineClock } from "./machine-clock.ts";
 import { Marks } from "./marks.ts";
 import { GOOD_LINK } from "./links.ts";
 import { MemoryNetwork } from "./network.ts";
-import { recordsOn } from "./records.ts";
+import { harmedPins, recordsOn } from "./records.ts";
 import { type Access, createConfig, createWorldRun, type WorldRun } from "./run.ts";
 import { Timeline } from "./timeline.ts";
 import { describe, Trace } from "./trace.ts";
@@ -89,7 +89,9 @@ class World {
       await this.#timeline.run(this.#timeline.now() + 120_000, () => stopped);
     }
     const report = await this.#audit(core);
-    const end: Ended = { report, finished, unfinished, rotted: this.#rotted };
+    const torn = this.#machines.flatMap(({ name, disk }) => [...disk.torn].map((path) => `${name}/${path}`));
+    const rotted = new Set([...this.#rotted, ...torn]);
+    const end: Ended = { report, finished, unfinished, rotted };
     for (const check of CHECKS)
       for (const problem of check.ended?.(end) ?? []) this.#break(check.name, problem);
     return {
@@ -240,8 +242,9 @@ class World {
     const announced = new Set(machine.announced);
     const copy = machine.disk.clone({ clock: this.#timeline, random: this.#random });
     const records = await recordsOn(copy);
+    const harmed = (await harmedPins(copy)).filter((path) => !this.#rotted.has(`${name}/${path}`));
     for (const check of CHECKS)
-      for (const problem of check.restored?.({ name, peer, swarm, announced, records }) ?? [])
+      for (const problem of check.restored?.({ name, peer, swarm, announced, records, harmed }) ?? [])
         this.#break(check.name, problem);
   }
 

@@ -5,6 +5,7 @@ import { lineage } from "./lineage.ts";
 import { nothingLost } from "./nothing-lost.ts";
 import { nothingTwice } from "./nothing-twice.ts";
 import { retainedIsAnnounced } from "./retained-is-announced.ts";
+import { retainedIsWhole } from "./retained-is-whole.ts";
 
 export const CHECKS: readonly Check[] = [
   headsAgree,
@@ -13,4 +14,5 @@ export const CHECKS: readonly Check[] = [
   lineage,
   announcedIsRetained,
   retainedIsAnnounced,
+  retainedIsWhole,
 ];

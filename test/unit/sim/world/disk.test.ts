@@ -6,6 +6,7 @@ import { StorageError } from "../../../../src/errors.ts";
 import { rawBlock } from "../../../../src/objects/object.ts";
 import { createRandom } from "../../../../src/random.ts";
 import { type DiskOperation, MemoryDisk } from "../../../../src/sim/world/disk.ts";
+import { blockPath } from "../../../../src/store/layout.ts";
 import { openStore } from "../../../../src/store/store.ts";
 import { NOBODY } from "../../store/disk.ts";
 
@@ -138,7 +139,7 @@ test("a full disk refuses as a real one does, keeps what it has, and goes on whe
 });
 
 test("what is retained is whole after a loss of power, also when it was fetched, which flushes nothing", async () => {
-  const block = rawBlock(Buffer.alloc(1000, 1));
+  const [block, later] = [rawBlock(Buffer.alloc(1000, 1)), rawBlock(Buffer.alloc(1000, 2))];
   for (let seed = 0; seed < 50; seed++) {
     const disk = diskOf(seed);
     const open = () =>
@@ -155,14 +156,59 @@ test("what is retained is whole after a loss of power, also when it was fetched,
           },
         }),
       });
-    const { store } = await open();
-    await store.fetch([block.cid], { holders: ["somebody"] });
-    await Promise.all([store.retain("a", [block.cid]), store.retain("b", [block.cid])]);
+    await (await open()).store.fetch([block.cid], { holders: ["somebody"] });
+    // Half of the time another process retains what this one fetched.
+    if (seed % 2 === 0) disk.kill();
+    const { store, blocks } = await open();
+    await store.fetch([block.cid]);
+    await Promise.all([store.retain("a", [block.cid]), store.retain("b", [block.cid, later.cid])]);
+    // What is retained may come afterwards.
+    await blocks.put(later.cid, later.bytes);
     disk.crash();
     const again = await open();
     assert.equal((await again.store.pins()).length, 2);
-    assert.ok((await again.store.local(block.cid)) !== undefined, `seed ${seed}`);
+    for (const { cid } of [block, later])
+      assert.ok((await again.store.local(cid)) !== undefined, `seed ${seed}`);
   }
+});
+
+test("a block that is retained stays whole while it is written again", async () => {
+  const block = rawBlock(Buffer.alloc(1000, 1));
+  for (let seed = 0; seed < 50; seed++) {
+    const disk = diskOf(seed);
+    const open = () => {
+      const { files, database } = disk;
+      return openStore({ files, database, clock: systemClock, source: () => NOBODY });
+    };
+    const { store, blocks } = await open();
+    const first = store.put([block]);
+    const second = blocks.put(block.cid, block.bytes);
+    await first;
+    await store.retain("a", [block.cid]);
+    await second;
+    await blocks.put(block.cid, block.bytes);
+    disk.crash();
+    assert.ok((await (await open()).store.local(block.cid)) !== undefined, `seed ${seed}`);
+  }
+});
+
+test("a block that a loss of power cut short does not count as there", async () => {
+  const block = rawBlock(Buffer.alloc(1000, 1));
+  const found = new Set<string>();
+  for (let seed = 0; seed < 50; seed++) {
+    const disk = diskOf(seed);
+    const open = () => {
+      const { files, database } = disk;
+      return openStore({ files, database, clock: systemClock, source: () => NOBODY });
+    };
+    await (await open()).blocks.put(block.cid, block.bytes);
+    disk.crash();
+    const left = (await disk.files.read(blockPath(block.cid)))?.byteLength;
+    const there = await (await open()).store.has(block.cid);
+    assert.equal(there, left === 1000, `seed ${seed}`);
+    found.add(left === undefined ? "absent" : there ? "whole" : "cut");
+  }
+  assert.equal(found.size, 3);
 });
 
 test("a flipped bit is one bit of one file or value, and a clone does not share it", async () => {
