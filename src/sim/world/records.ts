@@ -1,7 +1,7 @@
 /** What lies on the disk of a machine, for the checks. */
 import type { CID } from "multiformats/cid";
 import { Contribution } from "../../objects/contribution.ts";
-import { systemClock } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import { silentLogger } from "../../log.ts";
 import { dagCborCid, kindOf, matches } from "../../objects/object.ts";
 import { TensorPack } from "../../objects/tensor-pack.ts";
@@ -40,10 +40,10 @@ export async function recordsOn(disk: MemoryDisk): Promise<Restored["records"]> 
 }
 
 /** Paths of blocks on a disk that no process uses that somebody retains and that are there, and not whole. */
-export async function harmedPins(disk: MemoryDisk): Promise<string[]> {
+export async function harmedPins(disk: MemoryDisk, clock: Clock): Promise<string[]> {
   const { files, database } = disk;
   const blocks = new CheckedBlockstore(files, silentLogger);
-  const retention = await openRetention({ files, database, blocks, clock: systemClock });
+  const retention = await openRetention({ files, database, blocks, clock });
   const harmed: string[] = [];
   for (const cid of retention.pins().flatMap((pin) => retention.retained(pin))) {
     const bytes = await files.read(blockPath(cid));

@@ -242,7 +242,9 @@ class World {
     const announced = new Set(machine.announced);
     const copy = machine.disk.clone({ clock: this.#timeline, random: this.#random });
     const records = await recordsOn(copy);
-    const harmed = (await harmedPins(copy)).filter((path) => !this.#rotted.has(`${name}/${path}`));
+    const harmed = (await harmedPins(copy, this.#timeline)).filter(
+      (path) => !this.#rotted.has(`${name}/${path}`),
+    );
     for (const check of CHECKS)
       for (const problem of check.restored?.({ name, peer, swarm, announced, records, harmed }) ?? [])
         this.#break(check.name, problem);
