@@ -5,6 +5,7 @@ import { messageOf, NetworkError } from "../errors.ts";
 import { joinFailure, type JoinAttempt } from "./join-failure.ts";
 import type { SwarmNetwork } from "../net/network.ts";
 import type { Network } from "../net/types.ts";
+import { Manifest } from "../objects/manifest.ts";
 import type { Store } from "../store/types.ts";
 import { discover } from "../swarm/sync/discovery.ts";
 
@@ -16,8 +17,8 @@ const NO_CONNECTION_MS = 10_000;
 export type RunNetwork = Network & Pick<SwarmNetwork, "dialReport">;
 
 /**
- * The manifest block: from disk, or from any peer that provides the run. Adds those peers to `providers`. Throws
- * NetworkError that says which addresses were tried, with what result, and what to do next.
+ * The manifest block: from disk, or from any peer that provides the run. Adds those peers to `providers`, unless the
+ * genesis versions are on the disk with it, so that nobody else is needed to begin. Throws NetworkError that says which addresses were tried, with what result, and what to do next.
  */
 export async function findManifest(
   run: CID,
@@ -27,7 +28,7 @@ export async function findManifest(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   const local = await store.local(run);
-  if (local !== undefined) return local;
+  if (local !== undefined && (await hasGenesis(store, local))) return local;
   const deadline = AbortSignal.any([timeout(clock, FIND_RUN_MS), ...(signal === undefined ? [] : [signal])]);
   const began = clock.now();
   const known = new Set<string>();
@@ -68,6 +69,12 @@ export async function findManifest(
     isPrivate,
   };
   throw new NetworkError(joinFailure(attempt));
+}
+
+/** Whether the genesis versions are on this disk, too. A peer that ended before it had them needs others as a new one does. */
+async function hasGenesis(store: Store, manifest: Uint8Array): Promise<boolean> {
+  for (const { version } of Manifest.decode(manifest).genesis) if (!(await store.has(version))) return false;
+  return true;
 }
 
 /** Resolves when there is a connection; rejects when all bootstraps failed or the deadline is over. */
