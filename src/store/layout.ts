@@ -16,6 +16,11 @@ export function blockKey({ multihash }: CID): string {
   return Buffer.from(multihash.bytes).toString("base64");
 }
 
+/** The block of a key, as a CID of its hash without its codec. */
+export function blockOf(key: string): CID {
+  return CID.decode(Buffer.from(key, "base64"));
+}
+
 /** The block of a file, as a CID of its hash without its codec; undefined for another file. */
 export function blockAt(path: string): CID | undefined {
   const name = path.slice(path.lastIndexOf("/") + 1);

@@ -13,7 +13,7 @@ import type { CID } from "multiformats/cid";
 import { type Block, dagCborCid } from "../objects/object.ts";
 import type { CheckedBlockstore } from "./blockstore.ts";
 import { type Journal, readCount } from "./journal.ts";
-import { blockKey } from "./layout.ts";
+import { blockKey, blockOf } from "./layout.ts";
 import type { Database, DatabaseChange } from "./ports.ts";
 import { storageError } from "./storage-error.ts";
 import type { RecordChanges, Records } from "./types.ts";
@@ -27,6 +27,8 @@ export const WAITING = "/pathweave/log-waiting/";
 const FILED = "/pathweave/log-filed/";
 const HASH_BYTES = 32;
 const DIGITS = 10;
+/** Files that are looked at with each change. Entries come more slowly, so each is looked at again and again. */
+const MENDED_AT_ONCE = 4;
 
 export interface RecordsInit {
   /** Where they are, for people. */
@@ -52,6 +54,8 @@ export interface RecordLogs extends Records {
   };
   /** Makes files of all entries that are none yet. Throws StorageError. */
   file(): Promise<void>;
+  /** Looks at the files of a few entries, others each time, and writes those anew that rotted. Throws StorageError. */
+  mend(): Promise<void>;
 }
 
 /** An entry that is no file yet. */
@@ -98,6 +102,8 @@ export async function openRecords({
   /** Keys at which nothing is, or nothing that is whole. */
   const holes = new Set<string>();
   const unfiled: Unfiled[] = [];
+  /** Of `keys`: whose files are looked at next. */
+  let next = keys.keys();
   let filing: Promise<void> = Promise.resolve();
 
   const lengthOf = (log: string): number => lengths.get(log) ?? 0;
@@ -194,6 +200,14 @@ export async function openRecords({
     entries,
     file,
     has: (cid) => keys.has(blockKey(cid)),
+    async mend() {
+      for (let looked = 0; looked < MENDED_AT_ONCE; looked++) {
+        const { value } = next.next();
+        if (value === undefined) next = keys.keys();
+        // Reading it is enough: nobody else may ever read the file.
+        else await blocks.read(blockOf(value));
+      }
+    },
     waiting: (log) => [...(waiting.get(log)?.values() ?? [])],
     async read(cid) {
       const key = keys.get(blockKey(cid));

@@ -19,13 +19,15 @@ export async function recordsOn(disk: MemoryDisk): Promise<Restored["records"]> 
   const has = async (cid: CID): Promise<boolean> => (await files.facts(blockPath(cid))) !== undefined;
   const isWhole = async (pack: CID): Promise<boolean> => {
     const bytes = await files.read(blockPath(pack));
-    if (bytes === undefined || kindOf(bytes) !== TensorPack.kind) return false;
+    if (bytes === undefined || !matches(pack, bytes) || kindOf(bytes) !== TensorPack.kind) return false;
     for (const chunk of TensorPack.decode(bytes).chunks) if (!(await has(chunk))) return false;
     return true;
   };
   for await (const path of files.list(BLOCKS)) {
-    if (blockAt(path) === undefined) continue;
-    const bytes = (await files.read(path))!;
+    const hash = blockAt(path);
+    const bytes = await files.read(path);
+    // What rotted is no record any more.
+    if (hash === undefined || bytes === undefined || !matches(hash, bytes)) continue;
     const kind = kindOf(bytes);
     const cid = dagCborCid(bytes).toString();
     if (kind === Version.kind) {

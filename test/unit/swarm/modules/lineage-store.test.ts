@@ -196,6 +196,26 @@ for (const where of ["log", "file"] as const)
     }
   });
 
+test("a record whose file rotted, and that nobody reads, becomes whole while the peer goes on", async (t) => {
+  const dir = await directory(t);
+  const peer = await open(dir);
+  t.after(() => peer.close());
+  const blocks: Block[] = [];
+  for (let round = 0; round < 8; round++) {
+    blocks.push(await contribution(GENESIS, round));
+    await add(peer, blocks.at(-1)!);
+    await peer.records.flush();
+  }
+  await rot(dir, blocks[0]!, "file");
+  await rm(fileOf(dir, blocks[5]!.cid));
+  for (let round = 8; round < 16; round++) {
+    await add(peer, await contribution(GENESIS, round));
+    await peer.records.flush();
+  }
+  for (const { cid, bytes } of blocks)
+    assert.ok(Buffer.from(bytes).equals(await readFile(fileOf(dir, cid))), cid.toString());
+});
+
 test("a record that was lost from the end of its log is missed", async (t) => {
   const dir = await directory(t);
   const first = await open(dir);
