@@ -27,8 +27,8 @@ export const WAITING = "/pathweave/log-waiting/";
 const FILED = "/pathweave/log-filed/";
 const HASH_BYTES = 32;
 const DIGITS = 10;
-/** Files that are looked at with each change. Entries come more slowly, so each is looked at again and again. */
-const MENDED_AT_ONCE = 4;
+/** Files that are looked at with each change; a record comes with about one. */
+const MENDED_AT_ONCE = 2;
 
 export interface RecordsInit {
   /** Where they are, for people. */
