@@ -53,6 +53,8 @@ import { endsWithin } from "../within.ts";
 
 /** Longest time for one peer to deliver the tensors of one module. */
 const FETCH_MS = 120_000;
+/** After a fold that failed, how long until the next try. */
+const FOLD_RETRY_MS = 3_000;
 const DHT_MS = 20_000;
 const SYNCHRONISE_MS = 60_000;
 const DISCOVERY_MS = 5_000;
@@ -699,6 +701,10 @@ export class Swarm {
     parent: KnownVersion,
     contributions: readonly KnownContribution[],
   ): Promise<void> {
+    const ended = (): void => {
+      this.coordinator.foldEnded(module);
+      this.#tick();
+    };
     try {
       const { block, version } = await this.#holdings.fold(parent, contributions, async (folded) => {
         this.#ingest(await openRecord(folded.block.bytes), this.#init.network.peerId);
@@ -708,14 +714,14 @@ export class Swarm {
       this.#run(`DHT record of ${module}`, () =>
         publishHead(this.#init.network, this.#init.run, version, this.#tasks.within(DHT_MS)),
       );
+      ended();
     } catch (error) {
       // What cannot be read any more is fetched again before the next try.
       for (const contribution of contributions)
         if (!(await this.#holdings.hasDelta(contribution))) this.coordinator.lost(module, contribution.cid);
+      // At once it would fail for the same reason, again and again: where nobody can be asked, no time passes.
+      this.#init.clock.after(FOLD_RETRY_MS, ended, { waits: false });
       throw error;
-    } finally {
-      this.coordinator.foldEnded(module);
-      this.#tick();
     }
   }
 
