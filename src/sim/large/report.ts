@@ -1,6 +1,7 @@
 /** What a simulation showed, from what happened and from the lineages at its end. */
 import { slotKey } from "../../plan/slots.ts";
-import type { Simulation, SimulationEvent } from "./simulation.ts";
+import type { Simulation } from "./simulation.ts";
+import type { SimulationEvent } from "./types.ts";
 
 export interface Distribution {
   count: number;
@@ -87,6 +88,7 @@ export function headsAgree(simulation: Simulation): boolean {
 
 export function reportOf(simulation: Simulation, seed: number, hours: number): Report {
   const { events, topology, network } = simulation;
+  const { wastedMs, trainedMs } = simulation.training;
   const completes = events.flatMap((event) => (event.type === "complete" ? [slotKey(event.slot)] : []));
   const distinct = new Set(completes).size;
   const sums = { contributions: 0, folded: 0, rejected: 0, pending: 0, lost: 0, foldedTwice: 0 };
@@ -135,7 +137,7 @@ export function reportOf(simulation: Simulation, seed: number, hours: number): R
       tensorBytes: rate(tensorBytes),
     },
     duplicatedWork: distinct === 0 ? 0 : (completes.length - distinct) / distinct,
-    wastedWork: simulation.wastedMs / Math.max(1, simulation.wastedMs + simulation.trainedMs),
+    wastedWork: wastedMs / Math.max(1, wastedMs + trainedMs),
     ...sums,
   };
 }

@@ -7,7 +7,7 @@ import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Heartbeat } from "../../swarm/messages.ts";
 import { View, type ViewInit } from "../../swarm/plan/view.ts";
-import type { SimulatedPeer } from "./peer.ts";
+import type { SimulatedPeer } from "./types.ts";
 
 const FOLDS_REFUSED = "it folds what is refused";
 
