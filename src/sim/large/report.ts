@@ -50,13 +50,13 @@ export interface Report {
   foldedTwice: number;
 }
 
-export function distribution(values: number[]): Distribution {
+function distribution(values: number[]): Distribution {
   const sorted = values.toSorted((a, b) => a - b);
   return { count: sorted.length, median: sorted[sorted.length >> 1] ?? 0, max: sorted.at(-1) ?? 0 };
 }
 
 /** When somebody else began the slot that a peer left behind when it went; ms, for each that was taken over. */
-export function takeovers(events: readonly SimulationEvent[]): number[] {
+function takeovers(events: readonly SimulationEvent[]): number[] {
   const open = new Map<string, { at: number; peer: string }>();
   const times: number[] = [];
   for (const event of events) {
