@@ -64,14 +64,6 @@ export class PeerProcess {
     createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#read(line));
   }
 
-  get events(): PeerEvents {
-    return this.#events;
-  }
-
-  get pid(): number {
-    return this.#child.pid!;
-  }
-
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }

@@ -82,7 +82,7 @@ export class Simulation {
     const time = new VirtualTime(random);
     this.#time = time;
     this.training = new Training({ config, plan, time, network, random, roundMs, moduleBytes, slowness });
-    this.sites = Array.from({ length: this.#options.sites }, (_, index) => this.#site(index));
+    this.sites = Array.from({ length: this.#options.sites }, () => this.#site());
     const messages = new Messages({ time, network, sites: this.sites, cut, alive: () => this.#alive });
     this.#messages = messages;
     const reaches: Messages["reaches"] = (one, other) => messages.reaches(one, other);
@@ -256,7 +256,7 @@ export class Simulation {
     this.#alive += change;
   }
 
-  #site(index: number): Site {
+  #site(): Site {
     const { config } = this.#options;
     const { topology, plan } = this;
     const lineages = new Map(
@@ -266,7 +266,6 @@ export class Simulation {
       ]),
     );
     const site = new Site(
-      index,
       { run: RUN, config, topology, plan },
       lineages,
       ({ signer }, { peers }) => this.poisoned.has(signer) && peers.every(({ name }) => name !== signer),
