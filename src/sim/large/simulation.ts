@@ -33,6 +33,8 @@ const DIGEST_BYTES = 191;
 /** Time within which peers start at first, in all at least and for each, ms. */
 const START_MS = 1500;
 const START_MS_PER_PEER = 30;
+/** How long a round takes of a peer that hangs, ms; a share of it is a number, as a share of infinity is not. */
+const FOREVER_MS = Number.MAX_SAFE_INTEGER;
 
 export interface SimulationOptions {
   peers: number;
@@ -378,7 +380,7 @@ export class Simulation {
     const computing = (low + this.random.uniform() * (high - low)) * (this.slowness.get(peer.name) ?? 1);
     const bytes = modules.length * this.#options.moduleBytes;
     this.network.fetched(bytes);
-    const length = this.network.transfer(bytes) + computing;
+    const length = Math.min(this.network.transfer(bytes) + computing, FOREVER_MS);
     const kept = this.#keptOf(peer, slot);
     if (kept === undefined) this.wastedMs += peer.kept?.milliseconds ?? 0;
     // As if it had begun so long ago.

@@ -319,8 +319,34 @@ test("a peer that hangs but still talks holds its slot up only for a while", () 
         assert.ok(takeover !== undefined && takeover.at - at <= 11 * LEASE_MS + 6000);
       }
     }),
+    // Whoever hangs has the earlier claim on the slot, so only that it is done by another makes it let go.
+    { numRuns: 4, examples: [[737_931]] },
+  );
+});
+
+test("a peer that hangs behind the half of its round lets it go once another has done it", () => {
+  fc.assert(
+    fc.property(seeds, (seed) => {
+      const simulation = new Simulation({ peers: 5, seed, config: config({ rounds: 2 }) });
+      const hung = simulation.peer("peer-0");
+      const done = simulation.run(HOUR, () => {
+        const { training } = hung;
+        if (training === undefined) return;
+        const length = training.end - training.start;
+        // It stays at 60 % of the round, whatever time goes by.
+        training.start = Math.max(training.start, simulation.now - 0.6 * length);
+        training.end = training.start + length;
+      });
+      assert.ok(done, "the run completes, also for the peer that hangs");
+      assertContract(simulation, 2);
+    }),
     { numRuns: 4 },
   );
+});
+
+test("a share of a slot that is none is a bug of whoever tells it", () => {
+  const { coordinator } = new Simulation({ peers: 1, seed: 1, config: config() }).peers[0]!;
+  for (const share of [Number.NaN, -0.1, 1.1]) assert.throws(() => coordinator.progress(share), RangeError);
 });
 
 test("a goodbye frees the slot at once", () => {
