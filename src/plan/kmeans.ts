@@ -36,17 +36,16 @@ export function createKmeansPlan({ config, topology, shards }: PlanInit): Plan {
     },
     first({ index }) {
       const { path, replica } = lanes[index]!;
-      return { round: 0, path, replica };
+      return { work: "train", round: 0, path, replica };
     },
-    after: ({ round, path, replica }) =>
-      round + 1 < rounds ? { round: round + 1, path, replica } : undefined,
-    before: ({ round, path, replica }) => (round > 0 ? { round: round - 1, path, replica } : undefined),
+    after: (slot) => (slot.round + 1 < rounds ? { ...slot, round: slot.round + 1 } : undefined),
+    before: (slot) => (slot.round > 0 ? { ...slot, round: slot.round - 1 } : undefined),
     left: (slot) => (slot === undefined ? 0 : rounds - slot.round),
     order: ({ round }) => round,
     isReady: ({ round }, _module, { generation }) => generation >= round,
     expected(module, { generation: round }) {
       if (round >= rounds) return [];
-      return lanesOfModule(module).map(({ path, replica }) => ({ round, path, replica }));
+      return lanesOfModule(module).map(({ path, replica }) => ({ work: "train", round, path, replica }));
     },
     lastGeneration: (module) => (lanesOfModule(module).length === 0 ? 0 : rounds),
     weightOf: (path) => shards[path]!.tokens,

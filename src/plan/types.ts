@@ -1,12 +1,6 @@
-/** One round of one replica of one path: H inner steps, and a contribution to each module of the path. */
-export interface TrainSlot {
-  round: number;
-  path: number;
-  replica: number;
-}
+import type { Slot } from "../objects/slot.ts";
 
-/** The unit of work that one peer claims and does. Another kind of work adds a type here. */
-export type Slot = TrainSlot;
+export type { Slot };
 
 /** Slots that are done one after another, each from what the one before left: the rounds of a replica of a path. */
 export interface Lane {

@@ -36,7 +36,7 @@ import { createHoldoutCheck } from "./modules/holdout-check.ts";
 import { createHeartbeats, type Heartbeats } from "./members/heartbeats.ts";
 import { Holdings } from "./modules/holdings.ts";
 import { createLineageStore } from "./modules/lineage-store.ts";
-import { Heartbeat, LineageRecord } from "./messages.ts";
+import { Heartbeat, LineageRecord, unknownWorks } from "./messages.ts";
 import { createModuleStates } from "./modules/module-states.ts";
 import { createPathStates, type PathStates } from "./rounds/path-states.ts";
 import { type FinishedRound, writeRound } from "./rounds/round.ts";
@@ -449,6 +449,8 @@ export class Swarm {
 
   #hear(from: string, heartbeat: Heartbeat): void {
     const now = this.#init.clock.now();
+    for (const work of unknownWorks(heartbeat))
+      this.#notUnderstood(from, `It holds a lease on work of the kind ${work}, which is not known here.`);
     const known = this.#live.has(from);
     if (!this.coordinator.heard(from, heartbeat, now)) return;
     if (!known && !heartbeat.leaving) {
@@ -485,13 +487,14 @@ export class Swarm {
     if (opened.type === "version") this.#splits.brought(from, opened.record);
     this.#records.add(module, { cid, bytes });
     if (opened.type === "contribution") {
-      const { round, path, replica, signer } = opened.record;
+      const { work, round, path, replica, signer } = opened.record;
       this.coordinator.contributed(opened.record);
       this.#init.emit({
         type: "contribution",
         module,
         from: signer,
         cid: cid.toString(),
+        work,
         round,
         path,
         replica,

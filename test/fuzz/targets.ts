@@ -394,7 +394,7 @@ function useTokenizer(bytes: Uint8Array): unknown {
 const EVENTS = [
   { type: "head", module: "lower/1", generation: 3, cid: "bafy" },
   { type: "member", peer: "12D3", state: "joined", live: 2 },
-  { type: "step", round: 0, path: 1, replica: 0, step: 3, steps: 25, loss: 3.25 },
+  { work: "train", type: "step", round: 0, path: 1, replica: 0, step: 3, steps: 25, loss: 3.25 },
 ].map((event) => bytesOf(JSON.stringify(event)));
 
 // ---------------------------------------------------------------- files
@@ -459,7 +459,7 @@ const CORPUS_FILES: [string, string | Uint8Array][] = [
 await loadIdentity(join(folder, "golden.key"));
 const IDENTITY = readFileSync(join(folder, "golden.key"));
 const ROUND = encodeRound({
-  slot: { round: 1, path: 2, replica: 0 },
+  slot: { work: "train", round: 1, path: 2, replica: 0 },
   bases: [GENESIS.cid],
   parameters: Float32Array.of(1, 2, 3),
   moments: { step: 7, firstMoment: Float32Array.of(4, 5, 6), secondMoment: Float32Array.of(7, 8, 9) },

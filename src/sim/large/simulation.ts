@@ -15,7 +15,7 @@ import { createRandom, type Random } from "../../random.ts";
 import { createTopology } from "../../run/topology.ts";
 import type { Topology } from "../../run/types.ts";
 import { Coordinator } from "../../swarm/plan/coordinator.ts";
-import { Heartbeat } from "../../swarm/messages.ts";
+import { Heartbeat, type LeaseNotice } from "../../swarm/messages.ts";
 import { TimeQueue } from "../../swarm/members/time-queue.ts";
 import { createPlan } from "../../plan/plan.ts";
 import { isSameSlot } from "../../plan/slots.ts";
@@ -113,7 +113,7 @@ export class Simulation {
     this.topology = createTopology(options.config);
     // Nothing is folded here, so shards weigh nothing.
     this.plan = createPlan({ config: options.config, shards: [], topology: this.topology });
-    const lease = { round: 0, path: 0, replica: 0, progress: 0.5 };
+    const lease: LeaseNotice = { work: "train", round: 0, path: 0, replica: 0, progress: 0.5 };
     this.#heartbeatBytes = [[], [lease]].map(
       (leases) => Heartbeat.encode(heartbeat({ leases })).bytes.byteLength,
     ) as [number, number];
@@ -418,7 +418,6 @@ export class Simulation {
         module,
         bases: named,
         base,
-        work: "train",
         ...slot,
         delta: rawBlock(Buffer.from(identity)).cid,
         tokens: innerSteps * batchSize * this.#options.config.model.sequenceLength,

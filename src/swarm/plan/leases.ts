@@ -2,6 +2,7 @@
  * Claims on slots. A lease is a line in its holder's heartbeats; it lives for the lease time after the last
  * heartbeat that named it. Pure: time comes in as `now` (ms).
  */
+import { SLOT_KEYS } from "../../objects/slot.ts";
 import { hash64 } from "../../random.ts";
 import type { LeaseNotice } from "../messages.ts";
 import { slotKey } from "../../plan/slots.ts";
@@ -30,7 +31,7 @@ export interface Lease extends LeaseNotice, Advance {
 
 /** The precedence of a peer on a slot; on conflict the lower one keeps its lease. */
 export function precedence(run: string, slot: Slot, peer: string): bigint {
-  return hash64("lease", run, slot.round, slot.path, slot.replica, peer);
+  return hash64("lease", run, ...SLOT_KEYS[slot.work].map((key) => slot[key]), peer);
 }
 
 /**

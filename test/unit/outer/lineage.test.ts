@@ -108,8 +108,8 @@ describe("lineage: contributions", () => {
       assert.deepEqual(lineage.addContribution(contribution), { added: true, refused: [] });
     assert.deepEqual(labels(lineage.pending()), labels([a, b]));
     assert.equal(lineage.folded(a.cid), false);
-    assert.equal(lineage.completed({ round: 0, path: 1, replica: 0 }), true);
-    assert.equal(lineage.completed({ round: 0, path: 1, replica: 1 }), false);
+    assert.equal(lineage.completed({ work: "train", round: 0, path: 1, replica: 0 }), true);
+    assert.equal(lineage.completed({ work: "train", round: 0, path: 1, replica: 1 }), false);
     assert.equal(lineage.addVersion(fold(GENESIS, [a])).added, true);
     assert.deepEqual(labels(lineage.pending()), labels([b]));
     assert.equal(lineage.folded(a.cid), true);

@@ -32,10 +32,10 @@ describe("the plan of a k-means run", () => {
     const config = createConfig();
     const plan = createPlan({ config, topology: createTopology(config), shards: [] });
     assert.deepEqual(plan.expected(MODULE, { generation: 0 }), [
-      { round: 0, path: 0, replica: 0 },
-      { round: 0, path: 0, replica: 1 },
-      { round: 0, path: 1, replica: 0 },
-      { round: 0, path: 1, replica: 1 },
+      { work: "train", round: 0, path: 0, replica: 0 },
+      { work: "train", round: 0, path: 0, replica: 1 },
+      { work: "train", round: 0, path: 1, replica: 0 },
+      { work: "train", round: 0, path: 1, replica: 1 },
     ]);
     assert.equal(plan.expected(MODULE, { generation: 49 }).length, 4);
     assert.deepEqual(plan.expected(MODULE, { generation: 50 }), []);
@@ -51,7 +51,7 @@ describe("the plan of a k-means run", () => {
 
   it("lets a slot start from what all slots before it left", () => {
     const plan = planOf({ grid: [2, 2], rounds: 3 });
-    const slot = { round: 2, path: 1, replica: 0 };
+    const slot = { work: "train" as const, round: 2, path: 1, replica: 0 };
     assert.equal(plan.isReady(slot, "lower/0", { generation: 1 }), false);
     assert.equal(plan.isReady(slot, "lower/0", { generation: 2 }), true);
     assert.equal(plan.isReady(slot, "lower/0", { generation: 3 }), true);
@@ -122,7 +122,7 @@ describe("the plan of a k-means run", () => {
 
   it("says why there is no such slot", () => {
     const plan = planOf({ grid: [2, 2], rounds: 3, replicas: 2 });
-    const slot = { round: 0, path: 0, replica: 0 };
+    const slot = { work: "train" as const, round: 0, path: 0, replica: 0 };
     assert.equal(plan.objection(MODULE, slot), undefined);
     assert.equal(plan.objection(MODULE, { ...slot, path: 2 }), "path 2 does not pass through lower/0");
     assert.equal(plan.objection(MODULE, { ...slot, replica: 2 }), "replica 2 is not below 2");

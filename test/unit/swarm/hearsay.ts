@@ -95,7 +95,8 @@ export function carryOut({ view, lineages }: World, step: Step, index: number, n
   if (step.do === "forget") view.forget(peer, now);
   if (step.do === "speak") {
     const { path, progress, leaving, period } = step;
-    const leases = path === undefined ? [] : [{ round: 0, path, replica: 0, progress }];
+    const leases =
+      path === undefined ? [] : [{ work: "train" as const, round: 0, path, replica: 0, progress }];
     view.heard(peer, heartbeat({ sequence: index + 1, leases, leaving, periodSeconds: period }), now);
   }
   if (step.do !== "complete" && step.do !== "refuse") return;

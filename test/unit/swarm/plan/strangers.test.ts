@@ -47,7 +47,10 @@ test("a slot whose contribution is withheld by a peer that still talks is traine
   contribute("eve", false);
   assert.deepEqual(decide(["eve"], 0, 5 * GRACE_MS), [], "a slow link is given time");
   const [first] = decide(["eve"], 5 * GRACE_MS, 7 * GRACE_MS);
-  assert.deepEqual(first?.decision, { type: "claim", slot: { round: 0, path: 0, replica: 0 } });
+  assert.deepEqual(first?.decision, {
+    type: "claim",
+    slot: { work: "train", round: 0, path: 0, replica: 0 },
+  });
 });
 
 test("a contribution that is withheld delays no generation that has another one of the slot", () => {
