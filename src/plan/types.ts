@@ -1,3 +1,4 @@
+import type { Contribution } from "../objects/contribution.ts";
 import type { Slot } from "../objects/slot.ts";
 
 export type { Slot };
@@ -45,8 +46,11 @@ export interface Plan {
   expected(module: string, parent: PlannedVersion): readonly Slot[];
   /** The generation of a module after which none expects anything. */
   lastGeneration(module: string): number;
-  /** What the contributions of a path weigh in a fold; its replicas share it. */
-  weightOf(path: number): number;
+  /**
+   * What a contribution weighs in a fold, by the table of shards of the router version among its bases; the replicas of
+   * a path share it. Undefined when the run has no such version.
+   */
+  weightOf(contribution: Pick<Contribution, "path" | "bases">): number | undefined;
   /** Why no contribution of a module can be to this slot, if so: "round 9 is not below 8". */
   objection(module: string, slot: Slot): string | undefined;
 }

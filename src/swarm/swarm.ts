@@ -211,7 +211,7 @@ export class Swarm {
         packs: init.packs,
         outer: manifest.config.outer,
         tensors: init.tensors,
-        shardTokens: (path) => plan.weightOf(path),
+        weightOf: (contribution) => plan.weightOf(contribution),
       }),
       announcers: this.#announcers,
       archive: init.archive,

@@ -635,7 +635,7 @@ describe("the swarm goes on", () => {
       packs: createPacks(eve.store),
       outer: first.manifest.config.outer,
       tensors: () => tensors,
-      shardTokens: (ofPath) => first.manifest.shards[ofPath]!.tokens,
+      weightOf: ({ path: ofPath }) => first.manifest.shards[ofPath]!.tokens,
     });
     const holders = [dora.id, ...peers.map(({ network }) => network.peerId)];
     const contribution = lineageOf(first).contribution(taken.block.cid)!;

@@ -111,8 +111,6 @@ export class Simulation {
     this.random = createRandom("simulation", options.seed);
     this.network = new SimulatedNetwork(this.#options, this.random);
     this.topology = createTopology(options.config);
-    // Nothing is folded here, so shards weigh nothing.
-    this.plan = createPlan({ config: options.config, shards: [], topology: this.topology });
     const lease: LeaseNotice = { work: "train", round: 0, path: 0, replica: 0, progress: 0.5 };
     this.#heartbeatBytes = [[], [lease]].map(
       (leases) => Heartbeat.encode(heartbeat({ leases })).bytes.byteLength,
@@ -128,6 +126,10 @@ export class Simulation {
       };
       this.#genesis.set(name, { ...value, cid: Version.encode(value).cid });
     }
+    const genesis = [...this.#genesis].map(([module, { cid }]) => ({ module, version: cid }));
+    // Nothing is folded here, so shards weigh nothing.
+    const shards = Array.from({ length: this.topology.paths }, () => ({ tokens: 0 }));
+    this.plan = createPlan({ config: options.config, genesis, shards, topology: this.topology });
     this.sites = Array.from({ length: this.#options.sites }, (_, index) => this.#site(index));
     for (let index = 0; index < options.peers; index++) this.add(`peer-${index}`);
   }

@@ -92,7 +92,13 @@ export async function sequenceOver(
   const origin = { module: ROUTER, state: { router: rawBlock(Buffer.from("router")).cid }, ...none };
   const router = { ...origin, cid: Version.encode(origin).cid };
   const topology = createTopology(config);
-  const plan = createPlan({ config, topology, shards: [] });
+  const shards = Array.from({ length: topology.paths }, () => ({ tokens: 1 }));
+  const plan = createPlan({
+    config,
+    topology,
+    genesis: [{ module: ROUTER, version: router.cid }],
+    shards,
+  });
   const lineages = new Map(
     MODULES.map((module, index) => {
       const { cid, bytes } = genesis[index]!;
@@ -107,7 +113,7 @@ export async function sequenceOver(
     throw new Error(line);
   });
   const rounds = createRoundStates({ store, logger });
-  const states = createModuleStates({ packs, outer: config.outer, tensors, shardTokens: () => 1 });
+  const states = createModuleStates({ packs, outer: config.outer, tensors, weightOf: () => 1 });
   const signal = new AbortController().signal;
 
   async function ingest({ cid, bytes }: Block): Promise<void> {

@@ -81,6 +81,14 @@ describe("lineage: contributions", () => {
         );
       });
 
+    it("and are refused when the run has no such version of the router", () => {
+      const named = [...bases.slice(0, -1), { module: ROUTER, version: cidOf("another router") }];
+      assert.throws(
+        () => createLineage().addContribution(contribute(GENESIS.cid, { bases: named })),
+        invalid(/it names a version of the router that the run does not have/),
+      );
+    });
+
     it("and are taken when it is one version of each module of their path", () => {
       assert.equal(createLineage().addContribution(contribute(GENESIS.cid, { bases })).added, true);
     });
