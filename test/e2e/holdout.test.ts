@@ -99,7 +99,7 @@ test("a contribution that makes its path worse is refused, and so is a version t
     packs: createPacks(dora.store),
     outer: manifest.config.outer,
     tensors: () => target.tensors,
-    shardTokens: (ofPath) => manifest.shards[ofPath]!.tokens,
+    weightOf: ({ path: ofPath }) => manifest.shards[ofPath]!.tokens,
   });
   const genesis = first.swarm.lineage(module).head();
   const known = first.swarm.lineage(module).contribution(poison.cid) as KnownContribution;

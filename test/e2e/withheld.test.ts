@@ -39,7 +39,7 @@ test("a version whose outer gradient is withheld is passed over, and taken back 
     packs,
     outer: manifest.config.outer,
     tensors: () => target.tensors,
-    shardTokens: (ofPath) => manifest.shards[ofPath]!.tokens,
+    weightOf: ({ path: ofPath }) => manifest.shards[ofPath]!.tokens,
   });
   const holders = peers.map(({ network }) => network.peerId);
   const signal = patient;
