@@ -17,8 +17,8 @@ import type { Packs, SwarmEvent } from "../types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
 const FETCH_MS = 120_000;
-/** A sweep spares what was written since the one before, which must be longer ago than any fetch began. */
-const SWEEP_PAUSE_MS = 2 * FETCH_MS;
+/** A sweep looks at every block. */
+const SWEEP_PAUSE_MS = 240_000;
 /** After a failed try, how long until the next. */
 const BACKOFF_MS = 3_000;
 /** Grace times without a version's tensors after which this peer builds on another version until they are here. */
