@@ -549,6 +549,9 @@ export class Swarm {
     const interesting = this.#interesting(now);
     for (const module of interesting) this.#prefetch(module, now);
     for (const module of this.#init.topology.moduleNames) {
+      // Nothing is built here on what is not fetched, so nothing has to be left out.
+      if (!interesting.has(module))
+        for (const { cid } of this.lineage(module).passedOver()) this.lineage(module).reconsider(cid);
       const head = this.lineage(module).head();
       if (this.#lastHead.get(module) === head.cid.toString()) continue;
       this.#lastHead.set(module, head.cid.toString());
