@@ -181,6 +181,8 @@ export function compose(init: SwarmInit, changed: () => void) {
     },
   });
   const obtaining: Obtaining = createObtaining({
+    modules: topology.moduleNames,
+    observes: init.trainer === undefined,
     ...shared,
     holdings,
     lastSlot: () => rounds?.lastSlot,
