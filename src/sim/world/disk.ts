@@ -64,6 +64,11 @@ export class MemoryDisk {
     return this.#used;
   }
 
+  /** A file as it lies there now, for who looks at the disk from outside. */
+  peek(path: string): Uint8Array | undefined {
+    return this.#content(path)?.bytes;
+  }
+
   /** Files for the process that runs now. */
   get files(): Files {
     const run = this.#runner();
