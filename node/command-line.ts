@@ -90,7 +90,7 @@ function parser(line: CommandLine, state: ParserState): Argv {
     .demandCommand(1, "Give a command.")
     .alias({ h: "help" })
     .epilogue(
-      `Every flag has a mirror in the environment: --log-level is PATHWEAVE_LOG_LEVEL.${
+      `Every flag has an environment variable: --log-level is PATHWEAVE_LOG_LEVEL.${
         pathweaveCommand("") === `${name} `
           ? ""
           : `\nWhere these lines say ${name}, write here: ${pathweaveCommand("").trim()}`

@@ -66,7 +66,7 @@ export const command: CommandModule<object, CreateFlags> = {
       .option("private", {
         type: "boolean",
         default: false,
-        describe: "Make a key without which nobody can connect; the invite holds it",
+        describe: "Make a key; nobody can connect without it, and the invite holds it",
       })
       .option("swarm-key-file", {
         type: "string",
@@ -78,7 +78,7 @@ export const command: CommandModule<object, CreateFlags> = {
         "$0 create run.yaml --no-start --data ./lab",
         "make the run; start it later: pathweave join --data ./lab",
       )
-      .example("$0 create run.yaml --private", "for a lab: only who has the invite can connect"),
+      .example("$0 create run.yaml --private", "for a lab: only those with the invite can connect"),
   async handler(flags) {
     let says = COMMAND_STOPS;
     const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${says}\n`));
@@ -177,7 +177,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     if (error instanceof InterruptedError)
       throw new InterruptedError(
         error.signal,
-        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
+        `Interrupted. create keeps nothing of the run, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
       );
     throw error;
   }

@@ -8,7 +8,7 @@ import { CorpusError } from "../errors.ts";
 /** The error for a part of a tokenizer that would, or could, tokenize otherwise here. */
 export function unsupported(what: string): CorpusError {
   return new CorpusError(
-    `The tokenizer's ${what} is not supported: text would be cut otherwise than by other programs. ` +
+    `The tokenizer's ${what} is not supported: Pathweave would cut text otherwise than other programs do. ` +
       "Use another tokenizer.json, or train one by leaving the key tokenizer out.",
   );
 }

@@ -110,7 +110,7 @@ function wordsOf(cause: DialCause, error: unknown, isPrivate: boolean): string {
     case "unknown-name":
       return "no such host name";
     case "other-peer":
-      return "is another peer than the invite says";
+      return "is another peer than the invite names";
     case "handshake":
       if (isPrivate) return "wrong key (private swarm)";
       return "no handshake (a private swarm?)";

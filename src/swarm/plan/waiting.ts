@@ -61,9 +61,9 @@ export function describeWait(wait: Wait, now: number): string {
 
   switch (wait.for) {
     case "peers":
-      return "waiting for any peer of the run to be heard";
+      return "waiting to hear a peer of the run";
     case "claims":
-      return `listening to what other peers claim (first claim ${within(wait.until)})`;
+      return `listening to the claims of other peers (first claim ${within(wait.until)})`;
     case "rivals":
       return `round ${wait.round} waits for rival claims (path ${wait.path}, starting ${within(wait.until)})`;
     case "blocks": {
