@@ -57,7 +57,7 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
       return 2;
     }
     if (error instanceof InterruptedError) {
-      // Who closed the pipe wants no more lines.
+      // The reader that closed the pipe wants no more lines.
       if (error.signal !== "SIGPIPE") line.writeError(`${line.name}: ${error.message}`);
       return 128 + INTERRUPTS[error.signal];
     }

@@ -74,7 +74,7 @@ export async function observe<T>(
   }
 }
 
-/** Whoever looks at the run of a folder has a peer of it: the one in that folder. */
+/** The folder itself holds a peer of the run, so the error names that peer as the next step. */
 function withOwnPeer({ message }: NetworkError, data: string): NetworkError {
   return new NetworkError(
     `${message}\nIf the peer in ${data} does not run, start it: ${pathweaveCommand("join", ...dataFlag(data))}`,

@@ -13,7 +13,7 @@ export interface Shutdown extends Disposable {
 
 /** `npm start` passes a Ctrl-C on that the terminal has sent already; the second copy is no second Ctrl-C. */
 const SAME_KEY_MILLISECONDS = 300;
-/** Whoever sends one of these a second time wants no farewell. */
+/** Signals that force the end when they come a second time. */
 const FORCING: Interrupt[] = ["SIGINT", "SIGTERM"];
 
 /**

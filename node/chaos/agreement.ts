@@ -7,7 +7,7 @@ const PERIODS = 3;
 export interface Agreement {
   /** Milliseconds from the last news until the heads were the same for good; undefined when they differ at the end. */
   milliseconds: number | undefined;
-  /** Whose heads were the last to be those of all, or who was the last to tell any where they differ. */
+  /** The peer whose heads were the last to equal those of all, or, where heads differ, the last peer to tell any. */
   peer: string | undefined;
 }
 

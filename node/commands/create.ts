@@ -36,7 +36,7 @@ import type { PeerFlags } from "../peer-session.ts";
 import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
 
-/** Of an interruption: for what is under way to end, and for the store to close. */
+/** Time after an interruption for the work under way to end and for the store to close, ms. */
 const GRACE_MS = 800;
 
 interface CreateFlags extends PeerFlags {
@@ -184,7 +184,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   await node.stop();
 }
 
-/** A run whose first peer is refused by all others could never start. */
+/** A run could never start if all others refused its first peer. */
 async function requireListed(flags: CreateFlags, config: RunConfig): Promise<void> {
   const key = await loadIdentity(join(flags.data, IDENTITY_FILE), createLogger(flags["log-level"]));
   const self = peerIdFromPrivateKey(key).toString();

@@ -82,7 +82,7 @@ export async function* asUtf8(
   named: string | undefined,
 ): AsyncGenerator<Buffer> {
   let encoding: string | undefined = unicodeEncoding(head);
-  // Of UTF-16, any bytes may be ASCII: what is no other text is taken for it.
+  // Any bytes of UTF-16 may be ASCII, so bytes that are no other text count as UTF-16.
   if (encoding === undefined && named?.startsWith("utf-16"))
     encoding = isBinary(head) || !isUtf8(withoutCutCharacter(head)) ? named : "utf-8";
   let decoder: TextDecoder | undefined;

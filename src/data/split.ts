@@ -19,7 +19,7 @@ export interface SplitDocuments {
 export interface DocumentSplit {
   /** Of each document: 0 for the rest, i for the i-th share, (N). */
   sides: Uint8Array;
-  /** Texts of which a stretch at the end was held out, since they are too long to be held out whole. */
+  /** Texts with a held-out stretch at their end, since they are too long to hold out whole. */
   cut: number;
   /** Documents that are held out though they are near-equal to one on another side, since the corpus has no others. */
   apart: number;

@@ -12,7 +12,7 @@ export interface HoldoutScorerInit {
   /** Sequences that are scored. */
   sequences: number;
   prefixTokens: number;
-  /** The holdout of a path, and held-out documents of the whole run for a path whose own are too short. */
+  /** The holdout of a path, or held-out documents of the whole run if the path's own are too short. */
   holdout(path: number): Promise<TokenizedShard>;
   validation(): Promise<TokenizedShard>;
 }

@@ -95,7 +95,7 @@ function chatText(messages: readonly unknown[]): string | undefined {
   return messages.length === 0 ? undefined : turns.join("\n\n");
 }
 
-/** The words of a message: a text, or its parts of which some are pictures. */
+/** The words of a message: a text, or the texts among its parts, of which some may be pictures. */
 function contentText(content: unknown): string | undefined {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return undefined;

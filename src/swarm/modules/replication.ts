@@ -7,9 +7,9 @@ import type { CID } from "multiformats/cid";
 import { genesisOf, type Manifest, ROUTER } from "../../objects/manifest.ts";
 import { rendezvous } from "../members/rendezvous.ts";
 
-/** Peers whose duty an object is. */
+/** Peers that each object is the duty of. */
 export const COPIES = 3;
-/** Objects that one look goes through, so that many objects and many peers do not hold the clock up. */
+/** Objects that one look goes through, so that many objects and peers do not hold up the loop. */
 const AT_ONCE = 16;
 
 /**

@@ -37,7 +37,7 @@ interface Since {
 /** Offers of idle peers with all that they follow from. */
 interface Given {
   open: readonly Slot[];
-  /** Undefined when no slot was to be had, whoever works. */
+  /** Undefined when no slot was open for any worker. */
   workers: readonly string[] | undefined;
   leases: number;
   /** While nothing of these changes they hold from the one time until the other. */

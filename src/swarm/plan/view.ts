@@ -84,7 +84,7 @@ export class View {
     this.leases.heard(peer, [], now);
   }
 
-  /** Forgets who is long gone. */
+  /** Forgets peers that are long gone. */
   prune(now: number): void {
     if (now === this.#pruned) return;
     this.#pruned = now;
@@ -110,7 +110,7 @@ export class View {
     return this.#workers.has(peer, now);
   }
 
-  /** Who owns which module, of the live workers and the given one. */
+  /** The owners of each module among the live workers and the given one. */
   duties(now: number, self?: string): Duties {
     return this.#assignment.among(now, self);
   }
@@ -172,7 +172,7 @@ export class View {
   }
 }
 
-/** The rendezvous key of who answers a newcomer. */
+/** The rendezvous key of the peers that answer a newcomer. */
 export function greeting(newcomer: string): string[] {
   return ["greet", newcomer];
 }

@@ -89,7 +89,7 @@ function listed(items: string[], separator = ", "): string {
   return items.slice(0, NAMED).join(separator) + (rest > 0 ? `${separator}and ${rest} more` : "");
 }
 
-/** A line without what changes by itself. */
+/** A line without its ages and counts, which change by themselves. */
 function withoutAges(line: string): string {
   return line.replaceAll(/\d+(\.\d+)? ([KMGT]iB|B|s|%|of)\b/g, "");
 }
