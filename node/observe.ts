@@ -25,8 +25,8 @@ export interface ObserveCommandFlags extends ObserveFlags {
 }
 
 /**
- * Observes a run from a temporary folder, so that a running peer's folder is left alone, for as long as `use` takes.
- * `show` receives what it is doing before.
+ * Observes a run for as long as `use` takes, from a temporary folder, so that it leaves a running peer's folder alone.
+ * `show` receives what it does before that.
  */
 export async function observe<T>(
   flags: ObserveFlags,

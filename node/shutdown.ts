@@ -97,8 +97,8 @@ export async function untilInterrupted<T>(
 type Stream = Pick<EventEmitter, "on">;
 
 /**
- * Node.js hides SIGPIPE and lets writing fail instead. This turns the failure into an event: who listens for it ends
- * in order, any other command at once, as `head` expects of both.
+ * Node.js hides SIGPIPE and lets writing fail instead. This turns the failure into an event: a command that listens
+ * for it ends in order, any other at once, as `head` expects of both.
  */
 export function hearClosedPipes(
   streams: readonly Stream[] = [process.stdout, process.stderr],

@@ -195,7 +195,7 @@ class Bands implements BandTable {
   }
 }
 
-/** The bands of origins. One of a single document, as most are where there are many, has those of its text. */
+/** The bands of origins. An origin of a single document has the bands of its text; most are so where there are many. */
 class OriginBands implements BandTable {
   readonly #texts: Bands;
   readonly #own = new Bands();

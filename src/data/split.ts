@@ -114,8 +114,8 @@ function rankGroups({ sizes, origins, groups, key }: SplitDocuments, label: stri
 }
 
 /**
- * Holds out about `size` of what is left, from the ends of its origins, from each in proportion; these are all too large
- * for the share. Returns from how many.
+ * Holds out about `size` of the rest: the end of each origin, in proportion. All of these origins are too large for the
+ * share. Returns the number of origins.
  */
 function cutEnds(documents: SplitDocuments, sides: Uint8Array, side: number, size: number): number {
   const { sizes, origins, key } = documents;

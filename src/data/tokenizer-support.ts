@@ -1,6 +1,6 @@
 /**
- * What of a `tokenizer.json` is supported: what was found equal to Hugging Face's Rust library, which everybody
- * who loads an exported model uses. `npm run interop:tokenizers` compares. The rest is refused by name.
+ * The supported parts of a `tokenizer.json`: those that proved equal to Hugging Face's Rust library, which every user
+ * of an exported model has. `npm run interop:tokenizers` compares them. An error names any other part.
  */
 import { z } from "zod";
 import { CorpusError } from "../errors.ts";

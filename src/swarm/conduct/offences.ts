@@ -7,8 +7,8 @@
 export const BLOCK_SCORE = 80;
 
 /**
- * The whole policy: what each offence adds to a score. It is charged to whoever must have known better, never to who
- * only relayed. Not to answer is no offence, for a slow link looks the same.
+ * The whole policy: what each offence adds to a score. A peer charges the one that must have known better, never a mere
+ * relay. Silence is no offence, since a slow link looks the same.
  */
 export const OFFENCES = {
   /** Gossip over the size cap, of the wrong schema or run, or with a bad signature inside. Charged to its author. */

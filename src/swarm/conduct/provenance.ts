@@ -1,6 +1,6 @@
 /**
- * Who announced which version to this peer. Versions are unsigned, so this is all that tells who brought a false
- * one; it is kept on disk, where `pathweave audit` reads it. It also tells who holds a version's tensors.
+ * Remembers which peers announced a version to this one. Versions are unsigned, so only this tells who brought a false
+ * one; it lies on disk, where `pathweave audit` reads it. It also tells who holds a version's tensors.
  */
 import { CID } from "multiformats/cid";
 import { boundedMap } from "../../bounded-map.ts";

@@ -71,9 +71,10 @@ export class Offers {
   }
 
   /**
-   * What an idle peer may claim now. All idle workers rank themselves alike for each slot (who trained the path last
-   * comes first, since it holds optimizer state and shard, then rendezvous order); the n-th waits n times two settle
-   * times for those before it. So most slots are claimed once, and one whose favourite is silent is still taken.
+   * What an idle peer may claim now. All idle workers rank themselves alike for each slot: first the worker that
+   * trained the path last, since it holds optimizer state and shard, then the others in rendezvous order. The n-th waits
+   * n times two settle times for those before it. So most slots get one claim, and others take a slot whose favourite is
+   * silent.
    */
   of(self: string, now: number, discount?: Discount): readonly Offer[] {
     this.#init.leases.prune(now);

@@ -1,7 +1,7 @@
 /**
- * What a peer knows of its swarm: who is there, who holds which slot, which slots are open. It follows from what was
- * heard and the clock alone and holds nothing of the peer's own, so that peers of a simulation that hear the same at
- * the same time can share one.
+ * What a peer knows of its swarm: which peers are there, which slots they hold, which slots are open. It follows from
+ * what the peer heard and the clock alone and holds nothing of the peer's own. So peers of a simulation that hear the
+ * same at the same time can share one.
  */
 import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../../objects/config.ts";
