@@ -3,7 +3,7 @@
 import { RECORD_SEPARATOR } from "./readers/types.ts";
 
 /** How a format is read. */
-export type Reader =
+type Reader =
   | "text"
   | "markdown"
   | "json"

@@ -3,7 +3,7 @@ import { slotKey } from "../../plan/slots.ts";
 import type { Simulation } from "./simulation.ts";
 import type { SimulationEvent } from "./types.ts";
 
-export interface Distribution {
+interface Distribution {
   count: number;
   median: number;
   max: number;
