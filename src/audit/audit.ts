@@ -8,7 +8,7 @@
  * for (const problem of report.problems) console.error(problem);
  */
 import { InvalidObjectError } from "../errors.ts";
-import type { Manifest } from "../objects/manifest.ts";
+import { genesisOf, type Manifest, ROUTER } from "../objects/manifest.ts";
 import { fates, isOver, type Outcome } from "./contributions.ts";
 import { readDisk, together } from "./disk.ts";
 import { gatherEvidence } from "./events.ts";
@@ -36,7 +36,7 @@ export async function auditDisks(options: AuditOptions): Promise<AuditReport> {
   const paths = pathsByModule(config);
   const versions = merged(disks.map((disk) => disk.versions));
   const contributions = [...merged(disks.map((disk) => disk.contributions)).values()].filter((contribution) =>
-    meetsRules(contribution, run, config, paths),
+    meetsRules(contribution, run, config, paths, genesisOf(manifest, ROUTER)),
   );
   const of = (module: string): RecordedContribution[] =>
     contributions.filter((contribution) => contribution.module === module);

@@ -96,7 +96,7 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
         for (const through of paths)
           for (let r = 0; r < ROUNDS; r++)
             assert.ok(
-              lineage.completed({ round: r, path: through, replica: 0 }),
+              lineage.completed({ work: "train", round: r, path: through, replica: 0 }),
               `${name}: round ${r} of path ${through} is complete`,
             );
         const folded = lineage.ancestry().flatMap((version) => version.contributions.map(String));

@@ -1,5 +1,5 @@
 /** What simulated peers say to each other: heartbeats, records by gossip, and what anti-entropy brings. */
-import { Heartbeat } from "../../swarm/messages.ts";
+import { Heartbeat, type LeaseNotice } from "../../swarm/messages.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import { heartbeat } from "./run.ts";
 import type { Site } from "./site.ts";
@@ -14,7 +14,8 @@ const DIGEST_BYTES = 191;
 
 /** Bytes of a heartbeat with so many leases. */
 function heartbeatBytes(count: number): number {
-  const leases = Array.from({ length: count }, () => ({ round: 0, path: 0, replica: 0, progress: 0.5 }));
+  const lease: LeaseNotice = { work: "train", round: 0, path: 0, replica: 0, progress: 0.5 };
+  const leases = Array.from({ length: count }, () => lease);
   return Heartbeat.encode(heartbeat({ leases })).bytes.byteLength;
 }
 

@@ -42,7 +42,6 @@ export function contributionsOf(round: FinishedRound): KnownContribution[] {
       module,
       bases: named,
       base,
-      work: "train",
       ...slot,
       delta: rawBlock(identity).cid,
       tokens,

@@ -75,9 +75,11 @@ export class Simulation {
     this.random = createRandom("simulation", options.seed);
     this.network = new SimulatedNetwork(this.#options, this.random);
     this.topology = createTopology(config);
-    // Nothing is folded here, so shards weigh nothing.
-    this.plan = createPlan({ config, shards: [], topology: this.topology });
     this.#genesis = new Map(this.topology.moduleNames.map((module) => [module, genesisVersion(module)]));
+    const genesis = [...this.#genesis].map(([module, { cid }]) => ({ module, version: cid }));
+    // Nothing is folded here, so shards weigh nothing.
+    const shards = Array.from({ length: this.topology.paths }, () => ({ tokens: 0 }));
+    this.plan = createPlan({ config, genesis, shards, topology: this.topology });
     const { random, network, plan, slowness, cut, withheld } = this;
     const time = new VirtualTime(random);
     this.#time = time;

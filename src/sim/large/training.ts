@@ -8,6 +8,9 @@ import type { SimulatedNetwork } from "./network.ts";
 import type { SimulatedPeer } from "./types.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
+/** How long a round takes of a peer that hangs, ms; a share of it is a number, as a share of infinity is not. */
+const FOREVER_MS = Number.MAX_SAFE_INTEGER;
+
 export interface TrainingInit {
   config: RunConfig;
   plan: Plan;
@@ -41,7 +44,7 @@ export class Training {
     const computing = (low + random.uniform() * (high - low)) * (slowness.get(peer.name) ?? 1);
     const bytes = modules.length * moduleBytes;
     network.fetched(bytes);
-    const length = network.transfer(bytes) + computing;
+    const length = Math.min(network.transfer(bytes) + computing, FOREVER_MS);
     const kept = this.#keptOf(peer, slot);
     if (kept === undefined) this.wastedMs += peer.kept?.milliseconds ?? 0;
     // As if it had begun so long ago.

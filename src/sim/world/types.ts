@@ -7,6 +7,7 @@ export interface Restored {
   /** Peer id of its own. */
   peer: string;
   swarm: Pick<Swarm, "lineage">;
+  maxStaleness: number;
   /** CIDs of versions and contributions that this disk's peer has announced, as long as no fault damaged the disk. */
   announced: ReadonlySet<string>;
   /** Records whose blocks are on the disk, by module. */

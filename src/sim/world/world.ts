@@ -29,6 +29,8 @@ import type { Ended, Outcome } from "./types.ts";
 const RESTART_MS = 10_000;
 /** Lines of one time that are more than any number of peers have to say. */
 const MOST_LINES = 5000;
+/** Share of the machines whose disk takes its time. */
+const SLOW_DISKS = 0.3;
 /** Looks for whether the run is over. */
 const LOOK_MS = 1000;
 /** Agreement has to last. */
@@ -186,6 +188,9 @@ class World {
       this.#machines.push(machine);
     }
     await this.#machines[0]!.create();
+    const disks = createRandom("disks", this.#seed);
+    for (const { disk } of this.#machines)
+      if (disks.uniform() < SLOW_DISKS) disk.latencyMs = 20 * 50 ** disks.uniform();
     if (random.uniform() < 0.6)
       this.#intruder = new Intruder({
         privateKey: await keyOf(`${this.#seed} intruder`),
@@ -245,9 +250,10 @@ class World {
     const harmed = (await harmedPins(copy, this.#timeline)).filter(
       (path) => !this.#rotted.has(`${name}/${path}`),
     );
+    const { maxStaleness } = this.#run.manifest.config.outer;
+    const restored = { name, peer, swarm, maxStaleness, announced, records, harmed };
     for (const check of CHECKS)
-      for (const problem of check.restored?.({ name, peer, swarm, announced, records, harmed }) ?? [])
-        this.#break(check.name, problem);
+      for (const problem of check.restored?.(restored) ?? []) this.#break(check.name, problem);
   }
 
   #start(machine: Machine): void {
@@ -341,7 +347,10 @@ class World {
         this.#logFault("kill", machines);
         machine.kill(false);
         const copy = this.#copies.get(fault.machines[0]!);
-        if (copy !== undefined) machine.disk = copy.clone();
+        if (copy === undefined) break;
+        const { latencyMs } = machine.disk;
+        machine.disk = copy.clone();
+        machine.disk.latencyMs = latencyMs;
         break;
       }
     }

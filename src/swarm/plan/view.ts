@@ -12,7 +12,7 @@ import type { Topology } from "../../run/types.ts";
 import { believedPeriod, GREETERS, leaseTime, periodOf } from "../members/interval.ts";
 import { createMembership, type Member } from "../members/membership.ts";
 import { rendezvous } from "../members/rendezvous.ts";
-import type { Heartbeat } from "../messages.ts";
+import { type Heartbeat, knownLeases } from "../messages.ts";
 import { Assignment, type Duties } from "./duties.ts";
 import { createLeases } from "./leases.ts";
 import { Losses } from "./losses.ts";
@@ -69,7 +69,7 @@ export class View {
     const period = believedPeriod(this.#heartbeatMs, heartbeat.periodSeconds * 1000, speakers);
     if (!this.membership.heard(peer, heartbeat, now, period)) return false;
     const leaseMs = leaseTime(this.#init.config.swarm.leaseSeconds * 1000, period);
-    this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now, leaseMs);
+    this.leases.heard(peer, heartbeat.leaving ? [] : knownLeases(heartbeat), now, leaseMs);
     return true;
   }
 

@@ -57,7 +57,7 @@ const CORPUS_FILES: [string, string | Uint8Array][] = [
 await loadIdentity(join(folder, "golden.key"));
 const IDENTITY = readFileSync(join(folder, "golden.key"));
 const ROUND = encodeRound({
-  slot: { round: 1, path: 2, replica: 0 },
+  slot: { work: "train", round: 1, path: 2, replica: 0 },
   bases: [GENESIS.cid],
   parameters: Float32Array.of(1, 2, 3),
   moments: { step: 7, firstMoment: Float32Array.of(4, 5, 6), secondMoment: Float32Array.of(7, 8, 9) },

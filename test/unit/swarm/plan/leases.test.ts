@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { createLeases, yields } from "../../../../src/swarm/plan/leases.ts";
 
-const slot = { round: 3, path: 1, replica: 0 };
+const slot = { work: "train" as const, round: 3, path: 1, replica: 0 };
 const notice = { ...slot, progress: 0.25 };
 
 test("a lease lives for the lease time after the last heartbeat that named it", () => {

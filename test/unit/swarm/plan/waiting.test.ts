@@ -184,7 +184,7 @@ test("a round names the tensors and the shard that it fetches, and an observer t
       run: RUN,
       config: longer,
       topology,
-      plan: createPlan({ config: longer, topology, shards: [] }),
+      plan: createPlan({ config: longer, topology, genesis: [], shards: [] }),
       lineages: node.lineages,
       now: 0,
     });
