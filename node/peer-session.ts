@@ -28,7 +28,7 @@ export interface PeerFlags extends EngineFlags {
   json: boolean;
 }
 
-/** Throws UsageError when a limit is none. */
+/** The options of a peer. Throws UsageError when a flag is not a limit. */
 export function peerOptions(
   flags: PeerFlags,
   invite: Invite | undefined,
@@ -106,7 +106,7 @@ export async function runPeer(
   if (failure !== undefined) throw failure;
 }
 
-/** Of an interruption: for what is under way to end. */
+/** Time after an interruption for the work under way to end, ms. */
 const JOIN_GRACE_MS = 500;
 
 /** A folder that was made for a run that is not joined is gone again. Throws InterruptedError when told to stop. */

@@ -95,12 +95,12 @@ export function textView(data: string): View {
           break;
         case "passed-over":
           progress.line(
-            `passing over generation ${event.generation} of ${event.module} until its tensors can be had: ${event.reason}`,
+            `passing over generation ${event.generation} of ${event.module} until its tensors arrive: ${event.reason}`,
           );
           break;
         case "unknown-format":
           progress.line(
-            `passing over what peer ${short(event.peer)} sends; one of the two versions of Pathweave may be out of date: ${event.reason}`,
+            `ignoring what peer ${short(event.peer)} sends; it or this peer may run an old version of Pathweave: ${event.reason}`,
           );
           break;
         case "blocked":
@@ -117,7 +117,7 @@ export function textView(data: string): View {
           progress.update(event.reason);
           break;
         case "done":
-          progress.line("The run is complete: every round of every path is folded.");
+          progress.line("The run is complete: its versions hold every round of every path.");
           for (const line of nextSteps(data)) progress.line(line);
           progress.update("serving the complete run until Ctrl-C");
           break;

@@ -37,7 +37,7 @@ import type { PeerFlags } from "../peer-session.ts";
 import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
 
-/** Of an interruption: for what is under way to end, and for the store to close. */
+/** Time after an interruption for the work under way to end and for the store to close, ms. */
 const GRACE_MS = 800;
 
 interface CreateFlags extends PeerFlags {
@@ -67,7 +67,7 @@ export const command: CommandModule<object, CreateFlags> = {
       .option("private", {
         type: "boolean",
         default: false,
-        describe: "Make a key without which nobody can connect; the invite holds it",
+        describe: "Make a key; nobody can connect without it, and the invite holds it",
       })
       .option("swarm-key-file", {
         type: "string",
@@ -79,7 +79,7 @@ export const command: CommandModule<object, CreateFlags> = {
         "$0 create run.yaml --no-start --data ./lab",
         "make the run; start it later: pathweave join --data ./lab",
       )
-      .example("$0 create run.yaml --private", "for a lab: only who has the invite can connect"),
+      .example("$0 create run.yaml --private", "for a lab: only those with the invite can connect"),
   async handler(flags) {
     let says = COMMAND_STOPS;
     const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${says}\n`));
@@ -178,14 +178,14 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     if (error instanceof InterruptedError)
       throw new InterruptedError(
         error.signal,
-        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
+        `Interrupted. create keeps nothing of the run, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
       );
     throw error;
   }
   await node.stop();
 }
 
-/** A run whose first peer is refused by all others could never start. */
+/** A run could never start if all others refused its first peer. */
 async function requireListed(flags: CreateFlags, config: RunConfig): Promise<void> {
   const key = await loadIdentity(join(flags.data, IDENTITY_FILE), createLogger(flags["log-level"]));
   const self = peerIdFromPrivateKey(key).toString();

@@ -32,14 +32,11 @@ export const command: CommandModule<object, DemoFlags> = {
           type: "string",
           requiresArg: true,
           coerce: (text: string | undefined) => (text === undefined ? undefined : parseChaos(text)),
-          describe: "Kill, pause, part, slow and wipe peers meanwhile, as in seed=7,rate=60/h",
+          describe: "Kill, pause, part, slow and wipe peers during the run, as in seed=7,rate=60/h",
         },
         ...outputOptions,
       })
-      .example(
-        "$0 demo --chaos seed=7,rate=240/h",
-        "the same while a fault strikes every quarter of a minute",
-      )
+      .example("$0 demo --chaos seed=7,rate=240/h", "the same, with a fault every quarter of a minute")
       .example("$0 demo", "a 2×2 DiPaCo on four kinds of text, in a few minutes")
       .example("$0 demo --seed 1 --json", "end with one line of JSON"),
   async handler(flags) {
@@ -63,7 +60,7 @@ export const command: CommandModule<object, DemoFlags> = {
       if (error instanceof InterruptedError && flags.data !== undefined)
         throw new InterruptedError(
           error.signal,
-          `Interrupted. What the demo made so far stays in ${flags.data}; delete that folder before you start again with it.`,
+          `Interrupted. The demo leaves what it made in ${flags.data}; delete that folder before you start again with it.`,
         );
       throw error;
     } finally {

@@ -47,12 +47,12 @@ export const command: CommandModule<object, TuneFlags> = {
         steps: {
           type: "number",
           requiresArg: true,
-          describe: `Steps for each rate; those of a path when absent, at most ${MOST_STEPS}`,
+          describe: `Steps for each rate; by default the steps of a path, at most ${MOST_STEPS}`,
         },
         rates: {
           type: "string",
           requiresArg: true,
-          describe: "Rates to try, as in 2e-3,4e-3; a search around the run's own rate when absent",
+          describe: "Rates to try, as in 2e-3,4e-3; by default a search around the run's own rate",
         },
         ...engineOptions,
         ...outputOptions,
@@ -98,10 +98,7 @@ export const command: CommandModule<object, TuneFlags> = {
       for (const line of describeTrials(trials, { file: flags.file, steps, complete, learningRate }))
         process.stdout.write(`${line}\n`);
     if (interrupted !== undefined)
-      throw new InterruptedError(
-        interrupted.signal,
-        "Interrupted; nothing was changed, and nothing is kept.",
-      );
+      throw new InterruptedError(interrupted.signal, "Interrupted; tune changed nothing and keeps nothing.");
   },
 };
 
@@ -172,17 +169,17 @@ export function describeTrials(
     ...plotTrials(trials),
     "",
   ];
-  if (!run.complete) lines.push("Stopped before all rates were tried; a better one may be left out.");
+  if (!run.complete) lines.push("Stopped before trying all rates; an untried one may be better.");
   if (best === undefined) return [...lines, "Training diverged at every rate. Try lower ones with --rates."];
   const rates = trials.map(({ learningRate }) => learningRate);
   if (rates.length > 1 && [Math.min(...rates), Math.max(...rates)].includes(best.learningRate))
     lines.push(
-      `The best rate is the ${best.learningRate === Math.max(...rates) ? "highest" : "lowest"} that was tried; one beyond it may be better.`,
+      `The best rate is the ${best.learningRate === Math.max(...rates) ? "highest" : "lowest"} of those tried; one beyond it may be better.`,
     );
   if (best.learningRate === run.learningRate)
     return [...lines, `${run.file} has the best rate already, ${formatRate(best.learningRate)}.`];
   if (!rates.includes(run.learningRate))
-    lines.push("The run's own rate was not tried and may be better; add it to --rates.");
+    lines.push("tune did not try the run's own rate, which may be better; add it to --rates.");
   return [
     ...lines,
     `For ${run.file}, whose rate is ${formatRate(run.learningRate)}, below its line training:`,

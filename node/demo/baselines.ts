@@ -54,7 +54,7 @@ export function createBaselines(created: CreatedRun, signal: AbortSignal): Train
   const trained = (key: BaselineName): Promise<Float32Array> => {
     const training = begun.get(key) ?? train(key);
     begun.set(key, training);
-    // Whoever awaits it hears of a failure; until then nobody may.
+    // The failure reaches whoever awaits the training; nobody may await it yet.
     training.catch(() => {});
     return training;
   };

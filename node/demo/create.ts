@@ -27,7 +27,7 @@ export async function createDemoRun(
   const missing = kinds.filter(({ patterns }) => patterns.length === 0).map(({ kind }) => kind);
   if (missing.length > 0)
     throw new CorpusError(
-      `The demo's text comes with the packages, and there is none for: ${missing.join(", ")}. Install Pathweave again, or run npm ci in a checkout.`,
+      `The demo takes its text from the packages, and finds none for: ${missing.join(", ")}. Install Pathweave again, or run npm ci in a checkout.`,
     );
   const runFile = path.join(directory, "run.yaml");
   await writeFile(

@@ -50,7 +50,7 @@ export async function auditModule(
   const history = readHistory({
     module,
     genesis,
-    // Those of other modules, too, so that one which builds on this module is noticed.
+    // Versions of other modules, too, to notice one that builds on this module.
     versions: [...versions.values()].filter(
       (version) => version.module === module || own.has(String(version.parent)),
     ),

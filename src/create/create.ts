@@ -27,7 +27,7 @@ import { writeShards } from "./shards.ts";
 
 export interface CreateOptions extends PrepareOptions {
   packs: Packs;
-  /** Peer id of who makes the run. */
+  /** Peer id of the run's creator. */
   creator: string;
   /** @default the compiled engine on the CPU */
   device?: DeviceOptions;

@@ -1,9 +1,9 @@
-/** The table of formats: what is read how, and what is refused with what to do about it. */
+/** The table of formats: how `create` reads each, or what it advises where it refuses one. */
 
 import { RECORD_SEPARATOR } from "./readers/types.ts";
 
 /** How a format is read. */
-export type Reader =
+type Reader =
   | "text"
   | "markdown"
   | "json"
@@ -25,9 +25,9 @@ export interface Format {
   magic?: readonly string[];
   /** How to tell from the text at its start, where the ending does not say what it is. */
   start?: RegExp;
-  /** How it is read; absent when it is refused. */
+  /** Absent when `create` refuses the format. */
   reader?: Reader;
-  /** What to do about a format that is refused. */
+  /** What to do about a refused format. */
   advice?: string;
 }
 

@@ -125,7 +125,7 @@ function literal(text: string): RegExp {
   return new RegExp(text.replaceAll(/[$()*+./?[\\\]^{|}]/g, String.raw`\$&`), "gv");
 }
 
-/** Cuts at the matches of a pattern, or with `invert` at what is between them. */
+/** Cuts at the matches of a pattern, or with `invert` at the text between them. */
 function split(pattern: RegExp, behavior: Behavior, invert: boolean): Step {
   return (piece) => {
     if (behavior === "Isolated") {

@@ -1,4 +1,4 @@
-/** What a file is: its content decides where that is certain, its name among kinds of text. */
+/** Recognises a file's format: by its content where that is certain, by its name among kinds of text. */
 
 import { type Format, FORMATS, PLAIN_TEXT, SOURCE_CODE } from "./formats.ts";
 import { parseJson } from "./readers/parse-json.ts";
@@ -7,7 +7,7 @@ import { RECORD_SEPARATOR } from "./readers/types.ts";
 /** Lines that tell JSON lines from JSON. */
 const SAMPLE_LINES = 16;
 
-/** Bytes of a file that its format and encoding are told from. */
+/** Bytes at the start of a file that tell its format and its encoding. */
 export const HEAD_BYTES = 1 << 16;
 
 /** The ending of a file name, lower case, without the dot; of a name such as `Makefile`, the name. */
@@ -70,13 +70,13 @@ export function recognise(name: string, head: Buffer, text: string | undefined):
   return { format: named ?? PLAIN_TEXT };
 }
 
-/** Whether a JSON text is spread over lines, or divided by record separators, and hence no JSON lines. */
+/** Whether a JSON text spreads over lines or has record separators, so that it is no JSON lines. */
 function isSpread(text: string): boolean {
   const line = text.trimStart().split("\n", 1)[0]!;
   return text.startsWith(RECORD_SEPARATOR) || (line.length < text.length && /[[{,]$/.test(line.trimEnd()));
 }
 
-/** JSON lines where values follow each other, each on a line of its own, though some may be wrong; JSON otherwise. */
+/** JSON lines if each line has a value of its own, though some may be wrong; otherwise JSON. */
 function jsonKind(text: string, json: Format): Format {
   const lines = text.trim().split("\n", SAMPLE_LINES);
   const started = lines.filter((line) => line.trimStart().startsWith("{"));

@@ -7,7 +7,7 @@ export class ForkChoice {
   /** Versions that were refused, are false by a confirmed sibling, or descend from one of these. */
   readonly #barred = new Set<Branch>();
   readonly #confirmed = new Set<Branch>();
-  /** Versions whose tensors cannot be had for now. */
+  /** Versions whose tensors nobody can give for now. */
   readonly #passedOver = new Set<Branch>();
   #head: Branch;
 

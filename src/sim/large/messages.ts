@@ -88,7 +88,7 @@ export class Messages {
     });
   }
 
-  /** What a peer does whose turn it is to answer a newcomer. */
+  /** Answers a newcomer, as the peers do whose turn it is. */
   #greet(host: SimulatedPeer, newcomer: SimulatedPeer): void {
     this.beat(host);
     this.reconcile(host.site, newcomer.site, 1);

@@ -3,7 +3,7 @@ import { slotKey } from "../../plan/slots.ts";
 import type { Simulation } from "./simulation.ts";
 import type { SimulationEvent } from "./types.ts";
 
-export interface Distribution {
+interface Distribution {
   count: number;
   median: number;
   max: number;
@@ -64,12 +64,12 @@ function takeovers(events: readonly SimulationEvent[]): number[] {
     const key = slotKey(event.slot);
     const left = open.get(key);
     if (event.type === "fault") {
-      // Who is only paused or cut off may go on before its lease is over.
+      // A peer that is only paused or cut off may go on before its lease is over.
       if (event.fault === "kill" || event.fault === "leave")
         open.set(key, { at: event.at, peer: event.peer });
     } else if (left !== undefined && event.type === "complete") open.delete(key);
     else if (left !== undefined && event.type === "start") {
-      // Who is back within its lease has taken nothing over.
+      // A peer that is back within its lease has taken nothing over.
       if (event.peer !== left.peer) times.push(event.at - left.at);
       open.delete(key);
     }

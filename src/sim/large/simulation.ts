@@ -36,16 +36,16 @@ export class Simulation {
   readonly plan: Plan;
   readonly network: SimulatedNetwork;
   readonly training: Training;
-  /** For whoever plans faults; one stream, so that a seed is a run. */
+  /** The only stream of chance, also for the planner of faults, so that a seed is a run. */
   readonly random: Random;
   /** Peers that messages do not reach or leave, but among each other. */
   readonly cut = new Set<string>();
   /** How many times longer than others a peer takes for a round; infinite for one that hangs but still talks. */
   readonly slowness = new Map<string, number>();
-  /** Whose outer gradients nobody can fetch, and whose are of the wrong content: their records spread all the same. */
+  /** Peers whose outer gradients nobody can fetch, and peers whose have the wrong content; their records spread all the same. */
   readonly withheld = new Set<string>();
   readonly poisoned = new Set<string>();
-  /** Whose own outer gradients are lost as soon as they are on its disk. */
+  /** Peers whose own outer gradients are lost as soon as they are on their disks. */
   readonly damaged = new Set<string>();
   /** From a version's announcement until the last site had it, by CID. */
   readonly spreads = new Map<string, { from: number; until: number }>();

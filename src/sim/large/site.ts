@@ -14,7 +14,7 @@ const FOLDS_REFUSED = "it folds what is refused";
 export class Site {
   readonly peers: SimulatedPeer[] = [];
   readonly lineages: Map<string, Lineage>;
-  /** Contributions whose content is wrong, as everybody finds who reads them, and whose signer does not say so. */
+  /** Whether the content of a contribution is wrong. Every reader finds that; its signer does not say so. */
   readonly isPoisoned: (contribution: KnownContribution, site: Site) => boolean;
   /** Equal for sites that know the same records. */
   fingerprint = 0;

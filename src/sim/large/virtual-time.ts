@@ -1,4 +1,4 @@
-/** The time of a simulation: what is planned happens in order, at once, however long the time between. */
+/** The time of a simulation: planned events happen in order, without waiting for the time between them. */
 import type { Random } from "../../random.ts";
 import { TimeQueue } from "../../swarm/members/time-queue.ts";
 

@@ -108,7 +108,7 @@ export function createMembership(heartbeatMs: number): Membership {
   const members = new Map<string, Member>();
   /** All members by peer id, so that no list is ever sorted as a whole. */
   const sorted: Member[] = [];
-  /** Who was live at a time, from which on each has its deadline in `overdue`. */
+  /** The members that were live at a time; from then on each has its deadline in `overdue`. */
   let live: { members: readonly Member[]; at: number } | undefined;
   /** Whom to look at when. A member that is heard in time is looked at all the same, and then again later. */
   let overdue = new TimeQueue<Member>();

@@ -89,7 +89,7 @@ export async function readParameters(
 }
 
 export interface ModuleStates {
-  /** The outer gradient of a contribution. Throws InvalidObjectError when its content is wrong, UnavailableError when it cannot be had. */
+  /** The outer gradient of a contribution. Throws InvalidObjectError when its content is wrong, UnavailableError when nobody gives it. */
   delta(contribution: KnownContribution, holders: string[], signal: AbortSignal): Promise<Float32Array>;
   /** All that the outer optimizer keeps of a version, from disk or from holders. */
   load(version: KnownVersion, holders: string[], signal: AbortSignal): Promise<ModuleState>;

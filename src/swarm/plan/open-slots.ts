@@ -38,7 +38,7 @@ export class OpenSlots {
   readonly #modules: ModuleState[];
   /** One for each lane, by its index. */
   readonly #tracks: Track[];
-  /** Those whose next slot must be looked at again. */
+  /** Lanes whose next slot needs another look. */
   readonly #changed: Set<Track>;
   #slots: readonly Slot[] | undefined;
   readonly #discounted = new WeakMap<Discount, { of: readonly Slot[]; slots: readonly Slot[] }>();

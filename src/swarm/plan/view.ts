@@ -1,7 +1,7 @@
 /**
- * What a peer knows of its swarm: who is there, who holds which slot, which slots are open. It follows from what was
- * heard and the clock alone and holds nothing of the peer's own, so that peers of a simulation that hear the same at
- * the same time can share one.
+ * What a peer knows of its swarm: which peers are there, which slots they hold, which slots are open. It follows from
+ * what the peer heard and the clock alone and holds nothing of the peer's own. So peers of a simulation that hear the
+ * same at the same time can share one.
  */
 import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../../objects/config.ts";
@@ -84,7 +84,7 @@ export class View {
     this.leases.heard(peer, [], now);
   }
 
-  /** Forgets who is long gone. */
+  /** Forgets peers that are long gone. */
   prune(now: number): void {
     if (now === this.#pruned) return;
     this.#pruned = now;
@@ -110,7 +110,7 @@ export class View {
     return this.#workers.has(peer, now);
   }
 
-  /** Who owns which module, of the live workers and the given one. */
+  /** The owners of each module among the live workers and the given one. */
   duties(now: number, self?: string): Duties {
     return this.#assignment.among(now, self);
   }
@@ -172,7 +172,7 @@ export class View {
   }
 }
 
-/** The rendezvous key of who answers a newcomer. */
+/** The rendezvous key of the peers that answer a newcomer. */
 export function greeting(newcomer: string): string[] {
   return ["greet", newcomer];
 }

@@ -1,5 +1,5 @@
 /**
- * The middle of the round that this peer trains, in one file that is replaced whole: whoever is killed, or told to end,
+ * The middle of the round that this peer trains, in one file that is replaced whole. A killed or stopped peer
  * goes on from there when it comes back. The round is a lease's whole worth, so without it a fault costs half a round.
  */
 import { createHash } from "node:crypto";
