@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
-import type { CreateProgress } from "../../src/create/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";
@@ -21,6 +20,7 @@ import { createTopology } from "../../src/run/topology.ts";
 import { checkAddresses } from "../../src/net/addresses.ts";
 import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { endsWithin } from "../../src/within.ts";
+import { describeCreateProgress } from "../create-progress.ts";
 import { openNewFolder } from "../new-folder.ts";
 import {
   dataOptions,
@@ -31,15 +31,7 @@ import {
   outputOptions,
   workOptions,
 } from "../options.ts";
-import {
-  counted,
-  createProgress,
-  formatBar,
-  formatCount,
-  formatJson,
-  formatNumber,
-  wrapRows,
-} from "../output.ts";
+import { counted, createProgress, formatCount, formatJson, wrapRows } from "../output.ts";
 import type { PeerFlags } from "../peer-session.ts";
 import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
@@ -146,7 +138,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         store: node.store,
         packs: node.packs,
         device,
-        onProgress: (step) => progress.update(describeProgress(step)),
+        onProgress: (step) => progress.update(describeCreateProgress(step)),
         signal,
       }),
       GRACE_MS,
@@ -205,28 +197,4 @@ async function requireListed(flags: CreateFlags, config: RunConfig): Promise<voi
 async function swarmKeyOf(flags: CreateFlags): Promise<Uint8Array | undefined> {
   if (flags["swarm-key-file"] !== undefined) return readSwarmKey(flags["swarm-key-file"]);
   return flags.private ? createSwarmKey() : undefined;
-}
-
-/** One line of progress of making a run. */
-export function describeProgress(progress: CreateProgress): string {
-  switch (progress.stage) {
-    case "tokenizer":
-      return "training the tokenizer";
-    case "surveying":
-      return progress.done === 0
-        ? "reading the corpus"
-        : `reading: ${counted(progress.done, "document", formatCount)}`;
-    case "compiling":
-      return "compiling the training step";
-    case "fitting":
-      return `fitting the router to ${counted(progress.done, "document")}`;
-    case "reading":
-      return `reading and tokenizing: ${counted(progress.done, "document", formatCount)}`;
-    case "seed":
-      return `warm start ${formatBar(progress.done, progress.total)} step ${progress.done}/${progress.total} loss ${formatNumber(progress.step.loss)}`;
-    case "routing":
-      return `routing documents ${formatBar(progress.done, progress.total ?? progress.done)}`;
-    case "writing":
-      return `writing shards ${formatBar(progress.done, progress.total ?? progress.done)}`;
-  }
 }

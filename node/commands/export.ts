@@ -1,6 +1,7 @@
 import type { CommandModule } from "yargs";
 import { UsageError } from "../../src/errors.ts";
-import { exportPaths, requireFree } from "../../src/use/export.ts";
+import { requireFree } from "../../src/use/export-folder.ts";
+import { exportPaths } from "../../src/use/export.ts";
 import type { ModelSource } from "../../src/use/path-model.ts";
 import { parseBytes } from "../../src/run/format.ts";
 import type { Topology } from "../../src/run/types.ts";

@@ -12,6 +12,7 @@ import type { RunFile } from "../../src/run/types.ts";
 import { bestTrial, type Trial } from "../../src/create/tune-search.ts";
 import { tune } from "../../src/create/tune.ts";
 import { deviceOf, type EngineFlags, engineOptions, outputOptions } from "../options.ts";
+import { describeCreateProgress } from "../create-progress.ts";
 import {
   createProgress,
   formatBar,
@@ -23,7 +24,6 @@ import {
 } from "../output.ts";
 import { formatRate, plotTrials } from "../plot.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
-import { describeProgress } from "./create.ts";
 
 /** Longer trials find a better rate for a long run, and take longer. */
 const MOST_STEPS = 320;
@@ -119,7 +119,7 @@ async function tryRates(
   const node = await openDirectory(directory, offline, createLogger(flags["log-level"]));
   try {
     const { store } = node;
-    const onProgress = (step: CreateProgress): void => progress.update(describeProgress(step));
+    const onProgress = (step: CreateProgress): void => progress.update(describeCreateProgress(step));
     const prepared = await prepareRun({ file, store, onProgress, signal });
     for (const line of describeSkipped(prepared.report.skipped)) progress.line(line);
     progress.line(describeWork(prepared, steps));

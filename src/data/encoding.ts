@@ -11,7 +11,7 @@ const SAMPLE_BYTES = 4096;
 const SHIFTS = ["\x1b$", "\x1b("];
 
 /** UTF-8 or UTF-16, by mark or by where the zeros lie; undefined when the bytes do not say. */
-export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
+function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
   const mark = head.subarray(0, 4).toString("latin1");
   if (mark.startsWith("\xff\xfe\0\0") || mark.startsWith("\0\0\xfe\xff"))
     throw new ContentProblem("it is UTF-32 text; convert it to UTF-8 with iconv");

@@ -126,7 +126,7 @@ function literal(text: string): RegExp {
 }
 
 /** Cuts at the matches of a pattern, or with `invert` at what is between them. */
-export function split(pattern: RegExp, behavior: Behavior, invert: boolean): Step {
+function split(pattern: RegExp, behavior: Behavior, invert: boolean): Step {
   return (piece) => {
     if (behavior === "Isolated") {
       // Most expressions match all of a text, which is several times as fast without the places of the matches.

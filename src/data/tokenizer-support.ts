@@ -64,7 +64,7 @@ export interface TokenizerFile {
 }
 
 /** The name of one byte in a vocabulary with `byte_fallback`. */
-export function byteToken(byte: number): string {
+function byteToken(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 }
 

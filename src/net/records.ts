@@ -4,7 +4,7 @@ import { InvalidObjectError } from "../errors.ts";
 import type { RecordHandler } from "./types.ts";
 
 /** Records are pointers, not data. */
-export const MAX_RECORD_BYTES = 16 << 10;
+const MAX_RECORD_BYTES = 16 << 10;
 const MAX_KEY_BYTES = 256;
 
 /** Namespace of a key: `pathweave-2` of `/pathweave-2/<run>/<module>`. */

@@ -51,10 +51,6 @@ export interface FoldInit {
 export interface Fold {
   /** The contributions in the order in which `add` takes their deltas. */
   readonly order: readonly KnownContribution[];
-  /** Share α of each, in the same order. */
-  readonly shares: readonly number[];
-  /** Rescaling factor ρ of the averaged outer gradient. */
-  readonly rescale: number;
   /** Takes the next decoded delta. Throws InvalidObjectError, and takes nothing, when it is unusable. */
   add(delta: Float32Array): void;
   /** The next state, in new arrays; ends the fold. Throws InvalidObjectError when a number of it is not finite. */
@@ -99,8 +95,6 @@ export function createFold(init: FoldInit): Fold {
   };
   return {
     order,
-    shares: alphas,
-    rescale,
     add(delta) {
       const contribution = order[added];
       if (contribution === undefined) throw new Error("The fold already has all of its contributions.");

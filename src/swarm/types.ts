@@ -1,7 +1,53 @@
-import type { Offence } from "./conduct/offences.ts";
+import type { CID } from "multiformats/cid";
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../log.ts";
+import type { Network } from "../net/types.ts";
+import type { Manifest } from "../objects/manifest.ts";
+import type { TensorDescription } from "../objects/tensor-pack.ts";
+import type { KnownVersion } from "../outer/types.ts";
 import type { Slot } from "../plan/types.ts";
+import type { Random } from "../random.ts";
+import type { Topology } from "../run/types.ts";
+import type { PackStore as Packs } from "../store/pack.ts";
+import type { Store } from "../store/types.ts";
+import type { EvidenceLog } from "./conduct/evidence.ts";
+import type { Offence } from "./conduct/offences.ts";
 
-export type { PackStore as Packs } from "../store/pack.ts";
+export type { Packs };
+
+/** What a swarm is given. */
+export interface SwarmInit {
+  clock: Clock;
+  /** For choices among peers and modules. */
+  random: Random;
+  network: Network;
+  store: Store;
+  packs: Packs;
+  run: CID;
+  manifest: Manifest;
+  topology: Topology;
+  /** The genesis version of each module, by module name. */
+  genesis: ReadonlyMap<string, KnownVersion>;
+  /** Tensors of a module in network order. */
+  tensors(module: string): TensorDescription[];
+  /** Peers that are known to have the run, before any of them is heard. */
+  sources(): string[];
+  /** Where offences of peers are kept; absent when they are not. */
+  evidence?: EvidenceLog;
+  /** Absent for an observer. */
+  trainer: PathTrainer | undefined;
+  /** For runs that try contributions on held-out text; absent in others, and for an observer. */
+  scorer?: HoldoutScorer;
+  /** Gets an object of the manifest onto this disk, to stay. */
+  keep(object: CID, signal: AbortSignal): Promise<void>;
+  /** Keep all tensors of all generations. */
+  archive: boolean;
+  memoryBytes: number;
+  /** Time between two looks for a half of the run that this one does not know. @default 20 s */
+  searchMs?: number;
+  logger: Logger;
+  emit(event: SwarmEvent): void;
+}
 
 /** One training step of a slot, as the daemon, the dashboard and the tests see it. */
 export interface SlotStep extends Slot {

@@ -216,7 +216,7 @@ const rows: Row[] = [
     name: "contributions to a path that is not the module's",
     offence: "invalid-record",
     attack: twice(async (eve, time) =>
-      eve.announce(victim().module, await eve.contribution(victim(), time + 1, nobodyHas("x"))),
+      eve.announce(victim().module, await eve.contribution(victim(), 0, nobodyHas("x"), { path: time + 1 })),
     ),
   },
   { name: "contributions of NaN", offence: "invalid-contribution", attack: bits(0x7fc0), ...GRADIENT },

@@ -1,5 +1,5 @@
 /** What happens to peers, drawn from the simulation's seed. */
-import type { SimulatedPeer } from "./peer.ts";
+import type { SimulatedPeer } from "./types.ts";
 import type { Simulation } from "./simulation.ts";
 
 const HOUR_MS = 3_600_000;

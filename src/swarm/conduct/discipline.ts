@@ -1,7 +1,9 @@
 /** Carries out what conduct demands: keeps evidence, tells, and shuts out who is blocked. */
+import type { CID } from "multiformats/cid";
 import type { Network, PeerJudge } from "../../net/types.ts";
 import { type Conduct, createConduct, type Offence } from "./offences.ts";
 import type { Evidence, EvidenceLog } from "./evidence.ts";
+import type { Tasks } from "../tasks.ts";
 import type { SwarmEvent } from "../types.ts";
 
 export interface DisciplineInit {
@@ -44,4 +46,25 @@ export function createDiscipline(init: DisciplineInit): Discipline {
       await log?.append(evidence);
     },
   };
+}
+
+/** Charges a peer in the background, with what it sent as evidence. */
+export type Charge = (
+  peer: string,
+  offence: Offence,
+  reason: string,
+  object?: { cid?: CID; bytes?: Uint8Array },
+) => void;
+
+export function createCharge(discipline: Discipline, tasks: Pick<Tasks, "run">): Charge {
+  return (peer, offence, reason, { cid, bytes } = {}) =>
+    tasks.run(`evidence against ${peer}`, () =>
+      discipline.charge({
+        peer,
+        offence,
+        reason,
+        ...(cid === undefined ? {} : { cid: cid.toString() }),
+        ...(bytes === undefined ? {} : { bytes }),
+      }),
+    );
 }

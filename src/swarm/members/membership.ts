@@ -82,8 +82,6 @@ export interface Membership {
   live(now: number): readonly Member[];
   /** Grows when a member takes another role. */
   readonly roleChanges: number;
-  /** Milliseconds without a heartbeat after which the peer counts as gone. */
-  timeout(peer: string): number;
   /** Drops a member at once. */
   forget(peer: string): void;
   /** Drops members that have been gone for ten timeouts. */
@@ -186,7 +184,6 @@ export function createMembership(heartbeatMs: number): Membership {
     get roleChanges() {
       return roleChanges;
     },
-    timeout: (peer) => members.get(peer)?.timeout ?? 4 * heartbeatMs,
     forget,
     prune(now) {
       while (gone.next < now) {

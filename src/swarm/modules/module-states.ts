@@ -55,7 +55,7 @@ export function concatenate(parts: readonly Float32Array[]): Float32Array {
 }
 
 /** Reads one pack of a module as f32 and checks that it has the module's tensors. Throws InvalidObjectError. */
-export async function readTensors(
+async function readTensors(
   packs: Pick<Packs, "read">,
   cid: CID,
   expected: TensorDescription[],

@@ -59,7 +59,6 @@ export interface Leases {
   on(slot: Slot, now: number): Lease[];
   /** Unexpired leases of a peer. */
   of(holder: string, now: number): Lease[];
-  all(now: number): Lease[];
   /** Whether `on` has any. */
   binds(slot: Slot, now: number): boolean;
   /** Grows when a lease comes, goes or is cut short; while only time passes, nothing changes before `settled`. */
@@ -169,7 +168,6 @@ export function createLeases(defaultMs: number): Leases {
     get settled() {
       return settled;
     },
-    all: (now) => [...byHolder.values()].flatMap((leases) => unexpired(leases, now)),
     get holders() {
       return byHolder.size;
     },

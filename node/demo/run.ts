@@ -1,3 +1,6 @@
+/** The run of the demo, and what computes it. */
+export const DEMO_DEVICE = { kind: "compiled", device: "cpu" } as const;
+
 /**
  * At equal steps the best of a sweep on the demo's text, as that of the run below is for DiPaCo; at equal tokens between
  * that and what was best for another implementation on 1300 steps (docs/log.md, 2026-11-30).

@@ -1,0 +1,85 @@
+/** Begins to fetch the tensors that this peer needs, and judges the outer gradients that have come. */
+import { InvalidObjectError, messageOf } from "../../errors.ts";
+import type { Lineage } from "../../outer/lineage.ts";
+import type { KnownContribution } from "../../outer/types.ts";
+import type { Plan, Slot } from "../../plan/types.ts";
+import type { Charge } from "../conduct/discipline.ts";
+import type { Coordinator } from "../plan/coordinator.ts";
+import type { Tasks } from "../tasks.ts";
+import type { SwarmEvent } from "../types.ts";
+import type { Holdings } from "./holdings.ts";
+
+export interface ObtainingInit {
+  tasks: Tasks;
+  coordinator: Coordinator;
+  plan: Plan;
+  holdings: Holdings;
+  lineage(module: string): Lineage;
+  /** What this peer trained last. */
+  lastSlot(): Slot | undefined;
+  charge: Charge;
+  /** What the next decisions depend on has changed. */
+  changed(): void;
+  emit(event: SwarmEvent): void;
+}
+
+export interface Obtaining {
+  /** Begins to fetch, of the modules that this peer owns or trains, outer gradients to be folded and the tensors of a new head. */
+  look(now: number): void;
+  /** Gets an outer gradient and finds out whether it may be folded, in the background. */
+  delta(contribution: KnownContribution): void;
+  /** Records that a contribution can never be folded. */
+  reject(contribution: KnownContribution, reason: string): void;
+}
+
+export function createObtaining(init: ObtainingInit): Obtaining {
+  const { tasks, coordinator, plan, holdings, charge } = init;
+
+  /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
+  function needed(now: number): Set<string> {
+    const slot = coordinator.ownSlot ?? init.lastSlot();
+    const path = slot === undefined ? [] : plan.laneOf(slot).modules;
+    return new Set([...coordinator.owned(now), ...path]);
+  }
+
+  function reject(contribution: KnownContribution, reason: string): void {
+    const { module, cid } = contribution;
+    init.lineage(module).refuse(cid, reason);
+    init.emit({ type: "rejected", module, cid: cid.toString(), reason });
+  }
+
+  function delta(contribution: KnownContribution): void {
+    const { module, signer, cid } = contribution;
+    tasks.run(`outer gradient of ${module} from ${signer}`, async () => {
+      try {
+        await holdings.fetchDelta(contribution);
+        coordinator.available(module, cid);
+        init.changed();
+      } catch (error) {
+        if (!(error instanceof InvalidObjectError)) throw error;
+        reject(contribution, messageOf(error));
+        charge(signer, "invalid-contribution", messageOf(error), { cid });
+      }
+    });
+  }
+
+  return {
+    look(now) {
+      for (const module of needed(now)) {
+        const lineage = init.lineage(module);
+        for (const contribution of lineage.pending()) {
+          if (coordinator.isAvailable(contribution.cid)) continue;
+          if (holdings.wantsDelta(contribution, now)) delta(contribution);
+        }
+        for (const version of [lineage.head(), ...lineage.passedOver()])
+          if (holdings.wants(version, now))
+            tasks.run(`generation ${version.generation} of ${module}`, async () => {
+              await holdings.materialise(version);
+              init.changed();
+            });
+      }
+    },
+    delta,
+    reject,
+  };
+}
