@@ -101,7 +101,7 @@ export function compose(init: SwarmInit, changed: () => void) {
     now: clock.now(),
   });
   const ask = (peer: string): void => reconciler.ask(peer);
-  const presence: Presence = createPresence({ ...shared, splits, beat, ask });
+  const presence: Presence = createPresence({ ...shared, splits, beat, ask, notUnderstood });
   const intake: Intake = createIntake({ ...shared, records, announcers, splits, charge, notUnderstood, ask });
   const gossip: Gossip = createGossip({
     network,
@@ -181,6 +181,8 @@ export function compose(init: SwarmInit, changed: () => void) {
     },
   });
   const obtaining: Obtaining = createObtaining({
+    modules: topology.moduleNames,
+    observes: init.trainer === undefined,
     ...shared,
     holdings,
     lastSlot: () => rounds?.lastSlot,

@@ -2,6 +2,7 @@
  * The tensors that this peer holds: it folds, verifies or fetches versions, fetches outer gradients, knows who else
  * should have them, and lets go of what is old.
  */
+import { CID } from "multiformats/cid";
 import type { Clock } from "../../clock.ts";
 import { InvalidObjectError, messageOf, UnavailableError } from "../../errors.ts";
 import type { RunConfig } from "../../objects/config.ts";
@@ -17,8 +18,8 @@ import type { Packs, SwarmEvent } from "../types.ts";
 
 /** Longest time to get the tensors of one version or contribution. */
 const FETCH_MS = 120_000;
-/** A sweep spares what was written since the one before, which must be longer ago than any fetch began. */
-const SWEEP_PAUSE_MS = 2 * FETCH_MS;
+/** A sweep looks at every block. */
+const SWEEP_PAUSE_MS = 240_000;
 /** After a failed try, how long until the next. */
 const BACKOFF_MS = 3_000;
 /** Grace times without a version's tensors after which this peer builds on another version until they are here. */
@@ -327,29 +328,26 @@ export class Holdings {
     if (!archive) await this.#releaseOld(module);
   }
 
-  /** Keeps an outer gradient that is on this disk, together with what says what it is, until it is old. */
+  /** Keeps an outer gradient that is on this disk, together with what says what it is, until it is settled. */
   async retainDelta({ module, round, cid, delta }: KnownContribution): Promise<void> {
     const { packs, flush } = this.#init;
     const blocks = await packs.blocks(delta);
     await flush(async () => [[deltaPin(module, round, cid), blocks]]);
   }
 
-  /** Lets go of tensors that are further behind the head than the run retains. Small records stay for ever. */
+  /**
+   * Lets go of versions that are further behind the head than the run retains, and of outer gradients that are settled.
+   * Small records stay for ever.
+   */
   async #releaseOld(module: string): Promise<void> {
     const { store, config, lineage, flush } = this.#init;
     const oldest = lineage(module).head().generation - config.swarm.retainGenerations;
     if (oldest <= 0) return;
-    const pending = new Set(
-      lineage(module)
-        .pending()
-        .map(({ cid }) => cid.toString()),
-    );
     let released = 0;
     for (const pin of await store.pins()) {
       const [kind, of, number, cid] = pin.split(":");
       if (of !== module || (kind !== "version" && kind !== "delta")) continue;
-      // Late work is still to be folded, however old its round is.
-      if (Number(number) >= oldest || pending.has(cid!)) continue;
+      if (kind === "version" ? Number(number) >= oldest : !this.#isSettled(module, cid!)) continue;
       await store.release(pin);
       this.#versions.delete(cid!);
       released++;
@@ -358,6 +356,20 @@ export class Holdings {
     // Records that gossip brought are kept by the lineage's own retention, which must be up to date first.
     await flush();
     await this.sweep();
+  }
+
+  /**
+   * Whether no version folds a contribution any more, unless one already has for good. What this peer's head folded is
+   * late work as soon as another head wins that folded other work, perhaps in fewer generations. How old its round is
+   * says nothing of that.
+   */
+  #isSettled(module: string, cid: string): boolean {
+    const { lineage, config } = this.#init;
+    const contribution = lineage(module).contribution(CID.parse(cid));
+    const base = contribution && lineage(module).version(contribution.base);
+    if (base === undefined) return false;
+    const behind = lineage(module).head().generation - base.generation;
+    return behind > config.outer.maxStaleness + config.swarm.retainGenerations;
   }
 
   /** Deletes what nobody needs, if that was not done lately. An archive keeps what it does not retain, too. */

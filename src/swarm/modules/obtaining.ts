@@ -14,7 +14,10 @@ export interface ObtainingInit {
   coordinator: Coordinator;
   plan: Plan;
   holdings: Holdings;
+  modules: readonly string[];
   lineage(module: string): Lineage;
+  /** An observer trains nothing and owns nothing. */
+  observes: boolean;
   /** What this peer trained last. */
   lastSlot(): Slot | undefined;
   charge: Charge;
@@ -24,7 +27,10 @@ export interface ObtainingInit {
 }
 
 export interface Obtaining {
-  /** Begins to fetch, of the modules that this peer owns or trains, outer gradients to be folded and the tensors of a new head. */
+  /**
+   * Begins to fetch, of the modules that this peer owns or trains, outer gradients to be folded and the tensors of a new
+   * head. Of the others it takes every version as it is.
+   */
   look(now: number): void;
   /** Gets an outer gradient and finds out whether it may be folded, in the background. */
   delta(contribution: KnownContribution): void;
@@ -37,6 +43,7 @@ export function createObtaining(init: ObtainingInit): Obtaining {
 
   /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
   function needed(now: number): Set<string> {
+    if (init.observes) return new Set();
     const slot = coordinator.ownSlot ?? init.lastSlot();
     const path = slot === undefined ? [] : plan.laneOf(slot).modules;
     return new Set([...coordinator.owned(now), ...path]);
@@ -65,8 +72,14 @@ export function createObtaining(init: ObtainingInit): Obtaining {
 
   return {
     look(now) {
-      for (const module of needed(now)) {
+      const modules = needed(now);
+      for (const module of init.modules) {
         const lineage = init.lineage(module);
+        if (!modules.has(module)) {
+          // Nothing is built here on what is not fetched, so nothing has to be left out.
+          for (const { cid } of lineage.passedOver()) lineage.reconsider(cid);
+          continue;
+        }
         for (const contribution of lineage.pending()) {
           if (coordinator.isAvailable(contribution.cid)) continue;
           if (holdings.wantsDelta(contribution, now)) delta(contribution);

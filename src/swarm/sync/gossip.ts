@@ -6,7 +6,7 @@ import { isAdmitted, type RunConfig } from "../../objects/config.ts";
 import { PROTOCOL } from "../../objects/protocol.ts";
 import { type OpenedRecord, openRecord } from "../../outer/records.ts";
 import type { Charge } from "../conduct/discipline.ts";
-import { Heartbeat, LineageRecord, unknownWorks } from "../messages.ts";
+import { Heartbeat, LineageRecord } from "../messages.ts";
 
 export interface GossipInit {
   network: Pick<Network, "subscribe" | "unsubscribe" | "publish">;
@@ -55,11 +55,9 @@ export function createGossip(init: GossipInit): Gossip {
 
   // Both throw InvalidObjectError, which the network takes for a rejection, with its reason.
 
-  function validateHeartbeat(from: string, data: Uint8Array): Heartbeat {
+  function validateHeartbeat(data: Uint8Array): Heartbeat {
     const heartbeat = Heartbeat.decode(data);
     checkRun(heartbeat.run);
-    for (const work of unknownWorks(heartbeat))
-      init.notUnderstood(from, `It holds a lease on work of the kind ${work}, which is not known here.`);
     return heartbeat;
   }
 
@@ -81,7 +79,7 @@ export function createGossip(init: GossipInit): Gossip {
   return {
     start() {
       network.subscribe(runTopic, {
-        validate: (from, data) => understood(from, async () => validateHeartbeat(from, data)),
+        validate: (from, data) => understood(from, async () => validateHeartbeat(data)),
         deliver: init.hear,
         rejected,
       });

@@ -51,7 +51,7 @@ function useTokenizer(bytes: Uint8Array): unknown {
 const EVENTS = [
   { type: "head", module: "lower/1", generation: 3, cid: "bafy" },
   { type: "member", peer: "12D3", state: "joined", live: 2 },
-  { type: "step", work: "train", round: 0, path: 1, replica: 0, step: 3, steps: 25, loss: 3.25 },
+  { work: "train", type: "step", round: 0, path: 1, replica: 0, step: 3, steps: 25, loss: 3.25 },
 ].map((event) => bytesOf(JSON.stringify(event)));
 
 const EVENT_LOG = `${JSON.stringify({ at: 1, peer: "peer-1", event: { type: "started", peer: "12D3" } })}

@@ -197,7 +197,7 @@ export async function sequenceOver(
       }
       for (const pin of await store.pins())
         if (/^(version|delta):[^:]*:0:/.test(pin)) await store.release(pin);
-      await store.sweep();
+      await store.sweep(0);
     },
   };
 }

@@ -200,7 +200,10 @@ describe("lineage: versions whose tensors cannot be had", () => {
     const child = fold(rich, [late]);
     lineage.addVersion(child);
     assert.equal(lineage.head().cid, poor.cid, "what builds on them is passed over, too");
-    lineage.reconsider(rich.cid);
+    assert.deepEqual(labels(lineage.passedOver()), labels([rich, child]), "and is all that it takes");
+    lineage.reconsider(poor.cid);
+    assert.equal(lineage.head().cid, poor.cid);
+    lineage.reconsider(child.cid);
     assert.equal(lineage.head().cid, child.cid);
     assert.deepEqual(lineage.pending(), []);
   });
