@@ -1,17 +1,14 @@
 /** Traces the network once per purpose and lowers each trace to one ONNX model. */
 import type * as tf from "@tensorflow/tfjs-core";
-import { OPTIMIZER_SCALARS } from "../model/optimizer.ts";
+import type { OptimizerState } from "../model/optimizers/types.ts";
 import { elementsOfPath, parameterSpecs } from "../model/parameters.ts";
 import { createNetwork, type Network } from "../model/transformer.ts";
 import type { ModelShape, ParameterSpec } from "../model/types.ts";
 import { GraphBuilder } from "./graph.ts";
 import "./kernels.ts";
 import { encodeModel } from "./onnx.ts";
-import { trainStep } from "./step.ts";
+import { OPTIMIZER, trainStep } from "./step.ts";
 import { traceInto, type TracedInput } from "./trace.ts";
-
-/** The three flat vectors of a training state, as named in the compiled graphs. */
-export const STATE_NAMES = ["parameters", "firstMoment", "secondMoment"] as const;
 
 /** Cuts a flat vector into one value per parameter. */
 function unpack(graph: GraphBuilder, flat: string, specs: ParameterSpec[]): string[] {
@@ -31,16 +28,17 @@ function pack(graph: GraphBuilder, values: string[], name: string): string {
 /**
  * k training steps as one ONNX Loop, so that the state stays on the device between them.
  * Inputs: `steps` (k, int64 scalar), the flat state vectors, `tokens` (k, B, T + 1), `mask` (k, B, T) and
- * `scalars` (k, 8). Outputs: the new state vectors, `loss` (k) and `gradientNorm` (k).
+ * `scalars` (k, scalarCount). Outputs: the new state vectors, `loss` (k) and `gradientNorm` (k).
  */
 export function compileTraining(shape: ModelShape, batchSize: number): Uint8Array {
   const specs = parameterSpecs(shape);
   const elements = elementsOfPath(shape);
+  const { stateNames, scalarCount } = OPTIMIZER;
   const { sequenceLength } = shape;
   const perStep: TracedInput[] = [
     { name: "tokens", shape: [batchSize, sequenceLength + 1], type: "int32" },
     { name: "mask", shape: [batchSize, sequenceLength], type: "float32" },
-    { name: "scalars", shape: [OPTIMIZER_SCALARS], type: "float32" },
+    { name: "scalars", shape: [scalarCount], type: "float32" },
   ];
 
   // The body: one step. Values named by its inputs; `all …` are captured from the graph around it.
@@ -48,7 +46,7 @@ export function compileTraining(shape: ModelShape, batchSize: number): Uint8Arra
   const iteration = body.input("iteration", "int64", []);
   const goOn = body.input("go on", "bool", []);
   const rows = perStep.map(({ name }) => body.node("Gather", [name, iteration], { axis: 0 }));
-  const carried: TracedInput[] = STATE_NAMES.flatMap((part) =>
+  const carried: TracedInput[] = stateNames.flatMap((part) =>
     specs.map((spec) => ({ name: `${part} ${spec.name}`, shape: spec.shape, type: "float32" })),
   );
   for (const { name, shape: dimensions, type } of carried) body.input(name, type, dimensions);
@@ -56,13 +54,12 @@ export function compileTraining(shape: ModelShape, batchSize: number): Uint8Arra
     body,
     [...carried, ...perStep.map((input, i) => ({ ...input, name: rows[i]! }))],
     (tensors) => {
-      const [parameters, firstMoment, secondMoment] = STATE_NAMES.map((_, i) =>
-        tensors.slice(i * specs.length, (i + 1) * specs.length),
-      ) as [tf.Tensor[], tf.Tensor[], tf.Tensor[]];
+      const state = Object.fromEntries(
+        stateNames.map((name, i) => [name, tensors.slice(i * specs.length, (i + 1) * specs.length)]),
+      ) as OptimizerState;
       const [tokens, mask, scalars] = tensors.slice(carried.length) as [tf.Tensor, tf.Tensor, tf.Tensor1D];
-      const state = { parameters, firstMoment, secondMoment };
       const result = trainStep(createNetwork(shape), specs, state, tokens, mask, scalars);
-      return [...STATE_NAMES.flatMap((part) => result[part]), result.loss, result.gradientNorm];
+      return [...stateNames.flatMap((part) => result.state[part]!), result.loss, result.gradientNorm];
     },
   );
   body.output(body.node("Identity", [goOn]), "bool", []);
@@ -71,14 +68,14 @@ export function compileTraining(shape: ModelShape, batchSize: number): Uint8Arra
   const graph = new GraphBuilder("outer ");
   const steps = graph.input("steps", "int64", []);
   for (const { name, type, shape: dimensions } of perStep) graph.input(name, type, ["steps", ...dimensions]);
-  const initial = STATE_NAMES.flatMap((part) =>
+  const initial = stateNames.flatMap((part) =>
     unpack(graph, graph.input(part, "float32", [elements]), specs),
   );
   const always = graph.constant("bool", [], Uint8Array.of(1));
   const final = carried.map(() => graph.name());
   const records = ["loss", "gradientNorm"];
   graph.nodeOf("Loop", [steps, always, ...initial], [...final, ...records], { body: body.finish() });
-  for (const [i, part] of STATE_NAMES.entries()) {
+  for (const [i, part] of stateNames.entries()) {
     const values = final.slice(i * specs.length, (i + 1) * specs.length);
     graph.output(pack(graph, values, `next ${part}`), "float32", [elements]);
   }

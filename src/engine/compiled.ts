@@ -1,14 +1,8 @@
 /** The executor that traces the network once and runs the compiled graphs on ONNX Runtime. */
-import { OPTIMIZER_SCALARS } from "../model/optimizer.ts";
-import {
-  compileForwardOf,
-  compileTraining,
-  forwardInputs,
-  type ForwardName,
-  STATE_NAMES,
-} from "./compile.ts";
+import { compileForwardOf, compileTraining, forwardInputs, type ForwardName } from "./compile.ts";
 import type { DeviceState, Executor, Training } from "./executor.ts";
 import { checkDevice, type DeviceTensor, deviceTensor, loadProgram, type Program } from "./runtime.ts";
+import { OPTIMIZER } from "./step.ts";
 import type { EngineConfig } from "./types.ts";
 
 /**
@@ -52,14 +46,15 @@ export async function createCompiledExecutor(config: EngineConfig, threads: numb
       const elements = state.parameters.length;
       // Two sets of vectors take turns as input and output of a call, so that calls leave no garbage.
       let current = state;
-      let next: DeviceState = {
-        parameters: new Float32Array(elements),
-        firstMoment: new Float32Array(elements),
-        secondMoment: new Float32Array(elements),
-      };
+      let next = Object.fromEntries(
+        OPTIMIZER.stateNames.map((name) => [name, new Float32Array(elements)]),
+      ) as unknown as DeviceState;
       const tensors = (vectors: DeviceState, prefix = ""): Record<string, DeviceTensor> =>
         Object.fromEntries(
-          STATE_NAMES.map((name) => [prefix + name, deviceTensor("float32", vectors[name], [elements])]),
+          OPTIMIZER.stateNames.map((name) => [
+            prefix + name,
+            deviceTensor("float32", vectors[name]!, [elements]),
+          ]),
         );
       return {
         async run({ count, tokens, mask, scalars }) {
@@ -68,7 +63,7 @@ export async function createCompiledExecutor(config: EngineConfig, threads: numb
             steps: deviceTensor("int64", BigInt64Array.of(BigInt(count)), []),
             tokens: deviceTensor("int32", tokens, [count, batchSize, shape.sequenceLength + 1]),
             mask: deviceTensor("float32", mask, [count, batchSize, shape.sequenceLength]),
-            scalars: deviceTensor("float32", scalars, [count, OPTIMIZER_SCALARS]),
+            scalars: deviceTensor("float32", scalars, [count, OPTIMIZER.scalarCount]),
           };
           const outputs = { ...tensors(next, "next "), loss: null, gradientNorm: null };
           const { loss, gradientNorm } = await run(inputs, outputs);

@@ -1,11 +1,11 @@
 /** The executor that runs the network operation by operation on an installed tfjs backend. */
 import * as tf from "@tensorflow/tfjs-core";
-import { OPTIMIZER_SCALARS, type OptimizerState } from "../model/optimizer.ts";
+import type { OptimizerState } from "../model/optimizers/types.ts";
 import { parameterSpecs } from "../model/parameters.ts";
 import { createNetwork, type Network } from "../model/transformer.ts";
 import { selectBackend } from "./backends.ts";
-import type { Executor, Training } from "./executor.ts";
-import { trainStep } from "./step.ts";
+import type { DeviceState, Executor, Training } from "./executor.ts";
+import { OPTIMIZER, trainStep } from "./step.ts";
 import type { EngineConfig } from "./types.ts";
 
 /** Creates the executor. Throws CapacityError when the tfjs backend is not installed. */
@@ -39,16 +39,11 @@ export async function createEagerExecutor(config: EngineConfig): Promise<Executo
 
   return {
     async openTraining(initial): Promise<Training> {
-      let state: OptimizerState = {
-        parameters: unpack(initial.parameters),
-        firstMoment: unpack(initial.firstMoment),
-        secondMoment: unpack(initial.secondMoment),
-      };
-      const tensorsOf = ({ parameters, firstMoment, secondMoment }: OptimizerState): tf.Tensor[] => [
-        ...parameters,
-        ...firstMoment,
-        ...secondMoment,
-      ];
+      const { stateNames, scalarCount } = OPTIMIZER;
+      let state = Object.fromEntries(
+        stateNames.map((name) => [name, unpack(initial[name]!)]),
+      ) as OptimizerState;
+      const tensorsOf = (of: OptimizerState): tf.Tensor[] => Object.values(of).flat();
       return {
         async run({ count, tokens, mask, scalars }) {
           const losses = new Float32Array(count);
@@ -56,19 +51,21 @@ export async function createEagerExecutor(config: EngineConfig): Promise<Executo
           const row = <T extends Float32Array | Int32Array>(values: T, i: number): T =>
             values.slice((i * values.length) / count, ((i + 1) * values.length) / count) as T;
           for (let i = 0; i < count; i++) {
-            const result = tf.tidy(() => {
-              const { loss, gradientNorm, parameters, firstMoment, secondMoment } = trainStep(
+            const {
+              loss,
+              gradientNorm,
+              state: next,
+            } = tf.tidy(() => ({
+              ...trainStep(
                 network,
                 specs,
                 state,
                 integers(row(tokens, i), [batchSize, columns + 1]),
                 tf.tensor(row(mask, i), [batchSize, columns]),
-                tf.tensor1d(row(scalars, i).subarray(0, OPTIMIZER_SCALARS)),
-              );
-              return { loss, gradientNorm, parameters, firstMoment, secondMoment };
-            });
+                tf.tensor1d(row(scalars, i).subarray(0, scalarCount)),
+              ),
+            }));
             tf.dispose(tensorsOf(state));
-            const { loss, gradientNorm, ...next } = result;
             state = next;
             losses[i] = (await loss.data<"float32">())[0]!;
             gradientNorms[i] = (await gradientNorm.data<"float32">())[0]!;
@@ -77,11 +74,9 @@ export async function createEagerExecutor(config: EngineConfig): Promise<Executo
           return { losses, gradientNorms };
         },
         async state() {
-          return {
-            parameters: await pack(state.parameters),
-            firstMoment: await pack(state.firstMoment),
-            secondMoment: await pack(state.secondMoment),
-          };
+          const packed: DeviceState = { parameters: await pack(state.parameters) };
+          for (const name of stateNames) packed[name] ??= await pack(state[name]!);
+          return packed;
         },
         dispose: () => tf.dispose(tensorsOf(state)),
       };

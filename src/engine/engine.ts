@@ -1,9 +1,9 @@
 /** Creates engines. An engine computes in its own thread, so the event loop that serves peers never stalls. */
 import { availableParallelism } from "node:os";
 import { DivergedError } from "../errors.ts";
-import { OPTIMIZER_SCALARS, optimizerScalars } from "../model/optimizer.ts";
 import { elementsOfPath } from "../model/parameters.ts";
 import { collectSteps, expectLength, expectRange, padded, rowsOf } from "./inputs.ts";
+import { OPTIMIZER } from "./step.ts";
 import { startThread, type Thread } from "./thread.ts";
 import type { Batch, Engine, EngineConfig, StepRecord, TrainOptions, TrainState } from "./types.ts";
 
@@ -65,12 +65,11 @@ class ThreadEngine implements Engine {
     const { batchSize, shape } = this.config;
     const { steps, firstStep, learningRate, signal } = options;
     signal?.throwIfAborted();
-    for (const vector of [state.parameters, state.firstMoment, state.secondMoment])
-      expectLength("the training state", vector, this.elements);
+    const { step: initialStep, ...vectors } = state;
+    for (const vector of Object.values(vectors)) expectLength("the training state", vector, this.elements);
     const training = this.trainings++;
     const source = iterate(batches);
     // The state is copied into the thread: if anything fails, the caller's is as it was.
-    const { step: initialStep, ...vectors } = state;
     await this.thread.call("begin", { training, state: vectors });
     let done = 0;
     let millisecondsPerStep = CALL_MILLISECONDS;
@@ -82,8 +81,8 @@ class ThreadEngine implements Engine {
         const rates = Array.from({ length: count }, (_, i) => learningRate(firstStep + done + i));
         const request = await collectSteps(source, count, this.config);
         for (const [i, rate] of rates.entries()) {
-          const scalars = optimizerScalars(options.optimizer, rate, initialStep + done + i + 1);
-          request.scalars.set(scalars, i * OPTIMIZER_SCALARS);
+          const scalars = OPTIMIZER.scalars(options.optimizer, rate, initialStep + done + i + 1);
+          request.scalars.set(scalars, i * OPTIMIZER.scalarCount);
         }
         const start = performance.now();
         const { tokens, mask, scalars } = request;
@@ -126,9 +125,7 @@ class ThreadEngine implements Engine {
           throw error;
         });
       if (final !== null) {
-        state.parameters.set(final.parameters);
-        state.firstMoment.set(final.firstMoment);
-        state.secondMoment.set(final.secondMoment);
+        for (const [name, vector] of Object.entries(vectors)) vector.set(final[name]!);
         state.step = initialStep + done;
       }
     }

@@ -1,6 +1,4 @@
 /** What runs inside an engine's worker thread. */
-import type { TrainState } from "./types.ts";
-
 /** Inputs of k training steps, each row-major with the step as first dimension. */
 export interface Steps {
   count: number;
@@ -8,7 +6,7 @@ export interface Steps {
   tokens: Int32Array;
   /** (k, B, T) */
   mask: Float32Array;
-  /** (k, 8), see `optimizerScalars`. */
+  /** (k, scalarCount) of the optimizer */
   scalars: Float32Array;
 }
 
@@ -18,8 +16,11 @@ export interface StepsResult {
   gradientNorms: Float32Array;
 }
 
-/** A training state without the number of its step, which is not the device's business. */
-export type DeviceState = Omit<TrainState, "step">;
+/** What the optimizer keeps, by name, flat; the number of the step is not the device's business. */
+export interface DeviceState {
+  parameters: Float32Array;
+  [name: string]: Float32Array;
+}
 
 /** A training state on the device. */
 export interface Training {

@@ -1,7 +1,7 @@
 /** What enters an engine, checked and laid out as its thread takes it. */
 import { InvalidObjectError } from "../errors.ts";
-import { OPTIMIZER_SCALARS } from "../model/optimizer.ts";
 import type { Steps } from "./executor.ts";
+import { OPTIMIZER } from "./step.ts";
 import type { Batch, EngineConfig } from "./types.ts";
 
 /** The next `count` batches as one request. Throws RangeError when there are fewer. */
@@ -22,7 +22,7 @@ export async function collectSteps(
     tokens.set(next.value.tokens, i * (size + batchSize));
     mask.set(next.value.mask, i * size);
   }
-  return { count, tokens, mask, scalars: new Float32Array(count * OPTIMIZER_SCALARS) };
+  return { count, tokens, mask, scalars: new Float32Array(count * OPTIMIZER.scalarCount) };
 }
 
 /** Number of rows of token ids. Throws RangeError unless an engine takes so many at once. */

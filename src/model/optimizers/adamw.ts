@@ -1,23 +1,15 @@
 /** AdamW (Loshchilov & Hutter 2019) with global-norm clipping, in tfjs operations. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { TrainingConfig } from "../objects/config.ts";
-import type { ParameterSpec } from "./types.ts";
+import type { ParameterSpec } from "../types.ts";
+import type { InnerConfig, InnerOptimizer, OptimizerState } from "./types.ts";
 
 /** PyTorch's guard against division by zero in `clip_grad_norm_`. */
 const NORM_EPSILON = 1e-6;
 
-/** Numbers of a step that the graph takes as input, so that one graph serves every schedule. */
-export const OPTIMIZER_SCALARS = 8;
+const SCALARS = 8;
 
-/**
- * The scalars of one step, computed in double precision.
- * @param step AdamW steps done, this one included (1-based), for bias correction.
- */
-export function optimizerScalars(
-  config: Pick<TrainingConfig, "beta1" | "beta2" | "epsilon" | "weightDecay" | "clipNorm">,
-  learningRate: number,
-  step: number,
-): number[] {
+/** The number of the step is for bias correction. */
+function scalarsOf(config: InnerConfig, learningRate: number, step: number): number[] {
   const { beta1, beta2, epsilon, weightDecay, clipNorm } = config;
   // η·(m/c₁)/(√(v/c₂) + ε) = (η·√c₂/c₁)·m/(√v + ε·√c₂): one product and one sum fewer per parameter.
   const correction1 = 1 - beta1 ** step;
@@ -34,27 +26,19 @@ export function optimizerScalars(
   ];
 }
 
-/** One tensor per entry of `parameterSpecs`. */
-export interface OptimizerState {
-  parameters: tf.Tensor[];
-  firstMoment: tf.Tensor[];
-  secondMoment: tf.Tensor[];
-}
-
 /**
- * One AdamW step. Weight decay is decoupled and applies where `spec.decay` says so; gradients are
- * scaled so that their global norm is at most the clip norm.
- * @param scalars `optimizerScalars` as a tensor (8).
+ * Weight decay is decoupled and applies where `spec.decay` says so; gradients are scaled so that their global norm is
+ * at most the clip norm.
  */
-export function adamw(
+function step(
   specs: ParameterSpec[],
   state: OptimizerState,
   gradients: tf.Tensor[],
   scalars: tf.Tensor1D,
-): OptimizerState & { gradientNorm: tf.Scalar } {
+): ReturnType<InnerOptimizer["step"]> {
   const scalar = (index: number): tf.Scalar => tf.reshape(tf.slice(scalars, [index], [1]), []);
   const [beta1, rest1, beta2, rest2, stepSize, epsilon, decay, clipNorm] = Array.from(
-    { length: OPTIMIZER_SCALARS },
+    { length: SCALARS },
     (_, index) => scalar(index),
   ) as [tf.Scalar, tf.Scalar, tf.Scalar, tf.Scalar, tf.Scalar, tf.Scalar, tf.Scalar, tf.Scalar];
   const squares = gradients.map((gradient) => tf.sum(tf.square(gradient)));
@@ -63,16 +47,27 @@ export function adamw(
   const gain1 = tf.mul(rest1, clip);
   const gain2 = tf.mul(rest2, tf.square(clip));
 
-  const next: OptimizerState = { parameters: [], firstMoment: [], secondMoment: [] };
+  const next = {
+    parameters: [] as tf.Tensor[],
+    firstMoment: [] as tf.Tensor[],
+    secondMoment: [] as tf.Tensor[],
+  };
   for (const [i, spec] of specs.entries()) {
     const gradient = gradients[i]!;
-    const first = tf.add(tf.mul(state.firstMoment[i]!, beta1), tf.mul(gradient, gain1));
-    const second = tf.add(tf.mul(state.secondMoment[i]!, beta2), tf.mul(tf.square(gradient), gain2));
+    const first = tf.add(tf.mul(state["firstMoment"]![i]!, beta1), tf.mul(gradient, gain1));
+    const second = tf.add(tf.mul(state["secondMoment"]![i]!, beta2), tf.mul(tf.square(gradient), gain2));
     const update = tf.mul(tf.div(first, tf.add(tf.sqrt(second), epsilon)), stepSize);
     const parameter = state.parameters[i]!;
     next.parameters.push(tf.sub(spec.decay ? tf.mul(parameter, decay) : parameter, update));
     next.firstMoment.push(first);
     next.secondMoment.push(second);
   }
-  return { ...next, gradientNorm };
+  return { state: next, gradientNorm };
 }
+
+export const adamw: InnerOptimizer = {
+  stateNames: ["parameters", "firstMoment", "secondMoment"],
+  scalarCount: SCALARS,
+  scalars: scalarsOf,
+  step,
+};
