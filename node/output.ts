@@ -33,7 +33,7 @@ export function formatNumber(value: number | undefined, digits = 3): string {
 
 /** `[######----]  60 %` */
 export function formatBar(done: number, total: number, width = 20): string {
-  const share = total > 0 ? Math.min(1, Math.max(0, done / total)) : 0;
+  const share = total > 0 ? Math.min(1, Math.max(0, done / total || 0)) : 0;
   const filled = Math.floor(share * width);
   return `[${"#".repeat(filled)}${"-".repeat(width - filled)}] ${String(Math.floor(share * 100)).padStart(3)} %`;
 }

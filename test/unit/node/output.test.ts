@@ -67,6 +67,7 @@ test("durations have a unit that fits", () => {
 test("bars stay within their width, whatever the numbers", () => {
   assert.equal(formatBar(6, 10, 10), "[######----]  60 %");
   assert.equal(formatBar(0, 0, 4), "[----]   0 %");
+  assert.equal(formatBar(Infinity, Infinity, 4), "[----]   0 %", "a share that is no number");
   fc.assert(
     fc.property(fc.double({ noNaN: true }), fc.double({ noNaN: true }), (done, total) =>
       assert.equal(formatBar(done, total, 10).length, 18),
