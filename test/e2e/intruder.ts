@@ -26,6 +26,7 @@ import { HEAD_NAMESPACE } from "../../src/swarm/sync/head-record.ts";
 import type { SwarmEvent } from "../../src/swarm/types.ts";
 import { openPeer as openNode, type StorePeer } from "../integration/store/support.ts";
 import { LOOPBACK, reaches, until } from "../integration/net/support.ts";
+import { awaited } from "../waits.ts";
 import { createTinyRun } from "./tiny-run.ts";
 
 /** A peer of the swarm and what it said so far. */
@@ -64,7 +65,11 @@ export async function openHonestPeer(
       for (;;) {
         const found = events.find(fits);
         if (found !== undefined) return found;
-        await once(heard, "said");
+        const last = events.slice(-3).map((event) => JSON.stringify(event));
+        await awaited(
+          `${path.basename(options.directory)} to say ${String(fits)} after ${last.join()}`,
+          once(heard, "said"),
+        );
       }
     },
   };
