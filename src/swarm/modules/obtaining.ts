@@ -7,12 +7,14 @@ import type { Charge } from "../conduct/discipline.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
 import type { Tasks } from "../tasks.ts";
 import type { SwarmEvent } from "../types.ts";
+import type { Gradients } from "./gradients.ts";
 import type { Holdings } from "./holdings.ts";
 
 export interface ObtainingInit {
   tasks: Tasks;
   coordinator: Coordinator;
   plan: Plan;
+  gradients: Gradients;
   holdings: Holdings;
   lineage(module: string): Lineage;
   /** What this peer trained last. */
@@ -27,13 +29,13 @@ export interface Obtaining {
   /** Begins to fetch, of the modules that this peer owns or trains, outer gradients to be folded and the tensors of a new head. */
   look(now: number): void;
   /** Gets an outer gradient and finds out whether it may be folded, in the background. */
-  delta(contribution: KnownContribution): void;
+  gradient(contribution: KnownContribution): void;
   /** Records that a contribution can never be folded. */
   reject(contribution: KnownContribution, reason: string): void;
 }
 
 export function createObtaining(init: ObtainingInit): Obtaining {
-  const { tasks, coordinator, plan, holdings, charge } = init;
+  const { tasks, coordinator, plan, gradients, holdings, charge } = init;
 
   /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
   function needed(now: number): Set<string> {
@@ -48,11 +50,11 @@ export function createObtaining(init: ObtainingInit): Obtaining {
     init.emit({ type: "rejected", module, cid: cid.toString(), reason });
   }
 
-  function delta(contribution: KnownContribution): void {
+  function gradient(contribution: KnownContribution): void {
     const { module, signer, cid } = contribution;
     tasks.run(`outer gradient of ${module} from ${signer}`, async () => {
       try {
-        await holdings.fetchDelta(contribution);
+        await gradients.fetch(contribution);
         coordinator.available(module, cid);
         init.changed();
       } catch (error) {
@@ -69,7 +71,7 @@ export function createObtaining(init: ObtainingInit): Obtaining {
         const lineage = init.lineage(module);
         for (const contribution of lineage.pending()) {
           if (coordinator.isAvailable(contribution.cid)) continue;
-          if (holdings.wantsDelta(contribution, now)) delta(contribution);
+          if (gradients.wants(contribution, now)) gradient(contribution);
         }
         for (const version of [lineage.head(), ...lineage.passedOver()])
           if (holdings.wants(version, now))
@@ -79,7 +81,7 @@ export function createObtaining(init: ObtainingInit): Obtaining {
             });
       }
     },
-    delta,
+    gradient,
     reject,
   };
 }

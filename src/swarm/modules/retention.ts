@@ -1,0 +1,87 @@
+/** What of a module's tensors stays on this disk, and for how long. Small records stay for ever. */
+import type { Clock } from "../../clock.ts";
+import type { RunConfig } from "../../objects/config.ts";
+import type { Lineage } from "../../outer/lineage.ts";
+import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
+import type { Store } from "../../store/types.ts";
+import { deltaPin } from "../rounds/round.ts";
+import type { Packs } from "../types.ts";
+import { FETCH_MS } from "./gradients.ts";
+import type { LineageStore } from "./lineage-store.ts";
+
+/** A sweep spares what was written since the one before, which must be longer ago than any fetch began. */
+const SWEEP_PAUSE_MS = 2 * FETCH_MS;
+
+export interface RetentionInit {
+  clock: Clock;
+  config: RunConfig;
+  store: Store;
+  packs: Packs;
+  /** Makes the lineage on disk current, in one write with what is retained. */
+  records: Pick<LineageStore, "flush">;
+  /** Keep all tensors of all generations. */
+  archive: boolean;
+  lineage(module: string): Lineage;
+  /** A version or an outer gradient is kept no longer. */
+  released(cid: string): void;
+}
+
+export interface Retention {
+  /** Keeps a version that is on this disk until it is old. What `first` adds to the lineage is in the same write. */
+  retainVersion(version: KnownVersion, first?: () => Promise<void>): Promise<void>;
+  /** Keeps an outer gradient that is on this disk, together with what says what it is, until it is old. */
+  retainGradient(contribution: KnownContribution): Promise<void>;
+  /** Deletes what nobody needs, if that was not done lately. An archive keeps what it does not retain, too. */
+  sweep(): Promise<void>;
+}
+
+export function createRetention(init: RetentionInit): Retention {
+  const { clock, config, store, packs, records, archive } = init;
+  let swept = Number.NEGATIVE_INFINITY;
+
+  async function sweep(): Promise<void> {
+    const now = clock.now();
+    if (archive || now - swept < SWEEP_PAUSE_MS) return;
+    swept = now;
+    await store.sweep();
+  }
+
+  /** Lets go of tensors that are further behind the head than the run retains. */
+  async function releaseOld(module: string): Promise<void> {
+    const lineage = init.lineage(module);
+    const oldest = lineage.head().generation - config.swarm.retainGenerations;
+    if (oldest <= 0) return;
+    const pending = new Set(lineage.pending().map(({ cid }) => cid.toString()));
+    let released = 0;
+    for (const pin of await store.pins()) {
+      const [kind, of, number, cid] = pin.split(":");
+      if (of !== module || (kind !== "version" && kind !== "delta")) continue;
+      // Late work is still to be folded, however old its round is.
+      if (Number(number) >= oldest || pending.has(cid!)) continue;
+      await store.release(pin);
+      init.released(cid!);
+      released++;
+    }
+    if (released === 0) return;
+    // Records that gossip brought are kept by the lineage's own retention, which must be up to date first.
+    await records.flush();
+    await sweep();
+  }
+
+  return {
+    async retainVersion({ module, generation, cid, state }, first = async () => {}) {
+      const roots = archive ? [] : Object.values(state);
+      const blocks = (await Promise.all(roots.map((root) => packs.blocks(root)))).flat();
+      await records.flush(async () => {
+        await first();
+        return archive ? [] : [[`version:${module}:${generation}:${cid}`, blocks]];
+      });
+      if (!archive) await releaseOld(module);
+    },
+    async retainGradient({ module, round, cid, delta }) {
+      const blocks = await packs.blocks(delta);
+      await records.flush(async () => [[deltaPin(module, round, cid), blocks]]);
+    },
+    sweep,
+  };
+}
