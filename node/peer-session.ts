@@ -2,7 +2,8 @@
 import { InterruptedError, UsageError } from "../src/errors.ts";
 import { dataFlag, pathweaveCommand, pathweaveCommandElsewhere } from "../src/invocation.ts";
 import { createLogger, type Level } from "../src/log.ts";
-import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
+import { openPeer } from "../src/peer.ts";
+import type { Peer, PeerOptions } from "../src/peer/types.ts";
 import { relaysIn } from "../src/net/scope.ts";
 import { describeRun } from "../src/run/describe.ts";
 import type { Invite } from "../src/run/invite.ts";

@@ -19,7 +19,7 @@ import type { Block } from "../objects/object.ts";
 import { PROTOCOL } from "../objects/protocol.ts";
 import { Version } from "../objects/version.ts";
 import { encodeTensors } from "../outer/codec.ts";
-import type { DeviceOptions } from "../peer.ts";
+import type { DeviceOptions } from "../peer/types.ts";
 import {
   type CorpusReport,
   PREPARE_DEFAULTS,
