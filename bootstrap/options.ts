@@ -23,8 +23,7 @@ const FLAGS = {
     type: "string",
     array: true,
     default: NONE,
-    describe:
-      "Address at which others reach this node, when it is not the one it listens on; repeat for several",
+    describe: "Address at which others reach this node, if it listens on another; repeat for several",
   },
   data: { type: "string", default: DEFAULT_DATA, describe: "Directory of this node" },
   identity: { type: "string", describe: "File of this node's key  [default: identity.key in --data]" },
@@ -64,7 +63,7 @@ export async function parseFlags(arguments_: string[], environment: NodeJS.Proce
     )
     .example("$0 --swarm-key-file lab.invite", "For a private swarm, with what pathweave invite prints")
     .epilogue(
-      `Every flag can be set in the environment, e.g. ${ENV_PREFIX}LISTEN; several values are separated by commas.`,
+      `Every flag has an environment variable, such as ${ENV_PREFIX}LISTEN; commas separate several values.`,
     )
     .fail((message: string, error: Error | undefined) => {
       throw error ?? new UsageError(`${message}${suggestion(message)} (see --help).`);

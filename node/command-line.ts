@@ -57,7 +57,7 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
       return 2;
     }
     if (error instanceof InterruptedError) {
-      // Who closed the pipe wants no more lines.
+      // The reader that closed the pipe wants no more lines.
       if (error.signal !== "SIGPIPE") line.writeError(`${line.name}: ${error.message}`);
       return 128 + INTERRUPTS[error.signal];
     }
@@ -90,7 +90,7 @@ function parser(line: CommandLine, state: ParserState): Argv {
     .demandCommand(1, "Give a command.")
     .alias({ h: "help" })
     .epilogue(
-      `Every flag has a mirror in the environment: --log-level is PATHWEAVE_LOG_LEVEL.${
+      `Every flag has an environment variable: --log-level is PATHWEAVE_LOG_LEVEL.${
         pathweaveCommand("") === `${name} `
           ? ""
           : `\nWhere these lines say ${name}, write here: ${pathweaveCommand("").trim()}`

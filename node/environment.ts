@@ -10,7 +10,7 @@ const BOOTSTRAP_PREFIX = "PATHWEAVE_BOOTSTRAP_";
 export type FlagKind = "boolean" | "number" | "string" | "array";
 
 /** `log-level` → `PATHWEAVE_LOG_LEVEL`. */
-export function variableOf(flag: string): string {
+function variableOf(flag: string): string {
   return PREFIX + flag.toUpperCase().replaceAll("-", "_");
 }
 

@@ -2,7 +2,7 @@
  * A bootstrap process and several peer processes on loopback TCP. It starts them, follows what they print, and stops
  * them; it takes no part in what they do.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -12,31 +12,10 @@ import { NetworkError } from "../src/errors.ts";
 import { moduleUrl } from "../src/installation.ts";
 import type { Level } from "../src/log.ts";
 import { encodeInvite } from "../src/run/invite.ts";
-import type { SessionEvent } from "./peer-session.ts";
-import { readEvent } from "./session-events.ts";
+import type { SessionEvent } from "./session-events.ts";
+import { directly, type Launch, type PeerEvents, PeerProcess, spawnNode, START_MS } from "./peer-process.ts";
 
-const PEER = fileURLToPath(moduleUrl("./pathweave.ts", import.meta.url));
 const BOOTSTRAP = fileURLToPath(moduleUrl("../bootstrap/pathweave-bootstrap.ts", import.meta.url));
-const START_MS = 60_000;
-/** For a peer to end in order. */
-export const STOP_MS = 20_000;
-
-/** How a process of a local swarm is started. */
-export interface Launch {
-  /** Runs Node.js: what comes before the script on its command line. */
-  command: string[];
-  /** Added to the environment. */
-  environment: Record<string, string>;
-  /** Multiaddr. */
-  listen: string;
-}
-
-export const directly = (): Launch => ({
-  command: [process.execPath],
-  environment: {},
-  listen: "/ip4/127.0.0.1/tcp/0",
-});
-
 export interface LocalSwarmInit {
   /** Peers live in `peer-1`, `peer-2`, … below it; `peer-1` already holds the run. */
   directory: string;
@@ -46,106 +25,6 @@ export interface LocalSwarmInit {
   /** How its processes are started; on loopback, each with this Node.js, when absent. */
   launch?: (name: string) => Launch;
   signal: AbortSignal;
-}
-
-/** One peer process, as its events tell. */
-export class PeerProcess {
-  readonly name: string;
-  readonly heads = new Map<string, string>();
-  readonly generations = new Map<string, number>();
-  /** Versions and objects of the manifest, by CID, that this process brought to its disk, where they outlive it. */
-  readonly holds = new Set<string>();
-  done = false;
-  bytesUp = 0;
-  bytesDown = 0;
-  readonly #child: ChildProcess;
-  readonly #events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }>;
-  readonly #exited: Promise<unknown>;
-  readonly #ready = Promise.withResolvers<void>();
-  #stopping = false;
-
-  constructor(name: string, launch: Launch, args: string[], events: PeerProcess["events"]) {
-    this.name = name;
-    this.#events = events;
-    this.#child = spawnNode(launch, [PEER, ...args, "--listen", launch.listen]);
-    this.#exited = once(this.#child, "exit").then(() => {
-      this.#ready.reject(new NetworkError(`${name} ended before it was ready, with ${this.exit}.`));
-      events.emit("exit", this);
-    });
-    const late = new NetworkError(
-      `${name} was not ready within ${START_MS / 1000} s; see what it printed above.`,
-    );
-    const deadline = setTimeout(() => this.#ready.reject(late), START_MS);
-    this.#ready.promise.catch(() => {}).finally(() => clearTimeout(deadline));
-    createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#read(line));
-  }
-
-  get events(): EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> {
-    return this.#events;
-  }
-
-  get pid(): number {
-    return this.#child.pid!;
-  }
-
-  get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  get stopping(): boolean {
-    return this.#stopping;
-  }
-
-  get exit(): string {
-    return `exit code ${this.#child.exitCode ?? this.#child.signalCode}`;
-  }
-
-  /** Resolves when its disk and its network are open. Throws NetworkError when it ends before, or takes over a minute. */
-  get ready(): Promise<void> {
-    return this.#ready.promise;
-  }
-
-  /** Asks for an orderly end; forces it after 20 s. */
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    if (this.running) this.#child.kill("SIGINT");
-    const force = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
-    await this.#exited;
-    clearTimeout(force);
-  }
-
-  /** Stops it in its tracks, with all connections open, until `resume`. */
-  pause(): void {
-    this.#child.kill("SIGSTOP");
-  }
-
-  resume(): void {
-    this.#child.kill("SIGCONT");
-  }
-
-  /** Ends it as a crash would. */
-  async kill(): Promise<void> {
-    this.#stopping = true;
-    this.#child.kill("SIGKILL");
-    await this.#exited;
-  }
-
-  #read(line: string): void {
-    const event = readEvent(line);
-    if (event === undefined) return;
-    if (event.type === "started") this.#ready.resolve();
-    else if (event.type === "version" || event.type === "kept") this.holds.add(event.cid);
-    else if (event.type === "head") {
-      this.heads.set(event.module, event.cid);
-      this.generations.set(event.module, event.generation);
-      this.done = false;
-    } else if (event.type === "done") this.done = true;
-    else if (event.type === "stopped") {
-      this.bytesUp = event.bytesUp;
-      this.bytesDown = event.bytesDown;
-    }
-    this.#events.emit("event", this, event);
-  }
 }
 
 export interface LocalSwarm {
@@ -170,8 +49,7 @@ export interface LocalSwarm {
 
 export async function startLocalSwarm(init: LocalSwarmInit): Promise<LocalSwarm> {
   const { directory, signal } = init;
-  const events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }> =
-    new EventEmitter();
+  const events: PeerEvents = new EventEmitter();
   const launch = init.launch ?? directly;
   const gate = launch("bootstrap");
   const data = path.join(directory, "bootstrap");
@@ -255,7 +133,7 @@ function headsAgree(running: readonly PeerProcess[]): boolean {
 /** Resolves when something holds of the running peers; looked at now and after every event. */
 function until(
   peers: readonly PeerProcess[],
-  events: EventEmitter<{ event: [PeerProcess, SessionEvent]; exit: [PeerProcess] }>,
+  events: PeerEvents,
   signal: AbortSignal,
   holds: (running: readonly PeerProcess[]) => boolean,
 ): Promise<void> {
@@ -281,20 +159,6 @@ function until(
     signal.addEventListener("abort", onAbort);
     check();
   });
-}
-
-function spawnNode({ command, environment }: Launch, args: string[]): ChildProcess {
-  // Of its own process group, so that Ctrl-C reaches this process only, which asks the others to end in order.
-  const child = spawn(command[0]!, [...command.slice(1), ...args], {
-    stdio: ["ignore", "pipe", "inherit"],
-    detached: true,
-    env: { ...process.env, ...environment },
-  });
-  // It must not outlive this process, should that be forced to end.
-  const kill = (): void => void child.kill("SIGKILL");
-  process.once("exit", kill);
-  child.once("exit", () => process.off("exit", kill));
-  return child;
 }
 
 /** Addresses in the first line that the bootstrap prints. */

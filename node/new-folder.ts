@@ -10,7 +10,7 @@ const REMOVAL = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }
 export interface NewFolder {
   /** Whether it was not there, or empty: then all it holds is the command's own. */
   readonly isNew: boolean;
-  /** Removes what has come since. While `isNew` is false, only for who holds the folder's lock. */
+  /** Removes what has come since. While `isNew` is false, only the holder of the folder's lock may call it. */
   undo(): Promise<void>;
 }
 

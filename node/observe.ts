@@ -26,8 +26,8 @@ export interface ObserveCommandFlags extends ObserveFlags {
 }
 
 /**
- * Observes a run from a temporary folder, so that a running peer's folder is left alone, for as long as `use` takes.
- * `show` receives what it is doing before.
+ * Observes a run for as long as `use` takes, from a temporary folder, so that it leaves a running peer's folder alone.
+ * `show` receives what it does before that.
  */
 export async function observe<T>(
   flags: ObserveFlags,
@@ -75,7 +75,7 @@ export async function observe<T>(
   }
 }
 
-/** Whoever looks at the run of a folder has a peer of it: the one in that folder. */
+/** The folder itself holds a peer of the run, so the error names that peer as the next step. */
 function withOwnPeer({ message }: NetworkError, data: string): NetworkError {
   return new NetworkError(
     `${message}\nIf the peer in ${data} does not run, start it: ${pathweaveCommand("join", ...dataFlag(data))}`,

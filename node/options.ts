@@ -28,7 +28,7 @@ export const networkOptions = {
     array: true,
     default: [] as string[],
     requiresArg: true,
-    describe: "Multiaddrs to tell others, when a router or proxy is in front",
+    describe: "Multiaddrs to tell others, when a router or a proxy stands in front",
   },
   bootstrap: {
     type: "string",
@@ -46,12 +46,12 @@ export const networkOptions = {
     type: "number",
     default: 200,
     requiresArg: true,
-    describe: "Connections with others; further ones are refused",
+    describe: "Most connections at once; the peer refuses more",
   },
   "max-mbps": {
     type: "number",
     requiresArg: true,
-    describe: "Mbit/s that this peer sends at most, and likewise receives; no limit when absent",
+    describe: "Most Mbit/s that this peer sends, and likewise receives; no limit when absent",
   },
 } as const satisfies Record<string, Options>;
 
@@ -104,12 +104,12 @@ export const workOptions = {
   archive: {
     type: "boolean",
     default: false,
-    describe: "Keep the tensors of all generations, so that history can be audited from here",
+    describe: "Keep the tensors of all generations, so that this peer can audit the whole history",
   },
   "max-disk": {
     type: "string",
     requiresArg: true,
-    describe: "What this peer stores at most, such as 20GB; it ends in order rather than store more",
+    describe: "Most that this peer stores, such as 20GB; when it needs more, it ends in order",
   },
 } as const satisfies Record<string, Options>;
 
@@ -118,7 +118,7 @@ export const inviteFileOption = {
   "invite-file": {
     type: "string",
     requiresArg: true,
-    describe: "File that holds the invite, or - for standard input; arguments are seen by all users",
+    describe: "File that holds the invite, or - for standard input; all users can see arguments",
   },
 } as const satisfies Record<string, Options>;
 

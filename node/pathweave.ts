@@ -91,6 +91,6 @@ const code = await runCommandLine({
 });
 
 process.exitCode = code;
-// What a failed stop leaves open must not keep the process; whoever is in order has ended by then. An interrupted
-// command has had its time.
+// Things that a failed stop leaves open must not keep the process; a command that stops well has ended by then. An
+// interrupted command has had its time.
 setTimeout(() => leave(code), code > 128 ? 0 : 3000).unref();

@@ -2,6 +2,7 @@
 import { slotKey } from "../src/plan/slots.ts";
 import type { Slot } from "../src/plan/types.ts";
 import type { Peer } from "../src/peer/types.ts";
+import { knownLeases } from "../src/swarm/messages.ts";
 import { type RunView, type TimeLeft, timeLeft } from "../src/swarm/plan/time-left.ts";
 import { counted, formatDuration } from "./output.ts";
 
@@ -27,7 +28,7 @@ export function runProgressOf(peer: Peer, now: number, own?: OwnWork, pace?: Run
     .live(now)
     .filter(({ heartbeat }) => heartbeat.role === "worker");
   const underWay = new Map<string, number>();
-  for (const lease of workers.flatMap(({ heartbeat }) => heartbeat.leases))
+  for (const lease of workers.flatMap(({ heartbeat }) => knownLeases(heartbeat)))
     underWay.set(slotKey(lease), lease.progress);
   if (own?.slot !== undefined) underWay.set(slotKey(own.slot), own.progress);
 

@@ -13,7 +13,7 @@ export interface Shutdown extends Disposable {
 
 /** `npm start` passes a Ctrl-C on that the terminal has sent already; the second copy is no second Ctrl-C. */
 const SAME_KEY_MILLISECONDS = 300;
-/** Whoever sends one of these a second time wants no farewell. */
+/** Signals that force the end when they come a second time. */
 const FORCING: Interrupt[] = ["SIGINT", "SIGTERM"];
 
 /**
@@ -97,8 +97,8 @@ export async function untilInterrupted<T>(
 type Stream = Pick<EventEmitter, "on">;
 
 /**
- * Node.js hides SIGPIPE and lets writing fail instead. This turns the failure into an event: who listens for it ends
- * in order, any other command at once, as `head` expects of both.
+ * Node.js hides SIGPIPE and lets writing fail instead. This turns the failure into an event: a command that listens
+ * for it ends in order, any other at once, as `head` expects of both.
  */
 export function hearClosedPipes(
   streams: readonly Stream[] = [process.stdout, process.stderr],

@@ -9,7 +9,7 @@ export interface SkippedFile {
   readonly path: string;
   /** Appends a line of JSON. The file is made with the first one. */
   add(skipped: Skipped): void;
-  /** Writes what is still in memory. */
+  /** Writes the rest, which is still in memory. */
   flush(): void;
 }
 

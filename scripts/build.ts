@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import path from "node:path";
-import { demoCorpus } from "../node/demo-corpus.ts";
+import { demoCorpus } from "../node/demo/corpus.ts";
 import { packageFolders } from "../src/installation.ts";
 
 const root = path.join(import.meta.dirname, "..");

@@ -16,7 +16,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createProgress, formatBytes, formatDuration, formatTable } from "../node/output.ts";
 import { fuzz, inputOf, type Outcome, tryInput } from "../test/fuzz/fuzz.ts";
-import { TARGETS, type Target } from "../test/fuzz/targets.ts";
+import { TARGETS } from "../test/fuzz/targets.ts";
+import type { Target } from "../test/fuzz/targets/target.ts";
 
 /** Inputs of one message between the two processes, unless a target has fewer. */
 const BATCH = 500;

@@ -10,8 +10,8 @@ export interface Clock {
   /** Milliseconds since 1970 as this machine has it; may jump either way. */
   wall(): number;
   /**
-   * Calls back once, `milliseconds` from now, unless it is cancelled before by the function that is returned. Whoever
-   * `waits` for it keeps the process alive.
+   * Calls back once, `milliseconds` from now, unless the returned function cancels it before. With `waits` it keeps the
+   * process alive.
    */
   after(milliseconds: number, callback: () => void, options?: { waits: boolean }): () => void;
 }

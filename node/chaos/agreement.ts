@@ -7,14 +7,14 @@ const PERIODS = 3;
 export interface Agreement {
   /** Milliseconds from the last news until the heads were the same for good; undefined when they differ at the end. */
   milliseconds: number | undefined;
-  /** Whose heads were the last to be those of all, or who was the last to tell any where they differ. */
+  /** The peer whose heads were the last to equal those of all, or, where heads differ, the last peer to tell any. */
   peer: string | undefined;
 }
 
 /**
- * When all peers came to agree for good. News is the end of a fault, and a version that no peer had before: what is made
- * is known to its maker first, so heads differ for a moment with each. A moment in which they happen to be the same is
- * no agreement, if they part again without news.
+ * When all peers came to agree for good. News is the end of a fault, or a version that no peer had before: its maker
+ * knows it first, so heads differ for a moment with each. A moment of equal heads is no agreement if the heads part
+ * again without news.
  */
 export function agreement(events: readonly LoggedEvent[], peers: number): Agreement {
   const news = lastNews(events);

@@ -91,7 +91,7 @@ export interface CampaignReport {
   agreementMs: number;
   /** Null when it was not measured. */
   updateRateRatio: number | null;
-  /** Seeds of which the contract does not hold. */
+  /** Seeds for which the contract does not hold. */
   broken: { seed: number; broken: string[] }[];
 }
 

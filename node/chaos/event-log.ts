@@ -2,7 +2,7 @@
 import { createWriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
 import type { LocalSwarm } from "../local-swarm.ts";
-import type { SessionEvent } from "../peer-session.ts";
+import type { SessionEvent } from "../session-events.ts";
 import type { FaultKind } from "./schedule.ts";
 
 export type LoggedFault = FaultKind | "resume" | "heal" | "fast" | "restart";

@@ -42,7 +42,7 @@ export async function injectFaults(init: InjectInit): Promise<number> {
     // These strike all at once, and wait their turn.
     if (fault.kind === "blackout") await healed();
     if (fault.kind === "partition") await healed("partition");
-    // Whoever joins with an empty disk ends with an error when all who have the run go meanwhile, as a person would see.
+    // A peer that joins with an empty disk ends with an error when all peers with the run go meanwhile, as a person would see.
     await Promise.allSettled(joins);
     if (signal.aborted) break;
     const victims = choose(fault, swarm, struck, held);

@@ -1,4 +1,4 @@
-import type { Launch } from "../local-swarm.ts";
+import type { Launch } from "../peer-process.ts";
 
 export interface Link {
   bytesPerSecond: number;

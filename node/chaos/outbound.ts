@@ -1,6 +1,6 @@
 /**
- * Loaded into a process before its own code (`node --import`): every outgoing TCP connection is made through the
- * chaos proxy, which is told who dials and whom, and every listening port is reported to it. The proxy can then cut
+ * Loaded into a process before its own code (`node --import`). The process then makes every outgoing TCP connection
+ * through the chaos proxy, tells the proxy who dials whom, and reports its listening ports to it. So the proxy can cut
  * or slow the links between processes without any rights over the machine's network.
  */
 import net from "node:net";

@@ -7,7 +7,7 @@ import net from "node:net";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { moduleUrl } from "../../src/installation.ts";
-import { directly } from "../local-swarm.ts";
+import { directly } from "../peer-process.ts";
 import type { ChaosNetwork, Link, Partition } from "./network.ts";
 
 const OUTBOUND = moduleUrl("./outbound.ts", import.meta.url).href;

@@ -63,7 +63,7 @@ function pick(random: Random): FaultKind {
   return FAULTS.find((kind) => (at -= WEIGHTS[kind]) < 0)!;
 }
 
-/** Reads `seed=7,rate=60/h`; what is left out is seed 0 and 60 faults an hour. Throws UsageError. */
+/** Reads `seed=7,rate=60/h`; the default is seed 0 and 60 faults an hour. Throws UsageError. */
 export function parseChaos(text: string): Chaos {
   const chaos: Chaos = { seed: 0, rate: 60 };
   for (const part of text.split(",").filter((word) => word !== "")) {

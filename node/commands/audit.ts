@@ -26,7 +26,8 @@ export const command: CommandModule<object, AuditFlags> = {
         type: "string",
         array: true,
         default: [] as string[],
-        describe: "Folders of peers of one run, read without a network; or an invite; --data when absent",
+        describe:
+          "Folders of peers of one run, which audit reads without a network, or an invite; by default --data",
       })
       .options({
         ...observeOptions,
@@ -89,7 +90,8 @@ function describe(report: AuditReport): string {
     `${counted(report.refolded, "version")} folded again, ${report.unverifiable} not${report.unverifiable === 0 ? "" : ": some of their tensors are on none of these disks"}`,
     `${counted(contributions, "contribution")}: ${folded} folded, ${rejected} rejected, ${waiting} waiting, ${diedWithDisk} died with their disk, ${lost} lost`,
   ];
-  if (report.firstBadVersion === undefined) lines.push("Every version that was folded again follows.");
+  if (report.firstBadVersion === undefined)
+    lines.push("Every version that audit folded again follows from its contributions.");
   else {
     const { module, generation, cid, announcedBy } = report.firstBadVersion;
     const who =
@@ -106,7 +108,7 @@ function describe(report: AuditReport): string {
 async function auditSwarm(flags: AuditFlags, invite: string | undefined, progress: Progress): Promise<void> {
   const folders = invite === undefined ? flags.where : flags.where.slice(1);
   if (folders.length > 0 || flags.from !== "genesis" || flags.events !== undefined)
-    throw new UsageError("An invite stands alone: folders, --from and --events are for an audit of folders.");
+    throw new UsageError("Give an invite alone: folders, --from and --events belong to an audit of folders.");
   // Folders are read without the network and the engine, which are slow to load.
   const { observe } = await import("../observe.ts");
   const shutdown = onInterrupt(() => process.stderr.write(`${COMMAND_STOPS}\n`));

@@ -78,7 +78,9 @@ export const command: CommandModule<object, CorpusFlags> = {
         })}\n`,
       );
     if (found.documents === 0)
-      throw new CorpusError("Nothing of this can be read; the reasons are above. See docs/run-file.md.");
+      throw new CorpusError(
+        "None of these files has text that create can read; the reasons are above. See docs/run-file.md.",
+      );
     if (strict) requireAll(skipped);
   },
 };

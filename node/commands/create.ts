@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
-import type { CreateProgress } from "../../src/create/prepare.ts";
+import { systemClock } from "../../src/clock.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
 import { createLogger } from "../../src/log.ts";
@@ -21,6 +21,7 @@ import { createTopology } from "../../src/run/topology.ts";
 import { checkAddresses } from "../../src/net/addresses.ts";
 import { readInvite, writeInvite } from "../../src/store/invite-file.ts";
 import { endsWithin } from "../../src/within.ts";
+import { describeCreateProgress } from "../create-progress.ts";
 import { openNewFolder } from "../new-folder.ts";
 import {
   dataOptions,
@@ -31,20 +32,12 @@ import {
   outputOptions,
   workOptions,
 } from "../options.ts";
-import {
-  counted,
-  createProgress,
-  formatBar,
-  formatCount,
-  formatJson,
-  formatNumber,
-  wrapRows,
-} from "../output.ts";
+import { counted, createProgress, formatCount, formatJson, wrapRows } from "../output.ts";
 import type { PeerFlags } from "../peer-session.ts";
 import { openSkippedFile } from "../skipped.ts";
 import { COMMAND_STOPS, onInterrupt, PEER_STOPS, untilInterrupted } from "../shutdown.ts";
 
-/** Of an interruption: for what is under way to end, and for the store to close. */
+/** Time after an interruption for the work under way to end and for the store to close, ms. */
 const GRACE_MS = 800;
 
 interface CreateFlags extends PeerFlags {
@@ -74,7 +67,7 @@ export const command: CommandModule<object, CreateFlags> = {
       .option("private", {
         type: "boolean",
         default: false,
-        describe: "Make a key without which nobody can connect; the invite holds it",
+        describe: "Make a key; nobody can connect without it, and the invite holds it",
       })
       .option("swarm-key-file", {
         type: "string",
@@ -86,7 +79,7 @@ export const command: CommandModule<object, CreateFlags> = {
         "$0 create run.yaml --no-start --data ./lab",
         "make the run; start it later: pathweave join --data ./lab",
       )
-      .example("$0 create run.yaml --private", "for a lab: only who has the invite can connect"),
+      .example("$0 create run.yaml --private", "for a lab: only those with the invite can connect"),
   async handler(flags) {
     let says = COMMAND_STOPS;
     const shutdown = onInterrupt(() => flags.json || process.stderr.write(`${says}\n`));
@@ -146,7 +139,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
         store: node.store,
         packs: node.packs,
         device,
-        onProgress: (step) => progress.update(describeProgress(step)),
+        onProgress: (step) => progress.update(describeCreateProgress(step)),
         signal,
       }),
       GRACE_MS,
@@ -179,20 +172,20 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     else progress.line(`run ${created.run} is in ${flags.data}`);
   } catch (error) {
     progress[Symbol.dispose]();
-    if (node !== undefined) await endsWithin(GRACE_MS, node.stop()).catch(() => false);
+    if (node !== undefined) await endsWithin(GRACE_MS, node.stop(), systemClock).catch(() => false);
     // What was written belongs to no run yet; but what was there before is not ours to delete.
     if (folder.isNew || node !== undefined) await folder.undo().catch(() => {});
     if (error instanceof InterruptedError)
       throw new InterruptedError(
         error.signal,
-        `Interrupted. Nothing of the run is kept, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
+        `Interrupted. create keeps nothing of the run, and ${flags.data} is as it was before. To start again: ${pathweaveCommand("create", flags.file, ...dataFlag(flags.data))}`,
       );
     throw error;
   }
   await node.stop();
 }
 
-/** A run whose first peer is refused by all others could never start. */
+/** A run could never start if all others refused its first peer. */
 async function requireListed(flags: CreateFlags, config: RunConfig): Promise<void> {
   const key = await loadIdentity(join(flags.data, IDENTITY_FILE), createLogger(flags["log-level"]));
   const self = peerIdFromPrivateKey(key).toString();
@@ -205,28 +198,4 @@ async function requireListed(flags: CreateFlags, config: RunConfig): Promise<voi
 async function swarmKeyOf(flags: CreateFlags): Promise<Uint8Array | undefined> {
   if (flags["swarm-key-file"] !== undefined) return readSwarmKey(flags["swarm-key-file"]);
   return flags.private ? createSwarmKey() : undefined;
-}
-
-/** One line of progress of making a run. */
-export function describeProgress(progress: CreateProgress): string {
-  switch (progress.stage) {
-    case "tokenizer":
-      return "training the tokenizer";
-    case "surveying":
-      return progress.done === 0
-        ? "reading the corpus"
-        : `reading: ${counted(progress.done, "document", formatCount)}`;
-    case "compiling":
-      return "compiling the training step";
-    case "fitting":
-      return `fitting the router to ${counted(progress.done, "document")}`;
-    case "reading":
-      return `reading and tokenizing: ${counted(progress.done, "document", formatCount)}`;
-    case "seed":
-      return `warm start ${formatBar(progress.done, progress.total)} step ${progress.done}/${progress.total} loss ${formatNumber(progress.step.loss)}`;
-    case "routing":
-      return `routing documents ${formatBar(progress.done, progress.total ?? progress.done)}`;
-    case "writing":
-      return `writing shards ${formatBar(progress.done, progress.total ?? progress.done)}`;
-  }
 }

@@ -1,6 +1,7 @@
 import type { CommandModule } from "yargs";
 import { UsageError } from "../../src/errors.ts";
-import { exportPaths, requireFree } from "../../src/use/export.ts";
+import { requireFree } from "../../src/use/export-folder.ts";
+import { exportPaths } from "../../src/use/export.ts";
 import type { ModelSource } from "../../src/use/path-model.ts";
 import { parseBytes } from "../../src/run/format.ts";
 import type { Topology } from "../../src/run/types.ts";
@@ -24,7 +25,7 @@ export const command: CommandModule<object, ExportFlags> = {
         path: {
           type: "string",
           requiresArg: true,
-          describe: "Number of the path, or all for a folder of each in --out",
+          describe: "Number of the path, or all: one folder for each path in --out",
         },
         out: {
           type: "string",
@@ -41,7 +42,7 @@ export const command: CommandModule<object, ExportFlags> = {
           type: "string",
           default: "5GB",
           requiresArg: true,
-          describe: "Weights are split into files of at most this size",
+          describe: "Largest size of a weight file; larger weights take several",
         },
         ...modelOptions,
       })

@@ -33,12 +33,12 @@ export const command: CommandModule<object, GenerateFlags> = {
         type: "string",
         demandOption: true,
         describe:
-          'The text to continue; - reads it from standard input, which a text that begins with a dash needs; "" begins a document',
+          'The text to continue; - reads it from standard input, and a text that begins with a dash needs that; "" begins a document',
       })
       // Else yargs takes the text - for none.
       .nargs("prompt", 1)
       .options({
-        length: { type: "number", default: 100, requiresArg: true, describe: "Tokens to write at most" },
+        length: { type: "number", default: 100, requiresArg: true, describe: "Most tokens to write" },
         temperature: {
           type: "number",
           default: 0.7,
@@ -143,7 +143,7 @@ async function prepare(
     const { prefixTokens } = manifest.config.routing;
     if (prompt.length < prefixTokens)
       progress.line(
-        `The prompt has ${prompt.length} of the ${prefixTokens} tokens that a document is routed by; a longer one fits its path better.`,
+        `The prompt has ${prompt.length} tokens, and the router reads ${prefixTokens}; a longer prompt finds a better path.`,
       );
   }
   const path =
@@ -217,7 +217,7 @@ function checkFlags(flags: GenerateFlags): void {
   deviceOf(flags);
   if (flags.prompt === "-" && flags["invite-file"] === "-")
     throw new UsageError(
-      "Standard input is either the prompt or the invite; give the other one as a file or argument.",
+      "Standard input can hold the prompt or the invite, not both; give the other as a file or an argument.",
     );
 }
 

@@ -19,10 +19,10 @@ export const command: CommandModule<object, IdFlags> = {
       .option("observer", {
         type: "boolean",
         default: false,
-        describe: "The id with which status, eval and audit look at a run, beside the running peer",
+        describe: "Print the id that status, eval and audit use beside the running peer",
       })
       .example("$0 id --data ./lab", "list it under admission.peers before pathweave create")
-      .example("$0 id --data ./lab --observer", "list it, too, if status is to be asked from here"),
+      .example("$0 id --data ./lab --observer", "list it, too, to ask for status from here"),
   async handler({ data, observer }) {
     const file = join(data, observer ? OBSERVER_FILE : IDENTITY_FILE);
     const key = await loadIdentity(file, createLogger("warn"));

@@ -32,10 +32,7 @@ export const command: CommandModule<object, JoinFlags> = {
       .example("$0 join pathweave1…", "join with nothing but an invite")
       .example("$0 join --data ./lab", "go on with a run after a restart")
       .example("$0 join pathweave1… --device webgpu", "train on any vendor's GPU")
-      .example(
-        "$0 join --invite-file lab.invite",
-        "a private swarm: its invite holds a key and is no argument",
-      )
+      .example("$0 join --invite-file lab.invite", "a private swarm, whose invite holds a key")
       .example("$0 join pathweave1… --max-disk 20GB --max-mbps 50", "be a guest on this machine")
       .example("$0 join pathweave1… --json", "print events as NDJSON for programs"),
   async handler(flags) {

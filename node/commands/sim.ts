@@ -48,13 +48,13 @@ export const command: CommandModule<object, SimFlags> = {
           type: "number",
           default: 0.3,
           requiresArg: true,
-          describe: "Share of the peers that go in an hour; as many come",
+          describe: "Share of the peers that leave in an hour; as many come",
         },
         faults: {
           type: "number",
           default: 0,
           requiresArg: true,
-          describe: "Kills, pauses and partitions of single peers an hour, besides",
+          describe: "Further kills, pauses and partitions of single peers in an hour",
         },
         hours: { type: "number", default: 1, requiresArg: true, describe: "Simulated time" },
         seed: {
@@ -69,7 +69,12 @@ export const command: CommandModule<object, SimFlags> = {
           requiresArg: true,
           describe: "Mean computing time of a round of a path",
         },
-        loss: { type: "number", default: 0.01, requiresArg: true, describe: "Share of gossip that is lost" },
+        loss: {
+          type: "number",
+          default: 0.01,
+          requiresArg: true,
+          describe: "Share of gossip messages that the network loses",
+        },
         mbps: { type: "number", default: 100, requiresArg: true, describe: "Speed of a peer's link" },
         "module-megabytes": {
           type: "number",
@@ -80,7 +85,7 @@ export const command: CommandModule<object, SimFlags> = {
         sites: {
           type: "number",
           requiresArg: true,
-          describe: `Groups of peers that hear alike; default: every peer its own up to ${SEPARATE_PEERS}, then ${SHARED_SITES}`,
+          describe: `Groups of peers that hear the same; by default one for each of up to ${SEPARATE_PEERS} peers, else ${SHARED_SITES}`,
         },
         json: { type: "boolean", default: false, describe: "Print one object, for programs" },
       })
@@ -162,7 +167,7 @@ function lines(report: Report): string[] {
   return formatTable(
     ["", ""],
     [
-      ["faults", `${report.faults}; ${takeover.count} times a peer took over another's round`],
+      ["faults", `${report.faults}; ${takeover.count} times a peer took over the round of another`],
       ["generations per hour", report.generationsPerHour.toFixed(2)],
       ["outer updates per hour", report.updatesPerHour.toFixed(1)],
       [

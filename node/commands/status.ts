@@ -3,6 +3,7 @@ import { PROTOCOL } from "../../src/objects/protocol.ts";
 import { relaysIn } from "../../src/net/scope.ts";
 import type { Peer } from "../../src/peer/types.ts";
 import type { Plan } from "../../src/plan/types.ts";
+import { knownLeases } from "../../src/swarm/messages.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";
 import { inviteArgument, observeOptions } from "../options.ts";
 import { nextSteps } from "../next-steps.ts";
@@ -74,7 +75,7 @@ async function statusOf(peer: Peer) {
       role: heartbeat.role,
       device: heartbeat.device,
       tokensPerSecond: heartbeat.tokensPerSecond,
-      leases: heartbeat.leases,
+      leases: knownLeases(heartbeat),
       bytesUp: heartbeat.bytesOut,
       bytesDown: heartbeat.bytesIn,
       secondsSinceSeen: (now - lastSeen) / 1000,

@@ -13,6 +13,7 @@ import type { RunFile } from "../../src/run/types.ts";
 import { bestTrial, type Trial } from "../../src/create/tune-search.ts";
 import { tune } from "../../src/create/tune.ts";
 import { deviceOf, type EngineFlags, engineOptions, outputOptions } from "../options.ts";
+import { describeCreateProgress } from "../create-progress.ts";
 import {
   createProgress,
   formatBar,
@@ -24,7 +25,6 @@ import {
 } from "../output.ts";
 import { formatRate, plotTrials } from "../plot.ts";
 import { COMMAND_STOPS, onInterrupt, untilInterrupted } from "../shutdown.ts";
-import { describeProgress } from "./create.ts";
 
 /** Longer trials find a better rate for a long run, and take longer. */
 const MOST_STEPS = 320;
@@ -48,12 +48,12 @@ export const command: CommandModule<object, TuneFlags> = {
         steps: {
           type: "number",
           requiresArg: true,
-          describe: `Steps for each rate; those of a path when absent, at most ${MOST_STEPS}`,
+          describe: `Steps for each rate; by default the steps of a path, at most ${MOST_STEPS}`,
         },
         rates: {
           type: "string",
           requiresArg: true,
-          describe: "Rates to try, as in 2e-3,4e-3; a search around the run's own rate when absent",
+          describe: "Rates to try, as in 2e-3,4e-3; by default a search around the run's own rate",
         },
         ...engineOptions,
         ...outputOptions,
@@ -99,10 +99,7 @@ export const command: CommandModule<object, TuneFlags> = {
       for (const line of describeTrials(trials, { file: flags.file, steps, complete, learningRate }))
         process.stdout.write(`${line}\n`);
     if (interrupted !== undefined)
-      throw new InterruptedError(
-        interrupted.signal,
-        "Interrupted; nothing was changed, and nothing is kept.",
-      );
+      throw new InterruptedError(interrupted.signal, "Interrupted; tune changed nothing and keeps nothing.");
   },
 };
 
@@ -120,7 +117,7 @@ async function tryRates(
   const node = await openDirectory(directory, offline, createLogger(flags["log-level"]));
   try {
     const { store } = node;
-    const onProgress = (step: CreateProgress): void => progress.update(describeProgress(step));
+    const onProgress = (step: CreateProgress): void => progress.update(describeCreateProgress(step));
     const prepared = await prepareRun({ file, store, onProgress, signal });
     for (const line of describeSkipped(prepared.report.skipped)) progress.line(line);
     progress.line(describeWork(prepared, steps));
@@ -173,17 +170,17 @@ export function describeTrials(
     ...plotTrials(trials),
     "",
   ];
-  if (!run.complete) lines.push("Stopped before all rates were tried; a better one may be left out.");
+  if (!run.complete) lines.push("Stopped before trying all rates; an untried one may be better.");
   if (best === undefined) return [...lines, "Training diverged at every rate. Try lower ones with --rates."];
   const rates = trials.map(({ learningRate }) => learningRate);
   if (rates.length > 1 && [Math.min(...rates), Math.max(...rates)].includes(best.learningRate))
     lines.push(
-      `The best rate is the ${best.learningRate === Math.max(...rates) ? "highest" : "lowest"} that was tried; one beyond it may be better.`,
+      `The best rate is the ${best.learningRate === Math.max(...rates) ? "highest" : "lowest"} of those tried; one beyond it may be better.`,
     );
   if (best.learningRate === run.learningRate)
     return [...lines, `${run.file} has the best rate already, ${formatRate(best.learningRate)}.`];
   if (!rates.includes(run.learningRate))
-    lines.push("The run's own rate was not tried and may be better; add it to --rates.");
+    lines.push("tune did not try the run's own rate, which may be better; add it to --rates.");
   return [
     ...lines,
     `For ${run.file}, whose rate is ${formatRate(run.learningRate)}, below its line training:`,

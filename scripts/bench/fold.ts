@@ -75,7 +75,7 @@ for (const clipNorm of [null, 1]) {
   });
   measurements.push(
     measure(`fold of ${count}${clipNorm === null ? "" : ", clipped"}`, count, () => {
-      const fold = createFold({ parent, contributions, shardTokens: (path) => 1000 + path, outer });
+      const fold = createFold({ parent, contributions, weightOf: ({ path }) => 1000 + path, outer });
       for (const _ of fold.order) fold.add(delta);
       fold.finish();
     }),

@@ -13,6 +13,7 @@ import { generateKeyPair } from "@libp2p/crypto/keys";
 import { systemClock } from "../../src/clock.ts";
 import { runConfigSchema } from "../../src/objects/config.ts";
 import { Contribution } from "../../src/objects/contribution.ts";
+import { ROUTER } from "../../src/objects/manifest.ts";
 import { type Block, rawBlock } from "../../src/objects/object.ts";
 import { Version } from "../../src/objects/version.ts";
 import { Lineage } from "../../src/outer/lineage.ts";
@@ -52,10 +53,15 @@ const config = runConfigSchema.parse({
   training: { batchSize: 2, innerSteps: STEPS, rounds: Math.max(...sizes) + FLUSHES },
 });
 const topology = createTopology(config);
-const plan = createPlan({ config, topology, shards: [] });
 const none = { parent: null, contributions: [], generation: 0, tokens: 0 };
 const block = Version.encode({ module: MODULE, state: { parameters: address }, ...none });
 const genesis = { ...Version.decode(block.bytes), cid: block.cid };
+const plan = createPlan({
+  config,
+  topology,
+  genesis: [{ module: ROUTER, version: genesis.cid }],
+  shards: [{ tokens: 1 }],
+});
 const NOBODY: BlockSource = {
   connect: () => Promise.reject(new Error("nobody is there")),
   ask: () => Promise.reject(new Error("nobody is there")),

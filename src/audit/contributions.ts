@@ -35,7 +35,7 @@ export interface FatesInit {
   refusals: ReadonlyMap<string, readonly string[]>;
   /** Peer ids whose disks were lost. */
   wiped: ReadonlySet<string>;
-  /** Whether the run is over, so that nothing waits to be folded any more. */
+  /** Whether the run is over, so that no contribution waits for a fold any more. */
   over: boolean;
 }
 

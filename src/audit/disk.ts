@@ -34,7 +34,7 @@ function isNamed(file: string, bytes: Uint8Array): boolean {
 }
 
 /** A folder of this machine. */
-export function folderAt(directory: string): Folder {
+function folderAt(directory: string): Folder {
   return {
     name: basename(resolve(directory)),
     async blocks() {

@@ -30,7 +30,7 @@ export const stale = (maxStaleness: number): Reason => ({
 });
 export const REPEATED: Reason = { kind: "repeated", words: "its peer already contributed this round" };
 
-/** What an error says that decoding the tensors threw. Throws what is none of theirs. */
+/** The message of an error of decoding tensors. Throws any other error again. */
 export function invalidTensors(error: unknown): Reason {
   if (!(error instanceof InvalidObjectError)) throw error;
   return { kind: "tensors", words: messageOf(error) };

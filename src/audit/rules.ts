@@ -1,4 +1,5 @@
 /** What a contribution must satisfy by itself, read off the manifest. Written from docs/design.md, not from the peer. */
+import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../objects/config.ts";
 import { ROUTER } from "../objects/manifest.ts";
 import type { RecordedContribution } from "./types.ts";
@@ -23,13 +24,20 @@ function coordinate(grid: readonly number[], path: number, axis: number): number
   return Math.floor(path / stride) % grid[axis]!;
 }
 
-/** Whether it names what its path started from: one version of each module, in order, and of the router. */
+/**
+ * Whether it names what its path started from: one version of each module, in order, and that of the router. A run by
+ * k-means has one, the manifest's, whose table of shards it is weighed by.
+ */
 function namesItsBases(
   { path, bases }: RecordedContribution,
   paths: ReadonlyMap<string, readonly number[]>,
+  router: CID | undefined,
 ): boolean {
   const modules = [...paths].filter(([, through]) => through.includes(path)).map(([name]) => name);
-  return bases.map((base) => base.module).join() === [...modules, ROUTER].join();
+  return (
+    bases.map((base) => base.module).join() === [...modules, ROUTER].join() &&
+    router?.equals(bases.at(-1)!.version) === true
+  );
 }
 
 /** Modules with fewer contributions a generation are those that a run can have tried on held-out text. */
@@ -47,6 +55,7 @@ export function meetsRules(
   run: string,
   config: RunConfig,
   paths: ReadonlyMap<string, readonly number[]>,
+  router: CID | undefined,
 ): boolean {
   const { round, path, replica, steps, tokens } = contribution;
   const { rounds, innerSteps, batchSize } = config.training;
@@ -58,7 +67,7 @@ export function meetsRules(
     steps >= 1 &&
     steps <= innerSteps &&
     tokens === steps * batchSize * config.model.sequenceLength &&
-    namesItsBases(contribution, paths)
+    namesItsBases(contribution, paths, router)
   );
 }
 

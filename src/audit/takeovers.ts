@@ -17,7 +17,7 @@ export interface LeaseEvent {
 export interface Takeover {
   /** `round/path/replica`. */
   slot: string;
-  /** Names of who held it, and of who took over. */
+  /** Names of the peer that held it, and of the peer that took it over. */
   from: string;
   by: string;
   /** When the holder was struck, ms. */
@@ -104,14 +104,14 @@ export function createTakeovers({ leaseMs, listenMs }: { leaseMs: number; listen
       const orphan = orphans.get(slot);
       if (state === "abandoned" || state === "completed") {
         slotsOf(peer).delete(slot);
-        // Whoever completes it leaves nothing to take over.
+        // A peer that completes it leaves nothing to take over.
         if (state === "completed" || orphan?.holder === peer) orphans.delete(slot);
         return;
       }
       const slots = slotsOf(peer);
       slots.set(slot, slots.get(slot) ?? false);
       if (orphan === undefined) return;
-      // What a peer behind the same cut does is none: its side still hears the holder.
+      // A peer behind the same cut takes nothing over: its side still hears the holder.
       if (orphan.holder !== peer && isSilent(peer)) return;
       orphans.delete(slot);
       const { holder, since, idle } = orphan;

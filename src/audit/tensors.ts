@@ -34,7 +34,7 @@ export async function readTensors(blocks: Blocks, cid: CID): Promise<Tensors | u
   return { pack, values };
 }
 
-export function count(tensors: readonly TensorDescription[]): number {
+function count(tensors: readonly TensorDescription[]): number {
   return tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
 }
 

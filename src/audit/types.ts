@@ -40,7 +40,7 @@ export interface Disk extends Blocks {
   readonly forged: number;
   /** Block files whose bytes are not what their name says. */
   readonly corrupt: readonly string[];
-  /** Who announced a version to this peer, those that published it first, by the version's CID. */
+  /** Peers that announced a version to this peer, its publishers first, by the version's CID. */
   readonly announcers: ReadonlyMap<string, readonly Announcer[]>;
 }
 
@@ -70,7 +70,7 @@ export interface BadVersion {
   generation: number;
   cid: string;
   reason: string;
-  /** Peer ids of those who published it, else of those who passed it on, as far as the disks remember. */
+  /** Peer ids of its publishers, or else of those that passed it on, as far as the disks remember. */
   announcedBy: string[];
 }
 

@@ -55,7 +55,7 @@ export interface CorpusReport {
   duplicates: DuplicateCounts;
   /** Characters without a token. */
   losses: TokenizerLosses;
-  /** Texts that were too long to be held out whole, of which the last stretch was held out instead. */
+  /** Texts too long to hold out whole; `create` holds out their last stretch instead. */
   cut: number;
   /** Documents held out though they are near-equal to one on another side, since the corpus has no others. */
   apart: number;

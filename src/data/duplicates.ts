@@ -9,7 +9,7 @@ import type { TextDocument } from "./types.ts";
 
 /** How much of a corpus is there more than once. */
 export interface DuplicateCounts {
-  /** Documents whose text is that of another one; each text counts once. */
+  /** Documents with the same text as another; each text counts once. */
   copies: number;
   /** Documents that are near-equal to another one, or parts of a text that is; they stay, all on one side of the split. */
   nearCopies: number;
@@ -195,7 +195,7 @@ class Bands implements BandTable {
   }
 }
 
-/** The bands of origins. One of a single document, as most are where there are many, has those of its text. */
+/** The bands of origins. An origin of a single document has the bands of its text; most are so where there are many. */
 class OriginBands implements BandTable {
   readonly #texts: Bands;
   readonly #own = new Bands();

@@ -11,7 +11,7 @@ const SAMPLE_BYTES = 4096;
 const SHIFTS = ["\x1b$", "\x1b("];
 
 /** UTF-8 or UTF-16, by mark or by where the zeros lie; undefined when the bytes do not say. */
-export function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
+function unicodeEncoding(head: Buffer): "utf-8" | "utf-16le" | "utf-16be" | undefined {
   const mark = head.subarray(0, 4).toString("latin1");
   if (mark.startsWith("\xff\xfe\0\0") || mark.startsWith("\0\0\xfe\xff"))
     throw new ContentProblem("it is UTF-32 text; convert it to UTF-8 with iconv");
@@ -72,8 +72,8 @@ export function notUtf8(sample: Buffer): string {
     : `${NOT_UTF8} but seems to be ${label}; if it is, add encoding: ${label} to the run file`;
 }
 /**
- * The same text as UTF-8. UTF-16 is decoded in any case; `named` is the encoding of what is not UTF-8. Bytes that
- * are no text of either are passed on as they are, for the reader to report. Throws ContentProblem for UTF-32 and
+ * The same text as UTF-8. It decodes UTF-16 in any case; `named` is the encoding of text that is not UTF-8. It passes
+ * bytes that are no text of either on as they are, for the reader to report. Throws ContentProblem for UTF-32 and
  * where UTF-16 breaks off.
  */
 export async function* asUtf8(
@@ -82,7 +82,7 @@ export async function* asUtf8(
   named: string | undefined,
 ): AsyncGenerator<Buffer> {
   let encoding: string | undefined = unicodeEncoding(head);
-  // Of UTF-16, any bytes may be ASCII: what is no other text is taken for it.
+  // Any bytes of UTF-16 may be ASCII, so bytes that are no other text count as UTF-16.
   if (encoding === undefined && named?.startsWith("utf-16"))
     encoding = isBinary(head) || !isUtf8(withoutCutCharacter(head)) ? named : "utf-8";
   let decoder: TextDecoder | undefined;

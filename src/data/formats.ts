@@ -1,10 +1,9 @@
-/** The table of formats: what is read how, and what is refused with what to do about it. */
+/** The table of formats: how `create` reads each, or what it advises where it refuses one. */
 
-import { parseJson } from "./readers/parse-json.ts";
 import { RECORD_SEPARATOR } from "./readers/types.ts";
 
 /** How a format is read. */
-export type Reader =
+type Reader =
   | "text"
   | "markdown"
   | "json"
@@ -26,17 +25,14 @@ export interface Format {
   magic?: readonly string[];
   /** How to tell from the text at its start, where the ending does not say what it is. */
   start?: RegExp;
-  /** How it is read; absent when it is refused. */
+  /** Absent when `create` refuses the format. */
   reader?: Reader;
-  /** What to do about a format that is refused. */
+  /** What to do about a refused format. */
   advice?: string;
 }
 
 /** A string of JSON. */
 const STRING = '"(?:[^"\\\\\\n]|\\\\.)*"';
-
-/** Lines that tell JSON lines from JSON. */
-const SAMPLE_LINES = 16;
 
 const words = (text: string): string[] => text.split(" ");
 
@@ -47,7 +43,7 @@ export const PLAIN_TEXT: Format = {
   reader: "text",
 };
 
-const SOURCE_CODE: Format = {
+export const SOURCE_CODE: Format = {
   name: "source code",
   endings: words(
     "js mjs cjs jsx ts mts cts tsx vue svelte astro css scss sass less py pyi rb php pl pm lua r jl c h cc cpp cxx hh hpp " +
@@ -206,90 +202,3 @@ export const FORMATS: readonly Format[] = [
     advice: "leave fonts out of the corpus",
   },
 ];
-
-/** Bytes of a file that its format and encoding are told from. */
-export const HEAD_BYTES = 1 << 16;
-
-/** The ending of a file name, lower case, without the dot; of a name such as `Makefile`, the name. */
-export function endingOf(name: string): string {
-  const base = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1).toLowerCase();
-  return base.slice(base.lastIndexOf(".") + 1);
-}
-
-function formatOfEnding(name: string): Format | undefined {
-  const ending = endingOf(name);
-  return FORMATS.find(({ endings }) => endings.includes(ending));
-}
-
-/** Whether `head`, as Latin-1, starts as the entry of a `magic` says. */
-function startsWith(head: string, magic: string): boolean {
-  // Parts follow one another: "BZh@4 1AY&SY" is BZh at byte 0 and 1AY&SY at byte 4.
-  let at = 0;
-  return magic.split(/(@\d+ )/).every((part) => {
-    const offset = /^@(\d+) $/.exec(part)?.[1];
-    if (offset !== undefined) at = Number(offset);
-    else if (!head.startsWith(part, at)) return false;
-    return true;
-  });
-}
-
-/** A magic that no text starts with: it is long, or has a byte that is in no text. */
-function isCertain(magic: string): boolean {
-  const bytes = magic.replaceAll(/@\d+ /g, "");
-  return bytes.length >= 5 || /[^\t-\r\x20-\x7e]/.test(bytes);
-}
-
-/** What a file is, and whether its name says something else. */
-export interface Recognised {
-  format: Format;
-  /** The format that its name promises, when the content is plain text instead. */
-  promised?: Format;
-}
-
-/**
- * What a file is. Its content decides where that is certain; its ending decides among kinds of text. `head` are its
- * first bytes, `text` the same decoded; undefined when they are not text.
- */
-export function recognise(name: string, head: Buffer, text: string | undefined): Recognised {
-  const latin1 = head.subarray(0, 300).toString("latin1");
-  const named = formatOfEnding(name);
-  const byMagic = FORMATS.find(({ magic }) =>
-    magic?.some((entry) => (text === undefined || isCertain(entry)) && startsWith(latin1, entry)),
-  );
-  // A .docx is a zip and a .jar, too: there the name says more.
-  if (byMagic !== undefined)
-    return { format: byMagic.reader === "zip" && named?.reader === undefined ? (named ?? byMagic) : byMagic };
-  if (text === undefined) return { format: named?.reader === undefined ? (named ?? PLAIN_TEXT) : named };
-  if (named === SOURCE_CODE) return { format: named };
-  const byStart = FORMATS.find(({ start }) => start?.test(text));
-  const maybeJson = named === undefined || named === PLAIN_TEXT || named.reader === "json";
-  if (byStart !== undefined && (byStart.reader !== "json" || maybeJson))
-    return { format: byStart.reader === "json" ? jsonKind(text, byStart) : byStart };
-  if (named?.reader === "json-lines" && isSpread(text)) return { format: formatOfEnding(".json")! };
-  if (named?.magic !== undefined) return { format: PLAIN_TEXT, promised: named };
-  return { format: named ?? PLAIN_TEXT };
-}
-
-/** Whether a JSON text is spread over lines, or divided by record separators, and hence no JSON lines. */
-function isSpread(text: string): boolean {
-  const line = text.trimStart().split("\n", 1)[0]!;
-  return text.startsWith(RECORD_SEPARATOR) || (line.length < text.length && /[[{,]$/.test(line.trimEnd()));
-}
-
-/** JSON lines where values follow each other, each on a line of its own, though some may be wrong; JSON otherwise. */
-function jsonKind(text: string, json: Format): Format {
-  const lines = text.trim().split("\n", SAMPLE_LINES);
-  const started = lines.filter((line) => line.trimStart().startsWith("{"));
-  return started.length >= 2 && 2 * started.filter(isJson).length >= lines.length
-    ? formatOfEnding(".jsonl")!
-    : json;
-}
-
-function isJson(line: string): boolean {
-  try {
-    parseJson(line);
-    return true;
-  } catch {
-    return false;
-  }
-}

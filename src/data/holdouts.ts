@@ -2,10 +2,10 @@
 import { firstOfClusters, type SplitDocuments, splitDocuments } from "./split.ts";
 
 /**
- * Which documents are held out of the shards of paths, for `outer.holdout` and early stopping. The documents of all paths
- * are split together, so that no path trains on what another one holds out. A path that this leaves without one, or
- * without most of its text, holds out some of its own by the same rule: such as share no text and are near-equal to none
- * of other paths, where it has any.
+ * Decides which documents the shards of paths hold out, for `outer.holdout` and early stopping. It splits the documents
+ * of all paths together, so that no path trains on what another one holds out. A path that this leaves without a
+ * holdout, or without most of its text, holds out some of its own documents by the same rule: where it has such, those
+ * that share no text with documents of other paths and are near-equal to none of them.
  * @param paths the documents of each path, ascending
  */
 export function splitHoldouts(

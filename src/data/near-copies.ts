@@ -1,4 +1,4 @@
-/** Finds what is near-equal among many sketches, by locality-sensitive hashing of their bands. */
+/** Finds near-equal ones among many sketches, by locality-sensitive hashing of their bands. */
 import { BANDS } from "./min-hash.ts";
 
 /** The bands of many sketches. */

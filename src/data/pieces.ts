@@ -37,7 +37,7 @@ export function createPieces(file: TokenizerFile, bytes: boolean): Pieces {
     let lost = NOTHING;
     if (!isWhole && !(model.ignore_merges === true && has(text))) {
       lost = Array.from(piece).filter((character) => !Array.from(forModel(character)).every(has));
-      // Rust leaves such a character out before it merges, so that its neighbours meet; the library does so afterwards.
+      // Rust drops such a character before it merges, so that its neighbours meet; the library drops it afterwards.
       if (lost.length > 0 && !hasUnknown) text = Array.from(text).filter(has).join("");
     }
     const ids = text === "" ? [] : library.encode(text, { add_special_tokens: false }).ids;

@@ -125,8 +125,8 @@ function literal(text: string): RegExp {
   return new RegExp(text.replaceAll(/[$()*+./?[\\\]^{|}]/g, String.raw`\$&`), "gv");
 }
 
-/** Cuts at the matches of a pattern, or with `invert` at what is between them. */
-export function split(pattern: RegExp, behavior: Behavior, invert: boolean): Step {
+/** Cuts at the matches of a pattern, or with `invert` at the text between them. */
+function split(pattern: RegExp, behavior: Behavior, invert: boolean): Step {
   return (piece) => {
     if (behavior === "Isolated") {
       // Most expressions match all of a text, which is several times as fast without the places of the matches.

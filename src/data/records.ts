@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs";
 import { asUtf8, headText } from "./encoding.ts";
 import type { CorpusFile } from "./files.ts";
-import { endingOf, type Format, HEAD_BYTES, recognise } from "./formats.ts";
+import type { Format } from "./formats.ts";
 import { ContentProblem, reasonOf } from "./problem.ts";
 import { withoutFrontMatter } from "./readers/front-matter.ts";
 import { declaredEncoding, readHtml } from "./readers/html.ts";
@@ -13,6 +13,7 @@ import { readTable } from "./readers/table.ts";
 import { readText } from "./readers/text.ts";
 import type { RecordOrProblem } from "./readers/types.ts";
 import { readZip } from "./readers/zip.ts";
+import { endingOf, HEAD_BYTES, recognise } from "./recognise.ts";
 import { unpack } from "./unpack/unpack.ts";
 
 export interface RecordOptions {

@@ -17,7 +17,7 @@ export interface SequenceOptions {
 }
 
 /** One training sequence. */
-export interface Sequence {
+interface Sequence {
   /** (T + 1) */
   tokens: Int32Array;
   /** (T) */

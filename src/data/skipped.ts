@@ -4,7 +4,7 @@ import type { Skipped, TextDocument } from "./types.ts";
 
 /** Kept in memory; of more, only the counts are. */
 const MAX_ENTRIES = 100_000;
-/** Reasons that are told apart; some name the fields of a record, of which a corpus may have any number. */
+/** Most distinct reasons; some name the fields of a record, and a corpus may have any number of those. */
 const MAX_REASONS = 1000;
 const OTHER = "other reasons";
 const MAX_SHOWN = 10;
@@ -16,7 +16,7 @@ export interface SkippedReason {
   first: string;
 }
 
-/** Collects what is skipped, in bounded memory. */
+/** Collects skipped files and records in bounded memory. */
 export class SkippedLog {
   /** The first 100,000. */
   readonly entries: Skipped[] = [];

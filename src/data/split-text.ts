@@ -34,7 +34,7 @@ export function* cutText(text: string): Generator<string> {
   yield text.slice(start);
 }
 
-/** Splits a text of which more may follow. Push pieces, then finish. */
+/** Splits a text that arrives in pieces. Push pieces, then finish. */
 export class TextSplitter {
   #pending = "";
 

@@ -19,7 +19,7 @@ export interface SplitDocuments {
 export interface DocumentSplit {
   /** Of each document: 0 for the rest, i for the i-th share, (N). */
   sides: Uint8Array;
-  /** Texts of which a stretch at the end was held out, since they are too long to be held out whole. */
+  /** Texts with a held-out stretch at their end, since they are too long to hold out whole. */
   cut: number;
   /** Documents that are held out though they are near-equal to one on another side, since the corpus has no others. */
   apart: number;
@@ -114,8 +114,8 @@ function rankGroups({ sizes, origins, groups, key }: SplitDocuments, label: stri
 }
 
 /**
- * Holds out about `size` of what is left, from the ends of its origins, from each in proportion; these are all too large
- * for the share. Returns from how many.
+ * Holds out about `size` of the rest: the end of each origin, in proportion. All of these origins are too large for the
+ * share. Returns the number of origins.
  */
 function cutEnds(documents: SplitDocuments, sides: Uint8Array, side: number, size: number): number {
   const { sizes, origins, key } = documents;

@@ -1,4 +1,4 @@
-/** Refuses to make a run whose text cannot be trained or scored on. What counts are targets, not tokens. */
+/** Refuses a run whose text has too few targets to train or to score. Targets count, not tokens. */
 import { CorpusError } from "../errors.ts";
 import { counted } from "../run/format.ts";
 import { maskedTokens, type SequenceOptions, usefulWindows } from "./sequences.ts";
@@ -6,7 +6,7 @@ import { maskedTokens, type SequenceOptions, usefulWindows } from "./sequences.t
 export interface TargetOptions extends Omit<SequenceOptions, "endOfText"> {
   /** Paths, P. */
   paths: number;
-  /** Copies of a path, each of which needs a sequence of its own. */
+  /** Copies of a path; each needs a sequence of its own. */
   replicas: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What of a `tokenizer.json` is supported: what was found equal to Hugging Face's Rust library, which everybody
- * who loads an exported model uses. `npm run interop:tokenizers` compares. The rest is refused by name.
+ * The supported parts of a `tokenizer.json`: those that proved equal to Hugging Face's Rust library, which every user
+ * of an exported model has. `npm run interop:tokenizers` compares them. An error names any other part.
  */
 import { z } from "zod";
 import { CorpusError } from "../errors.ts";
@@ -8,7 +8,7 @@ import { CorpusError } from "../errors.ts";
 /** The error for a part of a tokenizer that would, or could, tokenize otherwise here. */
 export function unsupported(what: string): CorpusError {
   return new CorpusError(
-    `The tokenizer's ${what} is not supported: text would be cut otherwise than by other programs. ` +
+    `The tokenizer's ${what} is not supported: Pathweave would cut text otherwise than other programs do. ` +
       "Use another tokenizer.json, or train one by leaving the key tokenizer out.",
   );
 }
@@ -64,7 +64,7 @@ export interface TokenizerFile {
 }
 
 /** The name of one byte in a vocabulary with `byte_fallback`. */
-export function byteToken(byte: number): string {
+function byteToken(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 }
 

@@ -9,7 +9,7 @@ import type { TextDocument } from "./types.ts";
 export const END_OF_TEXT = "<|endoftext|>";
 
 /** End-of-text and one token per byte: what any text needs. */
-export const SMALLEST_VOCABULARY = 1 + BYTE_CHARACTERS.length;
+const SMALLEST_VOCABULARY = 1 + BYTE_CHARACTERS.length;
 
 export interface TrainTokenizerOptions {
   /** Most entries of the vocabulary, end-of-text and the 256 bytes included. A small corpus gives fewer. */

@@ -1,9 +1,9 @@
 /** Creates engines. An engine computes in its own thread, so the event loop that serves peers never stalls. */
 import { availableParallelism } from "node:os";
-import { DivergedError, InvalidObjectError } from "../errors.ts";
+import { DivergedError } from "../errors.ts";
 import { OPTIMIZER_SCALARS, optimizerScalars } from "../model/optimizer.ts";
 import { elementsOfPath } from "../model/parameters.ts";
-import type { Steps } from "./executor.ts";
+import { collectSteps, expectLength, expectRange, padded, rowsOf } from "./inputs.ts";
 import { startThread, type Thread } from "./thread.ts";
 import type { Batch, Engine, EngineConfig, StepRecord, TrainOptions, TrainState } from "./types.ts";
 
@@ -66,7 +66,7 @@ class ThreadEngine implements Engine {
     const { steps, firstStep, learningRate, signal } = options;
     signal?.throwIfAborted();
     for (const vector of [state.parameters, state.firstMoment, state.secondMoment])
-      this.expectLength("the training state", vector, this.elements);
+      expectLength("the training state", vector, this.elements);
     const training = this.trainings++;
     const source = iterate(batches);
     // The state is copied into the thread: if anything fails, the caller's is as it was.
@@ -80,7 +80,7 @@ class ThreadEngine implements Engine {
         signal?.throwIfAborted();
         const count = Math.min(steps - done, this.stepsPerCall(millisecondsPerStep));
         const rates = Array.from({ length: count }, (_, i) => learningRate(firstStep + done + i));
-        const request = await this.collect(source, count);
+        const request = await collectSteps(source, count, this.config);
         for (const [i, rate] of rates.entries()) {
           const scalars = optimizerScalars(options.optimizer, rate, initialStep + done + i + 1);
           request.scalars.set(scalars, i * OPTIMIZER_SCALARS);
@@ -141,13 +141,13 @@ class ThreadEngine implements Engine {
 
   async logits(parameters: Float32Array, tokens: Int32Array, positions: Int32Array): Promise<Float32Array> {
     const { sequenceLength, vocabulary } = this.config.shape;
-    this.expectRange("Positions", positions, 0, sequenceLength - 1);
+    expectRange("Positions", positions, 0, sequenceLength - 1);
     return this.forward("logits", parameters, tokens, sequenceLength, positions, 1, vocabulary);
   }
 
   async features(parameters: Float32Array, tokens: Int32Array, lengths: Int32Array): Promise<Float32Array> {
     const { sequenceLength, width } = this.config.shape;
-    this.expectRange("Lengths", lengths, 1, sequenceLength);
+    expectRange("Lengths", lengths, 1, sequenceLength);
     const weights = new Float32Array(lengths.length * sequenceLength);
     for (const [row, length] of lengths.entries())
       weights.fill(1 / length, row * sequenceLength, row * sequenceLength + length);
@@ -168,59 +168,23 @@ class ThreadEngine implements Engine {
     otherColumns: number,
     resultColumns: number,
   ): Promise<Float32Array> {
-    const { batchSize } = this.config;
-    const rows = tokens.length / tokenColumns;
-    if (!Number.isInteger(rows) || rows < 1 || rows > batchSize)
-      throw new RangeError(
-        `${tokens.length} tokens are not 1 to ${batchSize} rows of ${tokenColumns} for ${method}.`,
-      );
-    this.expectLength(`the second input of ${method}`, other, rows * otherColumns);
-    this.expectLength("the parameters", parameters, this.elements);
-    this.expectRange("Token ids", tokens, 0, this.config.shape.vocabulary - 1);
-    const padded = new Int32Array(batchSize * tokenColumns);
-    padded.set(tokens);
-    const paddedOther = new (other.constructor as typeof Float32Array)(batchSize * otherColumns);
-    paddedOther.set(other);
-    const result = await this.thread.call(method, { parameters, tokens: padded, other: paddedOther }, [
-      padded.buffer,
-      paddedOther.buffer,
-    ] as ArrayBuffer[]);
+    const { batchSize, shape } = this.config;
+    const rows = rowsOf(method, tokens, tokenColumns, batchSize);
+    expectLength(`the second input of ${method}`, other, rows * otherColumns);
+    expectLength("the parameters", parameters, this.elements);
+    expectRange("Token ids", tokens, 0, shape.vocabulary - 1);
+    const inputs = {
+      tokens: padded(tokens, batchSize * tokenColumns),
+      other: padded(other, batchSize * otherColumns),
+    };
+    const transfer = [inputs.tokens.buffer, inputs.other.buffer] as ArrayBuffer[];
+    const result = await this.thread.call(method, { parameters, ...inputs }, transfer);
     return result.slice(0, rows * resultColumns);
   }
 
   private stepsPerCall(millisecondsPerStep: number): number {
     const fitting = Math.floor(CALL_MILLISECONDS / millisecondsPerStep);
     return this.config.stepsPerCall ?? Math.max(1, Math.min(MAX_STEPS_PER_CALL, fitting));
-  }
-
-  /** The next `count` batches as one request. */
-  private async collect(source: Iterator<Batch> | AsyncIterator<Batch>, count: number): Promise<Steps> {
-    const { batchSize, shape } = this.config;
-    const size = batchSize * shape.sequenceLength;
-    const tokens = new Int32Array(count * (size + batchSize));
-    const mask = new Float32Array(count * size);
-    for (let i = 0; i < count; i++) {
-      const next = await source.next();
-      if (next.done === true) throw new RangeError("There were fewer batches than training steps.");
-      this.expectLength("the tokens of a batch", next.value.tokens, size + batchSize);
-      this.expectLength("the mask of a batch", next.value.mask, size);
-      this.expectRange("Token ids", next.value.tokens, 0, shape.vocabulary - 1);
-      tokens.set(next.value.tokens, i * (size + batchSize));
-      mask.set(next.value.mask, i * size);
-    }
-    return { count, tokens, mask, scalars: new Float32Array(count * OPTIMIZER_SCALARS) };
-  }
-
-  private expectLength(what: string, values: ArrayLike<number>, length: number): void {
-    if (values.length !== length)
-      throw new RangeError(`Expected ${length} numbers in ${what}, got ${values.length}.`);
-  }
-
-  /** Devices do not check indices, and tokens may come from a peer. */
-  private expectRange(what: string, values: Int32Array, least: number, most: number): void {
-    for (const value of values)
-      if (value < least || value > most)
-        throw new InvalidObjectError(`${what} must lie between ${least} and ${most}; found ${value}.`);
   }
 }
 

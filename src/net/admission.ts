@@ -45,7 +45,7 @@ export class Admission {
   }
 }
 
-/** Turns strangers away once a connection is encrypted, and so who is there is proven, and does not dial them. */
+/** Turns strangers away once an encrypted connection proves who is there, and does not dial them. */
 export function connectionGater(admission: Admission): ConnectionGater {
   const inbound = (peer: PeerId): boolean => !admission.connects(peer.toString(), "a connection from");
   const outbound = (peer: PeerId): boolean => !admission.connects(peer.toString(), "to connect to");

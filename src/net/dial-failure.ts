@@ -7,8 +7,8 @@ export const ADDRESS_DIAL_MS = 6_000;
 
 /**
  * `refused`: nobody listens there. `silent`: no answer at all. `unreachable`: no way to the network or host.
- * `unknown-name`: no such host name. `other-peer`: somebody else. `handshake`: connected, but whoever is there is no
- * peer of this swarm. `closed`: a peer that connected and hung up. `relay`: the relay has no place for the peer, or
+ * `unknown-name`: no such host name. `other-peer`: another peer. `handshake`: connected, but not to a peer of this
+ * swarm. `closed`: a peer that connected and hung up. `relay`: the relay has no place for the peer, or
  * is none.
  */
 export type DialCause =
@@ -110,7 +110,7 @@ function wordsOf(cause: DialCause, error: unknown, isPrivate: boolean): string {
     case "unknown-name":
       return "no such host name";
     case "other-peer":
-      return "is another peer than the invite says";
+      return "is another peer than the invite names";
     case "handshake":
       if (isPrivate) return "wrong key (private swarm)";
       return "no handshake (a private swarm?)";

@@ -5,7 +5,7 @@ import type { Admission } from "./admission.ts";
 import type { GossipHandler, PeerJudge, Refusal } from "./types.ts";
 
 /** Gossip carries announcements; tensors travel as blocks. */
-export const MAX_GOSSIP_BYTES = 256 << 10;
+const MAX_GOSSIP_BYTES = 256 << 10;
 
 /** Throws NetworkError when a message is too large to be published. */
 export function checkGossipSize(data: Uint8Array): void {

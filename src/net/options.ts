@@ -27,7 +27,7 @@ import type { NodeConfig } from "./types.ts";
  * Runs of every kind share one DHT; a run is a CID in it. Its name is not of our protocol but of libp2p's, so that peers
  * of different versions meet, and can tell.
  */
-export const DHT_PROTOCOL = "/pathweave/kad/1.0.0";
+const DHT_PROTOCOL = "/pathweave/kad/1.0.0";
 const MAX_CONNECTIONS = 200;
 
 // Types, not interfaces: libp2p wants an index signature.

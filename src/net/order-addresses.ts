@@ -28,9 +28,9 @@ const RELAYED_PLACES = 2;
 
 /**
  * The best first, at most `most` of them: what the user announced, what is proven to work or can be reached from
- * everywhere, the default route's, relays, what only others say, the local network, bridges. So those who lie about what
- * they see move nothing before what this machine knows by itself. One address of each bootstrap is in it, those first that are
- * connected, whatever else there is; loopback addresses of this peer only when nothing else is.
+ * everywhere, the default route's, relays, what only others say, the local network, bridges. So liars about
+ * what they see move nothing ahead of what this machine knows by itself. The result always has one address of each
+ * bootstrap, connected ones first; it has loopback addresses of this peer only when there is nothing else.
  */
 export function orderAddresses(known: KnownAddresses, most: number): string[] {
   const relays = new Set<string>();

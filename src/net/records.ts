@@ -4,7 +4,7 @@ import { InvalidObjectError } from "../errors.ts";
 import type { RecordHandler } from "./types.ts";
 
 /** Records are pointers, not data. */
-export const MAX_RECORD_BYTES = 16 << 10;
+const MAX_RECORD_BYTES = 16 << 10;
 const MAX_KEY_BYTES = 256;
 
 /** Namespace of a key: `pathweave-2` of `/pathweave-2/<run>/<module>`. */
@@ -41,7 +41,7 @@ export function checkSize(key: Uint8Array, value: Uint8Array): void {
 
 /**
  * For DHT servers that take part in no run, such as bootstrap nodes: they store any record of a permitted
- * size and leave its meaning, signature and age to the peers that read it, who check all three. So such a
+ * size and leave its meaning, signature and age to the reading peers, which check all three. So such a
  * server can serve an old record, never a false one.
  */
 export const sizeOnlyRecords: RecordHandler = {

@@ -6,7 +6,7 @@ import { hostOf, isRelayed, type Scope, scopeOf } from "./scope.ts";
 export interface RelayNeed {
   /** Whether the user asked for it: `--listen /p2p-circuit`, or a relay's address before it. */
   asked: boolean;
-  /** Whether the peer listens at all; who does not wants no visitors. */
+  /** Whether the peer listens at all; a peer that does not wants no visitors. */
   listens: boolean;
   /** Whether the user said at which addresses others reach this peer. */
   announces: boolean;
@@ -18,9 +18,9 @@ export interface RelayNeed {
 }
 
 /**
- * A reservation costs next to nothing, and direct addresses are dialled first. So every peer takes a relay but those
- * that the world can surely dial, and those that reach the relay without leaving their machine: who shares that one
- * needs none.
+ * A reservation costs next to nothing, and others dial direct addresses first. So every peer takes a relay, except two
+ * kinds: a peer that the world can surely dial, and a peer on the machine of the relay, since others that share that
+ * machine need no relay.
  */
 export function needsRelay({
   asked,

@@ -8,7 +8,7 @@ import { beforeAbort, reasonOf, withDeadline } from "./deadline.ts";
 import { checkSize, namespaceOf } from "./records.ts";
 import type { Network, RecordHandler } from "./types.ts";
 
-export const DHT_DEADLINE_MS = 30_000;
+const DHT_DEADLINE_MS = 30_000;
 
 export type Routing = Pick<Network, "provide" | "findProviders" | "putRecord" | "getRecord" | "addressesOf">;
 

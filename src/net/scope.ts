@@ -73,10 +73,10 @@ export function placesAt(relay: string, addresses: Multiaddr[]): Multiaddr[] {
 const INSIDE = /^(docker\d|br-[0-9a-f]{12}$|virbr|veth|vmnet|vboxnet|lxcbr|lxdbr|podman|cni|flannel|cali)/;
 
 /**
- * What others are told: no address that only this machine understands or that leads to its containers, unless there is
- * no other, and through each relay only a few, of those that lead farthest, and through no more relays than a peer has
- * places at. Who is connected to the relay needs no other. Each address that leads nowhere costs everybody who dials this
- * peer seconds.
+ * The addresses that a peer tells others. It tells none that only this machine understands or that leads to the
+ * machine's containers, unless there is no other. Through each relay it tells only the few that lead farthest, and it
+ * names no more relays than it has places at: a peer that is connected to the relay needs no other address. Each
+ * address that leads nowhere costs every dialling peer seconds.
  */
 export function sharedAddresses(
   addresses: Multiaddr[],

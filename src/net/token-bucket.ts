@@ -1,8 +1,8 @@
 /** A token bucket with debt, the usual meter of a rate: pure, so time is an argument. */
 
 /**
- * Tokens flow in at `rate` a second, up to `burst` of them. Taking is always possible and may leave a debt; whoever
- * takes only when nothing is owed keeps to the rate over any time, but for the burst and what it took last.
+ * Tokens flow in at `rate` a second, up to `burst` of them. Taking is always possible and may leave a debt. A
+ * caller that takes only without a debt keeps to the rate over any time, but for the burst and what it took last.
  */
 export class TokenBucket {
   readonly #rate: number;

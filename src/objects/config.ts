@@ -177,6 +177,6 @@ export function hiddenWidth(model: Pick<ModelConfig, "width" | "hidden">): numbe
 export const PAPER = { width: 896, learningRate: 4e-4 } as const;
 
 /** The learning rate that suits a width. */
-export function defaultLearningRate(width: number): number {
+function defaultLearningRate(width: number): number {
   return Number(((PAPER.learningRate * PAPER.width) / width).toPrecision(2));
 }

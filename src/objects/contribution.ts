@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { cidSchema, countSchema } from "./object.ts";
 import { defineSigned } from "./signed.ts";
+import { trainSlot } from "./slot.ts";
 
 const moduleName = z.string().min(1).max(64);
 
@@ -17,10 +18,7 @@ const common = {
 /** Trains a round of a replica of a path: the outer gradient θ_start − θ_end for one module of it. */
 const trainSchema = z.strictObject({
   ...common,
-  work: z.literal("train"),
-  round: countSchema,
-  path: countSchema,
-  replica: countSchema,
+  ...trainSlot,
   /** TensorPack of the outer gradient in the run's codec. */
   delta: cidSchema,
   /** Training tokens this round consumed: steps × batch × sequence length. */

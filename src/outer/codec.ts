@@ -33,7 +33,7 @@ export function decodeTensors(bytes: Uint8Array, codec: string, elements: number
   return values;
 }
 
-/** Error feedback: values − decode(encoded), to be added to what is encoded next. */
+/** Error feedback: values − decode(encoded); add it to the values that are encoded next. */
 export function encodingResidual(values: Float32Array, encoded: Uint8Array, codec: string): Float32Array {
   const residual = decodeTensors(encoded, codec, values.length);
   for (let i = 0; i < residual.length; i++) residual[i] = values[i]! - residual[i]!;

@@ -7,7 +7,7 @@ import type { Codec } from "./codecs/types.ts";
 
 export const CODECS: Readonly<Record<string, Codec>> = { f32, bf16, int8 };
 
-/** The one of a name. Throws InvalidObjectError when there is none. */
+/** Looks one up by name. Throws InvalidObjectError when there is none. */
 export function codecOf(name: string): Codec {
   if (!Object.hasOwn(CODECS, name)) throw new InvalidObjectError(`There is no codec "${name.slice(0, 40)}".`);
   return CODECS[name]!;

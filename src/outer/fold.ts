@@ -8,8 +8,9 @@
  * (53 ≥ 2·24 + 2), so `Math.fround` and stores into Float32Array give what IEEE hardware without fused
  * multiply-add gives. Scalars are computed in binary64 in fixed order and rounded to binary32 once:
  *
- *     paths in ascending order, w_p = max(1, tokens of the path's shard), or 1 without `reweigh`
- *     W = Σ w_p ;  n_p = contributions of path p ;  α = f32(w_p / (n_p · W))
+ *     w_c = max(1, tokens of the path's shard by the router version that c names), or 1 without `reweigh`
+ *     n_p = contributions of path p ;  w_p = (Σ w_c over path p, in fold order) / n_p
+ *     W = Σ w_p, paths in ascending order ;  α = f32(w_c / (n_p · W))
  *     ρ = f32(W / √(Σ w_p²)) with `sqrt`, which is √P for P equal paths ;  1 with `none`
  *
  *     A = 0 ; for every contribution in fold order:
@@ -38,8 +39,8 @@ export interface FoldInit {
   parent: ModuleState;
   /** At least one, in any order. */
   contributions: readonly KnownContribution[];
-  /** Training tokens of a path's shard. */
-  shardTokens: (path: number) => number;
+  /** Training tokens of the shard of a contribution's path, as its router version has it; undefined for an unknown one. */
+  weightOf: (contribution: KnownContribution) => number | undefined;
   outer: OuterConfig;
 }
 
@@ -50,31 +51,27 @@ export interface FoldInit {
 export interface Fold {
   /** The contributions in the order in which `add` takes their deltas. */
   readonly order: readonly KnownContribution[];
-  /** Share α of each, in the same order. */
-  readonly shares: readonly number[];
-  /** Rescaling factor ρ of the averaged outer gradient. */
-  readonly rescale: number;
   /** Takes the next decoded delta. Throws InvalidObjectError, and takes nothing, when it is unusable. */
   add(delta: Float32Array): void;
   /** The next state, in new arrays; ends the fold. Throws InvalidObjectError when a number of it is not finite. */
   finish(): ModuleState;
 }
 
-type FoldConfig = Pick<FoldInit, "shardTokens" | "outer">;
+type FoldConfig = Pick<FoldInit, "weightOf" | "outer">;
 
 /** Share α of each contribution, in the order given. They depend only on the set. */
 export function shares(contributions: readonly KnownContribution[], config: FoldConfig): number[] {
-  const weights = pathWeights(contributions, config);
-  const total = sum(weights.values());
-  const copies = new Map<number, number>();
-  for (const { path } of contributions) copies.set(path, (copies.get(path) ?? 0) + 1);
-  return contributions.map(({ path }) => Math.fround(weights.get(path)! / (copies.get(path)! * total)));
+  const paths = Map.groupBy(contributions, ({ path }) => path);
+  const total = sum(pathWeights(contributions, config));
+  return contributions.map((contribution) =>
+    Math.fround(weight(contribution, config) / (paths.get(contribution.path)!.length * total)),
+  );
 }
 
 /** The factor ρ. */
 export function rescaleFactor(contributions: readonly KnownContribution[], config: FoldConfig): number {
   if (config.outer.rescale === "none") return 1;
-  const weights = [...pathWeights(contributions, config).values()];
+  const weights = pathWeights(contributions, config);
   return Math.fround(sum(weights) / Math.sqrt(sum(weights.map((weight) => weight * weight))));
 }
 
@@ -98,8 +95,6 @@ export function createFold(init: FoldInit): Fold {
   };
   return {
     order,
-    shares: alphas,
-    rescale,
     add(delta) {
       const contribution = order[added];
       if (contribution === undefined) throw new Error("The fold already has all of its contributions.");
@@ -121,15 +116,22 @@ export function createFold(init: FoldInit): Fold {
   };
 }
 
-/** w_p by path, ascending. */
-function pathWeights(
-  contributions: readonly KnownContribution[],
-  { shardTokens, outer }: FoldConfig,
-): Map<number, number> {
-  const paths = [...new Set(contributions.map((contribution) => contribution.path))].toSorted(
-    (a, b) => a - b,
-  );
-  return new Map(paths.map((path) => [path, outer.reweigh ? Math.max(1, shardTokens(path)) : 1]));
+/** w_c. Throws InvalidObjectError. */
+function weight(contribution: KnownContribution, { weightOf, outer }: FoldConfig): number {
+  if (!outer.reweigh) return 1;
+  const tokens = weightOf(contribution);
+  if (tokens === undefined)
+    throw new InvalidObjectError(
+      `Contribution ${contribution.cid.toString()} names a version of the router that the run does not have.`,
+    );
+  return Math.max(1, tokens);
+}
+
+/** w_p of the paths that there are, ascending. */
+function pathWeights(contributions: readonly KnownContribution[], config: FoldConfig): number[] {
+  return [...Map.groupBy(contributions, ({ path }) => path)]
+    .toSorted(([a], [b]) => a - b)
+    .map(([, own]) => sum(own.map((contribution) => weight(contribution, config))) / own.length);
 }
 
 function sum(numbers: Iterable<number>): number {

@@ -7,7 +7,7 @@ export class ForkChoice {
   /** Versions that were refused, are false by a confirmed sibling, or descend from one of these. */
   readonly #barred = new Set<Branch>();
   readonly #confirmed = new Set<Branch>();
-  /** Versions whose tensors cannot be had for now. */
+  /** Versions whose tensors nobody can give for now. */
   readonly #passedOver = new Set<Branch>();
   #head: Branch;
 
@@ -57,13 +57,16 @@ export class ForkChoice {
     this.#head = this.#best();
   }
 
+  /** Takes back what this version is or descends from. */
   reconsider(branch: Branch): void {
-    if (this.#passedOver.delete(branch)) this.#head = this.#best();
+    for (const root of this.#passedOver) if (descends(branch, root)) this.#passedOver.delete(root);
+    this.#head = this.#best();
   }
 
-  /** Versions that are passed over and not barred. */
+  /** Versions that are passed over and not barred, and the best of those that descend from each. */
   passedOver(): Branch[] {
-    return [...this.#passedOver].filter((branch) => !this.#barred.has(branch));
+    const roots = [...this.#passedOver].filter((branch) => !this.#barred.has(branch));
+    return [...new Set(roots.flatMap((root) => [root, this.#bestOf(root)]))];
   }
 
   #isHidden(branch: Branch): boolean {
@@ -71,10 +74,15 @@ export class ForkChoice {
   }
 
   #best(): Branch {
-    let best = this.#genesis;
-    const branches = [this.#genesis];
+    return this.#bestOf(this.#genesis);
+  }
+
+  /** Of a version and all that descend from it. */
+  #bestOf(root: Branch): Branch {
+    let best = root;
+    const branches = [root];
     for (let next = branches.pop(); next !== undefined; next = branches.pop()) {
-      if (this.#barred.has(next) || this.#passedOver.has(next)) continue;
+      if (this.#barred.has(next) || (next !== root && this.#passedOver.has(next))) continue;
       if (isBetter(next, best)) best = next;
       branches.push(...next.children);
     }

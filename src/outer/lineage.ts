@@ -172,7 +172,8 @@ export class Lineage extends History {
 
   /**
    * Leaves a version and all that builds on it out of the fork choice, because its tensors cannot be had for now:
-   * who published it may be gone, or withhold them. What only these folded is pending again. `reconsider` takes it back.
+   * who published it may be gone, or withhold them. What only these folded is pending again. `reconsider` of any of
+   * these takes it back.
    * The genesis stays.
    */
   passOver(cid: CID): void {
@@ -182,7 +183,7 @@ export class Lineage extends History {
     this.#followHead();
   }
 
-  /** The tensors of a version that was passed over are here. */
+  /** The tensors of a version are here, or not needed: what it is or descends from is not passed over any more. */
   reconsider(cid: CID): void {
     const branch = this.branches.get(cid.toString());
     if (branch === undefined) return;
@@ -190,7 +191,7 @@ export class Lineage extends History {
     this.#followHead();
   }
 
-  /** Versions that are passed over. */
+  /** Versions that are passed over, and the best of those that build on each: any of them would do. */
   passedOver(): KnownVersion[] {
     return this.#forkChoice.passedOver().map(({ version }) => version);
   }

@@ -7,7 +7,7 @@ import type { OuterOptimizer } from "./optimizers/types.ts";
 
 export const OUTER_OPTIMIZERS: Readonly<Record<string, OuterOptimizer>> = { nesterov, sgd, fedadam };
 
-/** The one of a name. Throws InvalidObjectError when there is none. */
+/** Looks one up by name. Throws InvalidObjectError when there is none. */
 export function outerOptimizer(name: string): OuterOptimizer {
   if (!Object.hasOwn(OUTER_OPTIMIZERS, name))
     throw new InvalidObjectError(`There is no outer optimizer "${name.slice(0, 40)}".`);

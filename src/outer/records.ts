@@ -7,7 +7,7 @@ import type { Signed } from "../objects/signed.ts";
 import { Version } from "../objects/version.ts";
 import type { KnownContribution, KnownVersion } from "./types.ts";
 
-/** A record whose block, `bytes`, was decoded and verified. */
+/** A decoded and verified record, with its block as `bytes`. */
 export type OpenedRecord = { bytes: Uint8Array } & (
   | { type: "version"; record: KnownVersion }
   | { type: "contribution"; record: KnownContribution }

@@ -55,6 +55,8 @@ export function checkContribution(contribution: KnownContribution, init: Omit<Li
   const modules = topology.basesOfPath(path);
   if (bases.length !== modules.length || bases.some((each, index) => each.module !== modules[index]))
     no(`the versions that it names are not one of each module of path ${path} and the router, in order`);
+  if (plan.weightOf(contribution) === undefined)
+    no("it names a version of the router that the run does not have");
 }
 
 /** Refuses a version that cannot be an outer update of the module, whatever its parent is. */

@@ -12,7 +12,7 @@ export interface HoldoutScorerInit {
   /** Sequences that are scored. */
   sequences: number;
   prefixTokens: number;
-  /** The holdout of a path, and held-out documents of the whole run for a path whose own are too short. */
+  /** The holdout of a path, or held-out documents of the whole run if the path's own are too short. */
   holdout(path: number): Promise<TokenizedShard>;
   validation(): Promise<TokenizedShard>;
 }
@@ -20,7 +20,7 @@ export interface HoldoutScorerInit {
 /**
  * The first sequences of a path's holdout, or else of the validation documents. The engine is tfjs's `cpu` backend,
  * which is plain JavaScript: f32 storage, f64 arithmetic in one order, no threads, no vector units. So the loss of the
- * same weights is the same bits on every machine, and whoever computes it decides alike. It is slow (some 0.5 GFLOP/s),
+ * same weights has the same bits on every machine, and every peer decides alike. It is slow (some 0.5 GFLOP/s),
  * which a few sequences can afford. It starts when it is first needed.
  */
 export function createHoldoutScorer(init: HoldoutScorerInit): HoldoutScorer {

@@ -81,14 +81,14 @@ function nextStep({ failures, isPrivate, self }: JoinAttempt): string {
     case "closed":
       return `If the run admits listed peers only, ask its owner whether ${self} is on the list. Else try again: the peer may have as many connections as it wants.`;
     case "other-peer":
-      return "Who listens there has another identity than when the invite was made: ask for a new invite.";
+      return "Another peer listens there than the invite names: ask for a new invite.";
     case "relay":
-      return "The relay lost the peer behind it: is that peer running? It comes back by itself; try again.";
+      return "The relay lost the peer behind it. Check that the peer runs; it comes back to the relay by itself, so try again.";
     case "refused":
-      return "Nobody listens there: is the peer that made the invite running, on this port? If so, ask it for a new invite.";
+      return "Nobody listens there. Check that the peer of the invite runs; if it does, ask it for a new invite.";
     case "silent":
     case "unreachable":
-      return "A firewall or a NAT may be in between. Run a bootstrap node (pathweave-bootstrap) where both can reach it and give its address to both with --bootstrap, or open a port there and use --announce.";
+      return "A firewall or a NAT may stand between. Run a bootstrap node (pathweave-bootstrap) that both can reach and give both its address with --bootstrap, or open a port there and use --announce.";
     case "unknown-name":
       return "Check the name and this machine's DNS, or ask for an invite with an IP address.";
     case "other":
@@ -99,9 +99,9 @@ function nextStep({ failures, isPrivate, self }: JoinAttempt): string {
 function nextStepAmongPeers({ providers, failures, self, last }: JoinAttempt): string {
   const because = last === undefined ? "" : ` The last try: ${last.replace(/\.$/, "")}.`;
   if (failures.length > 0 && providers > 0)
-    return "Peers of the run are known and cannot be reached from here: let them and this peer use one bootstrap node (--bootstrap), which then relays between them.";
+    return "This machine cannot reach the peers of the run that it knows. Give them and this peer the same bootstrap node (--bootstrap), which relays between them.";
   return (
-    "Is a peer of the run running, with the same bootstrap? The invite may also be of another swarm; " +
-    `or the run admits listed peers only, and this one, ${self}, is not among them.${because}`
+    "Check that a peer of the run runs with the same bootstrap. The invite may also belong to another swarm, " +
+    `or the run may admit listed peers only, and not this one, ${self}.${because}`
   );
 }

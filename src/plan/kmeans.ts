@@ -2,6 +2,7 @@
  * Documents are routed once, before the run. Every replica of every path trains T rounds on its part of the path's
  * shard, and generation r + 1 of a module folds round r of all paths through it. The router stays as it began.
  */
+import { genesisOf, ROUTER } from "../objects/manifest.ts";
 import type { PlanInit } from "./plan.ts";
 import type { Lane, Plan } from "./types.ts";
 
@@ -10,7 +11,8 @@ interface PathLane extends Lane {
   replica: number;
 }
 
-export function createKmeansPlan({ config, topology, shards }: PlanInit): Plan {
+export function createKmeansPlan({ config, genesis, topology, shards }: PlanInit): Plan {
+  const router = genesisOf({ genesis }, ROUTER);
   const { rounds } = config.training;
   const { paths, replicas } = topology;
   const lanes = Array.from({ length: paths * replicas }, (_, index): PathLane => {
@@ -36,20 +38,22 @@ export function createKmeansPlan({ config, topology, shards }: PlanInit): Plan {
     },
     first({ index }) {
       const { path, replica } = lanes[index]!;
-      return { round: 0, path, replica };
+      return { work: "train", round: 0, path, replica };
     },
-    after: ({ round, path, replica }) =>
-      round + 1 < rounds ? { round: round + 1, path, replica } : undefined,
-    before: ({ round, path, replica }) => (round > 0 ? { round: round - 1, path, replica } : undefined),
+    after: (slot) => (slot.round + 1 < rounds ? { ...slot, round: slot.round + 1 } : undefined),
+    before: (slot) => (slot.round > 0 ? { ...slot, round: slot.round - 1 } : undefined),
     left: (slot) => (slot === undefined ? 0 : rounds - slot.round),
     order: ({ round }) => round,
     isReady: ({ round }, _module, { generation }) => generation >= round,
     expected(module, { generation: round }) {
       if (round >= rounds) return [];
-      return lanesOfModule(module).map(({ path, replica }) => ({ round, path, replica }));
+      return lanesOfModule(module).map(({ path, replica }) => ({ work: "train", round, path, replica }));
     },
     lastGeneration: (module) => (lanesOfModule(module).length === 0 ? 0 : rounds),
-    weightOf: (path) => shards[path]!.tokens,
+    weightOf({ path, bases }) {
+      const named = bases.find(({ module }) => module === ROUTER)?.version;
+      return named !== undefined && router?.equals(named) === true ? shards[path]!.tokens : undefined;
+    },
     objection(module, { round, path, replica }) {
       if (!topology.pathsOfModule(module).includes(path))
         return `path ${path} does not pass through ${module}`;

@@ -1,13 +1,12 @@
 /** The plans that there are, by the routing method of the run. */
 import { InvalidObjectError } from "../errors.ts";
-import type { RunConfig } from "../objects/config.ts";
+import type { Manifest } from "../objects/manifest.ts";
 import type { Topology } from "../run/types.ts";
 import { createKmeansPlan } from "./kmeans.ts";
 import type { Plan } from "./types.ts";
 
 /** What a plan follows from. */
-export interface PlanInit {
-  config: RunConfig;
+export interface PlanInit extends Pick<Manifest, "config" | "genesis"> {
   /** By path. */
   shards: readonly { tokens: number }[];
   topology: Topology;

@@ -1,12 +1,7 @@
-/** One round of one replica of one path: H inner steps, and a contribution to each module of the path. */
-export interface TrainSlot {
-  round: number;
-  path: number;
-  replica: number;
-}
+import type { Contribution } from "../objects/contribution.ts";
+import type { Slot } from "../objects/slot.ts";
 
-/** The unit of work that one peer claims and does. Another kind of work adds a type here. */
-export type Slot = TrainSlot;
+export type { Slot };
 
 /** Slots that are done one after another, each from what the one before left: the rounds of a replica of a path. */
 export interface Lane {
@@ -51,8 +46,11 @@ export interface Plan {
   expected(module: string, parent: PlannedVersion): readonly Slot[];
   /** The generation of a module after which none expects anything. */
   lastGeneration(module: string): number;
-  /** What the contributions of a path weigh in a fold; its replicas share it. */
-  weightOf(path: number): number;
+  /**
+   * What a contribution weighs in a fold, by the table of shards of the router version among its bases; the replicas of
+   * a path share it. Undefined when the run has no such version.
+   */
+  weightOf(contribution: Pick<Contribution, "path" | "bases">): number | undefined;
   /** Why no contribution of a module can be to this slot, if so: "round 9 is not below 8". */
   objection(module: string, slot: Slot): string | undefined;
 }

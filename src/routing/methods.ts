@@ -5,7 +5,7 @@ import type { RoutingMethod } from "./methods/types.ts";
 
 export const ROUTING_METHODS: Readonly<Record<string, RoutingMethod>> = { kmeans };
 
-/** The one of a name. Throws InvalidObjectError when there is none. */
+/** Looks one up by name. Throws InvalidObjectError when there is none. */
 export function routingMethod(name: string): RoutingMethod {
   if (!Object.hasOwn(ROUTING_METHODS, name))
     throw new InvalidObjectError(`There is no routing method "${name.slice(0, 40)}".`);

@@ -96,14 +96,12 @@ export function runSizes(
   const { bytes: encodedBytes } = codecOf(outer.codec);
   const stateBytes = F32_BYTES * outerOptimizer(outer.optimizer).stateNames.length;
   const memoryBytes = RUNTIME_BYTES + STATE_BYTES * parametersPerPath + 1.8 * activationBytes(config);
-  // Per kept generation and module: what the outer optimizer keeps, and the contributions folded into it.
+  // Of each module: what the outer optimizer keeps of a generation, and the contributions folded into it.
   const contributors = (module: string): number => topology.pathsOfModule(module).length * replicas;
-  const generationBytes = sum(
-    topology.modulesOfPath(0).map((name) => {
-      const elements = parametersOfModule.get(name)!;
-      return stateBytes * elements + contributors(name) * encodedBytes(elements);
-    }),
-  );
+  const ofModules = (bytes: (name: string, elements: number) => number): number =>
+    sum(topology.modulesOfPath(0).map((name) => bytes(name, parametersOfModule.get(name)!)));
+  const versionBytes = ofModules((_, elements) => stateBytes * elements);
+  const gradientBytes = ofModules((name, elements) => contributors(name) * encodedBytes(elements));
   return {
     parametersOfModule,
     parametersPerPath,
@@ -114,9 +112,11 @@ export function runSizes(
     bytesUp: sum(elementsOfLevel.map(encodedBytes)),
     memoryBytes: Math.ceil(memoryBytes),
     processBytes: Math.ceil(memoryBytes + PROCESS_BYTES + FOLD_BYTES * parametersPerPath),
-    // The kept generations and the one being written, and the path's own state: two moments and what a lossy codec owes.
+    // The kept generations and the one being written, outer gradients until they are settled, and the path's own state:
+    // two moments and what a lossy codec owes.
     diskBytes: Math.ceil(
-      (swarm.retainGenerations + 1) * generationBytes +
+      (swarm.retainGenerations + 1) * versionBytes +
+        (swarm.retainGenerations + outer.maxStaleness + 1) * gradientBytes +
         3 * (STATE_COPIES + ROUND_COPIES) * F32_BYTES * parametersPerPath +
         // The warm start, which prompts are routed by.
         F32_BYTES * parametersPerPath,

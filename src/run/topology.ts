@@ -42,7 +42,7 @@ export function createTopology(config: RunConfig): Topology {
       ofPath[path]!.push(`${level.name}/${index}`);
     }
     for (const [index, through] of pathsOf.entries()) {
-      const module = { name: `${level.name}/${index}`, level: level.index, index, paths: through };
+      const module = { name: `${level.name}/${index}`, level: level.index, paths: through };
       modules.push(module);
       byName.set(module.name, module);
     }
@@ -70,6 +70,5 @@ export function createTopology(config: RunConfig): Topology {
     basesOfPath: (path) => [...atPath(ofPath, path), ROUTER],
     pathsOfModule: (name) => (name === ROUTER ? [] : module(name).paths),
     module,
-    coordinates: (path) => atPath(coordinates, path),
   };
 }

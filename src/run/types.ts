@@ -17,8 +17,6 @@ export interface Topology {
   /** Paths through a module, ascending; its length is P_m, 0 for the router. Throws on an unknown module. */
   pathsOfModule(module: string): readonly number[];
   module(name: string): TopologyModule;
-  /** Grid coordinates of a path, first axis slowest. */
-  coordinates(path: number): readonly number[];
 }
 
 export interface TopologyLevel {
@@ -34,8 +32,6 @@ export interface TopologyLevel {
 export interface TopologyModule {
   readonly name: string;
   readonly level: number;
-  /** Which of its level's modules. */
-  readonly index: number;
   readonly paths: readonly number[];
 }
 

@@ -13,7 +13,7 @@ import type { Topology } from "./types.ts";
 /** Contributions that one version may list. */
 const MAX_CONTRIBUTIONS = 8192;
 
-/** Everything that is wrong with a configuration whose keys are each valid, in no order. */
+/** All that is wrong with a configuration although each of its keys is valid, in no order. */
 export function configProblems(config: RunConfig): Problem[] {
   const { grid, levels, model, training, outer, swarm, routing, data, admission } = config;
   const problems: Problem[] = [];

@@ -3,8 +3,8 @@ import type { Clock } from "../clock.ts";
 import { StorageError } from "../errors.ts";
 import { formatBytes } from "../run/format.ts";
 
-/** A sweep spares what was written since the one before, so they must be further apart than a fetch is long. */
-const RECLAIM_PAUSE_MS = 300_000;
+/** A sweep looks at every block. */
+const RECLAIM_PAUSE_MS = 60_000;
 
 export interface QuotaOptions {
   maxBytes: number;

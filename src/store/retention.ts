@@ -17,6 +17,8 @@ const PINS = "/pathweave/retained/";
 /** Files are stamped by a coarser clock than ours, on network disks by another machine's. */
 const CLOCK_SLACK_MS = 60_000;
 const SWEPT_AT = "/pathweave/swept-at";
+/** Nothing takes as long from its first block to the pin that keeps it: a fetch has two minutes. */
+export const YOUNG_MS = 240_000;
 
 export interface RetentionInit {
   files: Files;
@@ -34,9 +36,10 @@ export interface Retention {
   retained(pin: string): CID[];
   pins(): string[];
   readonly records: Records;
-  /** Says that a block was just written or found needed, so that the next sweep leaves it. */
+  /** Says that a block was just written or found needed, so that sweeps leave it for a while. */
   touch(cid: CID): void;
-  sweep(): Promise<number>;
+  /** Deletes what nobody keeps, other than what was touched within the last `youngMs`, whoever sweeps how often. */
+  sweep(youngMs?: number): Promise<number>;
   /** Whether all that was ever written was found; not when the database was damaged, or lost beside its blocks. */
   readonly complete: boolean;
   /** Says that what was missing has been retained again. */
@@ -66,10 +69,13 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
   const records = await openRecords({ name: files.name, database, blocks, journal, sealed });
   blocks.spare = (cid) => records.read(cid);
   blocks.pinned = (key) => counts.has(key);
-  // Blocks younger than the last sweep of an earlier process are left by the first sweep of this one: a
-  // fetch or a contribution may have been under way when that process ended.
-  let sweptAt: number | undefined = journal.complete ? readCount(await database.get(SWEPT_AT)) : 0;
-  let recent = new Set<string>();
+  // What is younger than the last sweep of an earlier process is young for a while: a fetch may have been under way when
+  // that process ended.
+  const openedAt = clock.now();
+  const sweptAt = journal.complete ? readCount(await database.get(SWEPT_AT)) : 0;
+  /** When blocks were touched, by `blockKey`; what was no longer young at the last sweep is left out. */
+  const touched = new Map<string, number>();
+  const touch = (cid: CID): void => void touched.set(blockKey(cid), clock.now());
 
   function replace(pin: string, cids: CID[]): void {
     for (const key of new Set(cids.map(blockKey))) counts.set(key, (counts.get(key) ?? 0) + 1);
@@ -94,38 +100,38 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
     });
   }
 
-  async function sweepNow(): Promise<number> {
+  async function sweepNow(youngMs: number): Promise<number> {
     const startedAt = clock.wall();
-    const before = recent;
-    recent = new Set();
+    const old = clock.now() - youngMs;
+    for (const [key, at] of touched) if (at <= old) touched.delete(key);
     await records.index();
     let deleted = 0;
     for await (const cid of blocks.cids()) {
       const key = blockKey(cid);
-      const needed = (): boolean => counts.has(key) || records.has(cid) || before.has(key) || recent.has(key);
+      const needed = (): boolean => counts.has(key) || records.has(cid) || touched.has(key);
       if (needed()) continue;
-      if (sweptAt !== undefined && (await isYoung(cid, sweptAt))) continue;
+      if (openedAt > old && (await wasYoung(cid))) continue;
       if (needed()) continue;
       await blocks.delete(cid);
       deleted++;
     }
-    sweptAt = undefined;
     await database.batch([[SWEPT_AT, Buffer.from(String(startedAt))]], { sync: false });
     return deleted;
   }
 
-  async function isYoung(cid: CID, since: number): Promise<boolean> {
+  /** Whether an earlier process wrote it after its last sweep. */
+  async function wasYoung(cid: CID): Promise<boolean> {
     const facts = await blocks.facts(cid);
     // Absent: it was corrupt, and is deleted.
-    return facts === undefined || facts.modified >= since - CLOCK_SLACK_MS;
+    return facts === undefined || facts.modified >= sweptAt - CLOCK_SLACK_MS;
   }
 
   return {
     async retain(changes, recordChanges = {}) {
       const latest = new Map(changes);
       // At once, not in turn: a sweep that is running must not delete them.
-      for (const cid of [...latest.values()].flat()) recent.add(blockKey(cid));
-      for (const { block } of recordChanges.append ?? []) recent.add(blockKey(block.cid));
+      for (const cid of [...latest.values()].flat()) touch(cid);
+      for (const { block } of recordChanges.append ?? []) touch(block.cid);
       // What is fetched is not flushed before somebody needs it.
       const needed = [...latest.values()].flat();
       await blocks.flush(needed);
@@ -139,8 +145,8 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
     retained: (pin) => [...(pinned.get(pin) ?? [])],
     pins: () => [...pinned.keys()],
     records,
-    touch: (cid) => recent.add(blockKey(cid)),
-    sweep: () => journal.inTurn(sweepNow),
+    touch,
+    sweep: (youngMs = YOUNG_MS) => journal.inTurn(() => sweepNow(youngMs)),
     get complete() {
       return journal.complete;
     },

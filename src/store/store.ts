@@ -120,7 +120,7 @@ function createStore({ blocks, retention, state }: Disk, source: BlockSource, cl
     release: (pin) => retention.retain([[pin, []]]),
     retained: async (pin) => retention.retained(pin),
     pins: async () => retention.pins(),
-    sweep: () => retention.sweep(),
+    sweep: (youngMs) => retention.sweep(youngMs),
     get complete() {
       return retention.complete;
     },

@@ -82,8 +82,13 @@ export interface Store {
   /** Names of all pins that keep something. */
   pins(): Promise<string[]>;
   readonly records: Records;
-  /** Deletes blocks that no pin keeps and no log has, other than those written since the last `sweep`. Returns how many. */
-  sweep(): Promise<number>;
+  /**
+   * Deletes blocks that no pin keeps and no log has, other than those that were written or needed within the last
+   * `youngMs`. Returns how many.
+   *
+   * @default longer than anything takes from its first block to the pin that keeps it
+   */
+  sweep(youngMs?: number): Promise<number>;
   /** Whether all that was ever retained is known; not after the database was damaged, or lost beside its blocks. */
   readonly complete: boolean;
   /** Every block on this disk: what a database that is not complete is made again from. */

@@ -104,7 +104,7 @@ export function compose(init: SwarmInit, changed: () => void) {
     now: clock.now(),
   });
   const ask = (peer: string): void => reconciler.ask(peer);
-  const presence: Presence = createPresence({ ...shared, splits, beat, ask });
+  const presence: Presence = createPresence({ ...shared, splits, beat, ask, notUnderstood });
   const intake: Intake = createIntake({ ...shared, records, announcers, splits, charge, notUnderstood, ask });
   const gossip: Gossip = createGossip({
     network,
@@ -162,7 +162,7 @@ export function compose(init: SwarmInit, changed: () => void) {
     packs,
     outer: config.outer,
     tensors: init.tensors,
-    shardTokens: (path) => plan.weightOf(path),
+    weightOf: (contribution) => plan.weightOf(contribution),
   });
   const holders = createHolders({
     self,
@@ -197,6 +197,8 @@ export function compose(init: SwarmInit, changed: () => void) {
     },
   });
   const obtaining: Obtaining = createObtaining({
+    modules: topology.moduleNames,
+    observes: init.trainer === undefined,
     ...shared,
     gradients,
     holdings,

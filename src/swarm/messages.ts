@@ -5,16 +5,23 @@
  */
 import { z } from "zod";
 import { cidSchema, bytesSchema, countSchema, defineObject } from "../objects/object.ts";
+import { isWork, type Slot, trainSlot } from "../objects/slot.ts";
 
 /** More than a manifest has room for. */
 const MAX_MODULES = 16_384;
 
-const leaseSchema = z.object({
-  round: countSchema,
-  path: countSchema,
-  replica: countSchema,
-  /** Share of the round's steps done, 0..1. */
-  progress: z.number().min(0).max(1),
+/** Share of the slot's steps done, 0..1. */
+const progress = z.number().min(0).max(1);
+
+/** By kind of work, each with the keys of its slot. */
+const leaseSchema = z.discriminatedUnion("work", [z.looseObject({ ...trainSlot, progress })]);
+
+/** A lease on work that only newer peers know. */
+const unknownLeaseSchema = z.looseObject({
+  work: z
+    .string()
+    .max(32)
+    .refine((work) => !isWork(work)),
 });
 
 const heartbeatSchema = z.object({
@@ -27,7 +34,7 @@ const heartbeatSchema = z.object({
   role: z.enum(["worker", "observer"]),
   /** The peer stops: its leases are free at once. */
   leaving: z.boolean(),
-  leases: z.array(leaseSchema.loose()).max(64),
+  leases: z.array(z.union([leaseSchema, unknownLeaseSchema])).max(64),
   /** Digest of the heads of all modules, so that two peers see at a glance whether they agree. */
   heads: bytesSchema.refine((bytes) => bytes.byteLength === 32, "expected 32 bytes"),
   /** Measured on this model; 0 before the first round. */
@@ -39,9 +46,27 @@ const heartbeatSchema = z.object({
   device: z.string().max(64),
 });
 
-export type LeaseNotice = z.infer<typeof leaseSchema>;
-export type Heartbeat = z.infer<typeof heartbeatSchema>;
+/** One of a peer's leases, as its heartbeats carry it. */
+export type LeaseNotice = Slot & { progress: number };
+type UnknownLease = Record<"work", string>;
+export type Heartbeat = Omit<z.infer<typeof heartbeatSchema>, "leases"> & {
+  leases: readonly (LeaseNotice | UnknownLease)[];
+};
 export const Heartbeat = defineObject<Heartbeat>("pathweave/heartbeat", 2, heartbeatSchema.loose());
+
+function isKnownLease(lease: LeaseNotice | UnknownLease): lease is LeaseNotice {
+  return isWork(lease.work);
+}
+
+/** The leases of a heartbeat on kinds of work that are known here. */
+export function knownLeases({ leases }: Pick<Heartbeat, "leases">): LeaseNotice[] {
+  return leases.filter(isKnownLease);
+}
+
+/** Kinds of work of a heartbeat's leases that are not known here. */
+export function unknownWorks({ leases }: Pick<Heartbeat, "leases">): string[] {
+  return leases.filter((lease) => !isKnownLease(lease)).map(({ work }) => work);
+}
 
 /** A block of the lineage, whole: versions and signed contributions are small, their tensors are not in them. */
 const recordSchema = z.object({

@@ -137,11 +137,11 @@ export class Swarm {
   #tick(): void {
     if (!this.#working) return;
     const { tasks, presence, coordinator, obtaining, reportWait, completion } = this.#parts;
-    const { clock, store, trainer } = this.#init;
+    const { clock, store } = this.#init;
     const now = clock.now();
     presence.noteDepartures(now);
     for (const decision of coordinator.decide(now)) this.#carryOut(decision);
-    if (trainer !== undefined) obtaining.look(now);
+    obtaining.look(now);
     this.#tellHeads();
     reportWait(coordinator.waitingFor(now, store.fetches()), now);
     if (completion.note(coordinator.done())) tasks.run("writing the last versions", () => completion.tell());

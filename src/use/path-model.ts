@@ -26,7 +26,7 @@ export interface ModelSource {
   readonly plan: Plan;
   readonly shape: ModelShape;
   head(module: string): KnownVersion;
-  /** Parameters of a module. Throws UnavailableError when they cannot be had. */
+  /** Parameters of a module. Throws UnavailableError when no peer gives them. */
   parameters(module: string, of: Which, signal: AbortSignal): Promise<Float32Array>;
   /** The bytes of the run's `tokenizer.json`. */
   tokenizerJson(): Promise<Uint8Array>;

@@ -2,7 +2,7 @@
 
 /** What decoders put where bytes are no character, or not one yet. */
 const REPLACEMENT = "\uFFFD";
-/** The first bytes of a character that is not whole are at most three, each of which may be decoded by itself. */
+/** Most bytes of an incomplete character; decoders may decode each of them by itself. */
 const MOST_INCOMPLETE = 3;
 /** Tokens before the text that are decoded with it, since some decoders treat the first token in a way of its own. */
 const CONTEXT = 8;

@@ -8,7 +8,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import type { SessionEvent } from "../../node/peer-session.ts";
+import type { SessionEvent } from "../../node/session-events.ts";
 import { decodeInvite } from "../../src/run/invite.ts";
 import { createTinyRun, PATHWEAVE } from "./tiny-run.ts";
 import { patient } from "../waits.ts";

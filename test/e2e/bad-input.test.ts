@@ -83,7 +83,7 @@ test("an audit uses the invite of --invite-file, and nothing beside it", async (
   const file = at("some.invite");
   await writeFile(file, "hello");
   assertOneLine(await pathweave("audit", "--invite-file", file), /some\.invite: Not an invite/);
-  assertOneLine(await pathweave("audit", at("peer-1"), "--invite-file", file), /An invite stands alone/);
+  assertOneLine(await pathweave("audit", at("peer-1"), "--invite-file", file), /Give an invite alone/);
 });
 
 test("a truncated invite is told from a valid one", async () => {
@@ -112,7 +112,7 @@ test("when no bootstrap is reachable, each address is named with the reason", as
   assertOneLine(outcome, /No bootstrap is reachable:$/);
   const [line, step] = outcome.stderr.split("\n").slice(-3);
   assert.equal(line, `  ${address}  connection refused`);
-  assert.match(step!, /^Nobody listens there: is the peer that made the invite running/);
+  assert.match(step!, /^Nobody listens there\. Check that the peer of the invite runs/);
 });
 
 test("a bootstrap that knows nobody of the run is told from one that is down", async () => {

@@ -99,7 +99,7 @@ test("a contribution that makes its path worse is refused, and so is a version t
     packs: createPacks(dora.store),
     outer: manifest.config.outer,
     tensors: () => target.tensors,
-    shardTokens: (ofPath) => manifest.shards[ofPath]!.tokens,
+    weightOf: ({ path: ofPath }) => manifest.shards[ofPath]!.tokens,
   });
   const genesis = first.swarm.lineage(module).head();
   const known = first.swarm.lineage(module).contribution(poison.cid) as KnownContribution;
@@ -114,13 +114,15 @@ test("a contribution that makes its path worse is refused, and so is a version t
   }
 });
 
-test("a contribution that does not say what it started from is against the rules", async (t) => {
+test("a contribution that does not say all that it started from is against the rules", async (t) => {
   const { folder, peers } = await open(t, { settleSeconds: 3600, leaseSeconds: 7200 });
   const { topology } = peers[0]!;
   const { name: module, paths } = topology.modules.find((each) => each.paths.length === 2)!;
   const eve = await intrude(t, folder, peers);
   const target = await targetAt(peers[0]!, module);
-  await eve.announce(module, await eve.contribution(target, paths[0]!, new Float32Array(target.elements)));
+  const bases = [{ module, version: peers[0]!.swarm.lineage(module).head().cid }];
+  const delta = new Float32Array(target.elements);
+  await eve.announce(module, await eve.contribution(target, paths[0]!, delta, { bases }));
   for (const peer of peers)
     await peer.said((event) => event.type === "offence" && event.offence === "invalid-record");
 });

@@ -216,7 +216,7 @@ const rows: Row[] = [
     name: "contributions to a path that is not the module's",
     offence: "invalid-record",
     attack: twice(async (eve, time) =>
-      eve.announce(victim().module, await eve.contribution(victim(), time + 1, nobodyHas("x"))),
+      eve.announce(victim().module, await eve.contribution(victim(), 0, nobodyHas("x"), { path: time + 1 })),
     ),
   },
   { name: "contributions of NaN", offence: "invalid-contribution", attack: bits(0x7fc0), ...GRADIENT },
@@ -415,7 +415,7 @@ describe("no harm comes from", () => {
     const eve = await intrude(t, folder, peers);
     const before = look();
     const { block } = await plausible(eve, 0);
-    const lease = { round: 0, path: 3, replica: 0, progress: 0.5 };
+    const lease = { work: "train" as const, round: 0, path: 3, replica: 0, progress: 0.5 };
     const heartbeat = eve.heartbeat({ leases: [lease] });
     const newer = eve.heartbeat({});
     for (let i = 0; i < 5; i++) await eve.announce(victim().module, block);
@@ -452,6 +452,7 @@ describe("no harm comes from", () => {
   test("leases on everything: one slot is kept from others, the rest is not", async (t) => {
     const eve = await intrude(t, folder, peers);
     const leases = Array.from({ length: 64 }, (_, i) => ({
+      work: "train" as const,
       round: i >> 2,
       path: i & 3,
       replica: 0,
@@ -634,7 +635,7 @@ describe("the swarm goes on", () => {
       packs: createPacks(eve.store),
       outer: first.manifest.config.outer,
       tensors: () => tensors,
-      shardTokens: (ofPath) => first.manifest.shards[ofPath]!.tokens,
+      weightOf: ({ path: ofPath }) => first.manifest.shards[ofPath]!.tokens,
     });
     const holders = [dora.id, ...peers.map(({ network }) => network.peerId)];
     const contribution = lineageOf(first).contribution(taken.block.cid)!;

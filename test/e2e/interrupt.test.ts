@@ -80,7 +80,7 @@ for (const [name, stage, signal, expected] of STAGES)
       assert.ok(code === expected || died === signal, `${code} ${died} ${output}`);
       assert.match(
         output,
-        /pathweave: Interrupted\. Nothing of the run is kept.*create \S+endless\.yaml --data \S+\n$/,
+        /pathweave: Interrupted\. create keeps nothing of the run.*create \S+endless\.yaml --data \S+\n$/,
       );
       assert.doesNotMatch(output, /this is a bug|terminate called|Error:/);
       assert.ok(!(await readdir(directory)).includes(path.basename(data)));
@@ -93,7 +93,7 @@ test("a demo that is interrupted says what stays", { skip }, async () => {
   await said(/training the tokenizer|reading and tokenizing/);
   child.kill("SIGINT");
   const { output } = await ended;
-  assert.match(output, /pathweave: Interrupted\. What the demo made so far stays in \S+demo; delete/);
+  assert.match(output, /pathweave: Interrupted\. The demo leaves what it made in \S+demo; delete/);
   assert.ok((await readdir(data)).includes("run.yaml"));
 });
 

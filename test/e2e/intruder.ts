@@ -10,6 +10,7 @@ import type { TestContext } from "node:test";
 import type { PrivateKey } from "@libp2p/interface";
 import type { CID } from "multiformats/cid";
 import { silentLogger } from "../../src/log.ts";
+import { sizeOnlyRecords } from "../../src/net/records.ts";
 import { Contribution } from "../../src/objects/contribution.ts";
 import type { Block } from "../../src/objects/object.ts";
 import { PROTOCOL } from "../../src/objects/protocol.ts";
@@ -22,6 +23,7 @@ import { tokensPerStep } from "../../src/outer/rules.ts";
 import { decodeInvite } from "../../src/run/invite.ts";
 import { writePack } from "../../src/store/pack.ts";
 import { Heartbeat, LineageRecord } from "../../src/swarm/messages.ts";
+import { HEAD_NAMESPACE } from "../../src/swarm/sync/head-record.ts";
 import type { SwarmEvent } from "../../src/swarm/types.ts";
 import { openPeer as openNode, type StorePeer } from "../integration/store/support.ts";
 import { LOOPBACK, reaches, until } from "../integration/net/support.ts";
@@ -136,7 +138,10 @@ export async function intrude(
   peers: readonly HonestPeer[],
 ): Promise<Intruder> {
   const [{ run, manifest, topology, swarm }] = peers as [HonestPeer];
-  const node = await openNode(t, await mkdtemp(path.join(folder, "intruder-")), { listen: [LOOPBACK] });
+  const node = await openNode(t, await mkdtemp(path.join(folder, "intruder-")), {
+    listen: [LOOPBACK],
+    records: { [HEAD_NAMESPACE]: sizeOnlyRecords },
+  });
   const { network, libp2p, store } = node;
   const { pubsub } = libp2p.services;
   const topicOf = (module?: string): string =>

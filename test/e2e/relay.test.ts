@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
-import type { SessionEvent } from "../../node/peer-session.ts";
+import type { SessionEvent } from "../../node/session-events.ts";
 import { readEvent } from "../../node/session-events.ts";
 import { decodeInvite } from "../../src/run/invite.ts";
 import { createApart } from "./apart.ts";

@@ -8,7 +8,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { observe } from "../../node/observe.ts";
-import type { SessionEvent } from "../../node/peer-session.ts";
+import type { SessionEvent } from "../../node/session-events.ts";
 import { createTinyRun, PATHWEAVE, ROUNDS } from "./tiny-run.ts";
 import { awaited, patient } from "../waits.ts";
 

@@ -7,7 +7,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { type LocalSwarm, type PeerProcess, startLocalSwarm } from "../../node/local-swarm.ts";
+import { type LocalSwarm, startLocalSwarm } from "../../node/local-swarm.ts";
+import type { PeerProcess } from "../../node/peer-process.ts";
 import { observe } from "../../node/observe.ts";
 import { genesisOf } from "../../src/objects/manifest.ts";
 import { createTinyRun, ROUNDS } from "./tiny-run.ts";
@@ -95,7 +96,7 @@ test("a peer killed in mid-round loses nothing: others take its path over, and i
         for (const through of paths)
           for (let r = 0; r < ROUNDS; r++)
             assert.ok(
-              lineage.completed({ round: r, path: through, replica: 0 }),
+              lineage.completed({ work: "train", round: r, path: through, replica: 0 }),
               `${name}: round ${r} of path ${through} is complete`,
             );
         const folded = lineage.ancestry().flatMap((version) => version.contributions.map(String));

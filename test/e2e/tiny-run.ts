@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { CID } from "multiformats/cid";
 import { stringify } from "yaml";
-import { demoCorpus } from "../../node/demo-corpus.ts";
+import { demoCorpus } from "../../node/demo/corpus.ts";
 import { packageFolders } from "../../src/installation.ts";
 
 export const PROJECT = fileURLToPath(new URL("../..", import.meta.url));

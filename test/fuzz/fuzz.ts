@@ -3,7 +3,7 @@ import { getHeapStatistics } from "node:v8";
 import { messageOf } from "../../src/errors.ts";
 import { createRandom } from "../../src/random.ts";
 import { mutated } from "./mutate.ts";
-import type { Target } from "./targets.ts";
+import type { Target } from "./targets/target.ts";
 
 /** What one input may take: a block is at most 1 MiB, and no decoder needs more than a few copies of it. */
 export const MAX_GROWTH_BYTES = 64 << 20;

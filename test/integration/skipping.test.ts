@@ -59,7 +59,11 @@ describe("create with files that cannot be read", () => {
     );
     const list = path.join(".pathweave", "skipped.jsonl");
     assert.ok(stdout.includes(list), stdout);
-    assert.ok(stdout.indexOf("skipped 4") < stdout.indexOf("warm start"), stdout);
+    const [counted, trained, ended] = ["skipped 4", "warm start", "corpus: "].map((text) =>
+      stdout.indexOf(text),
+    );
+    // Where nothing can be replaced, steps that follow each other fast are not all shown.
+    assert.ok(counted! < ended! && (trained === -1 || counted! < trained!), stdout);
     const lines = readFileSync(path.join(folder, list), "utf8").trimEnd().split("\n");
     assert.deepEqual(
       lines.map((line) => JSON.parse(line)),

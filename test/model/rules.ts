@@ -67,7 +67,7 @@ function average(
   contributions: readonly KnownContribution[],
 ): { order: readonly KnownContribution[]; parameters: CID } {
   const state = { parameters: numbers(parent.cid), momentum: numbers(parent.state["parameters"]!) };
-  const outer = createFold({ parent: state, contributions, shardTokens: () => 1, outer: OUTER });
+  const outer = createFold({ parent: state, contributions, weightOf: () => 1, outer: OUTER });
   for (const { cid } of outer.order) outer.add(numbers(cid));
   const next = Object.values(outer.finish()).flatMap((values) => [...values]);
   return { order: outer.order, parameters: cidOf(next.join()) };

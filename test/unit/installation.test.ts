@@ -23,8 +23,8 @@ test("a module of a thread or process is found beside the one that asks", () => 
   );
 });
 
-// A path of its own would be right in a checkout only.
-const HERE = /import\.meta\.\w+/g;
+// A path of its own would be right in a checkout only. The name of a package is right everywhere.
+const HERE = /import\.meta\.(?!resolve\("[^.])\w+/g;
 const ASKS = /moduleUrl\(\s*"(\.[^"]+\.ts)",\s*import\.meta\.url\s*,?\s*\)/g;
 
 test("no module but installation.ts knows where it lies", () => {

@@ -11,8 +11,8 @@ const MAX_NAMED = 8;
 type Texts = { texts: string[] } | { problem: string };
 
 /**
- * The texts of a value. `fields` are keys or dotted paths, of which the first that leads to text is used; a path
- * through a list leads to all of its items. Undefined stands for the usual names, and for chats and notebooks.
+ * The texts of a value. `fields` are keys or dotted paths; the first that leads to text counts, and a path through a
+ * list leads to all of its items. Undefined stands for the usual names, and for chats and notebooks.
  */
 export function textsOf(value: unknown, fields: readonly string[] | undefined): Texts {
   if (typeof value === "string") return { texts: [value] };
@@ -95,7 +95,7 @@ function chatText(messages: readonly unknown[]): string | undefined {
   return messages.length === 0 ? undefined : turns.join("\n\n");
 }
 
-/** The words of a message: a text, or its parts of which some are pictures. */
+/** The words of a message: a text, or the texts among its parts, of which some may be pictures. */
 function contentText(content: unknown): string | undefined {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return undefined;

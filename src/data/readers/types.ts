@@ -15,7 +15,7 @@ export interface ReaderOptions {
   textFields: readonly string[] | undefined;
 }
 
-/** A line, value, row or page above this is reported and left out, so that no file fills the memory. */
+/** Largest line, value, row or page; readers report and leave out larger ones, so that no file fills the memory. */
 export const MAX_VALUE_BYTES = 64 << 20;
 export const TOO_LONG = "is longer than 64 MiB";
 

@@ -5,7 +5,7 @@ import { ContentProblem, reasonOf } from "../problem.ts";
 import { Expansion } from "../unpack/expansion.ts";
 
 /** A file of an archive. */
-export interface Member {
+interface Member {
   /** Its name in the archive, as it stands there: nothing is written under it. */
   name: string;
   bytes: AsyncIterable<Buffer>;

@@ -1,11 +1,11 @@
 /** What happens to peers, drawn from the simulation's seed. */
-import type { SimulatedPeer } from "./peer.ts";
+import type { SimulatedPeer } from "./types.ts";
 import type { Simulation } from "./simulation.ts";
 
 const HOUR_MS = 3_600_000;
-/** Mean time until somebody comes for one who went, ms. */
+/** Mean time until a peer comes for one that went, ms. */
 const ABSENCE_MS = 15 * 60_000;
-/** Share of those who go that say goodbye; the others crash. */
+/** Share of the leaving peers that say goodbye; the others crash. */
 const GOODBYES = 1 / 3;
 
 /** Time to the next of events that come at random at a mean rate, ms. */

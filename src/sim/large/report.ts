@@ -1,8 +1,9 @@
 /** What a simulation showed, from what happened and from the lineages at its end. */
 import { slotKey } from "../../plan/slots.ts";
-import type { Simulation, SimulationEvent } from "./simulation.ts";
+import type { Simulation } from "./simulation.ts";
+import type { SimulationEvent } from "./types.ts";
 
-export interface Distribution {
+interface Distribution {
   count: number;
   median: number;
   max: number;
@@ -49,13 +50,13 @@ export interface Report {
   foldedTwice: number;
 }
 
-export function distribution(values: number[]): Distribution {
+function distribution(values: number[]): Distribution {
   const sorted = values.toSorted((a, b) => a - b);
   return { count: sorted.length, median: sorted[sorted.length >> 1] ?? 0, max: sorted.at(-1) ?? 0 };
 }
 
 /** When somebody else began the slot that a peer left behind when it went; ms, for each that was taken over. */
-export function takeovers(events: readonly SimulationEvent[]): number[] {
+function takeovers(events: readonly SimulationEvent[]): number[] {
   const open = new Map<string, { at: number; peer: string }>();
   const times: number[] = [];
   for (const event of events) {
@@ -63,12 +64,12 @@ export function takeovers(events: readonly SimulationEvent[]): number[] {
     const key = slotKey(event.slot);
     const left = open.get(key);
     if (event.type === "fault") {
-      // Who is only paused or cut off may go on before its lease is over.
+      // A peer that is only paused or cut off may go on before its lease is over.
       if (event.fault === "kill" || event.fault === "leave")
         open.set(key, { at: event.at, peer: event.peer });
     } else if (left !== undefined && event.type === "complete") open.delete(key);
     else if (left !== undefined && event.type === "start") {
-      // Who is back within its lease has taken nothing over.
+      // A peer that is back within its lease has taken nothing over.
       if (event.peer !== left.peer) times.push(event.at - left.at);
       open.delete(key);
     }
@@ -87,6 +88,7 @@ export function headsAgree(simulation: Simulation): boolean {
 
 export function reportOf(simulation: Simulation, seed: number, hours: number): Report {
   const { events, topology, network } = simulation;
+  const { wastedMs, trainedMs } = simulation.training;
   const completes = events.flatMap((event) => (event.type === "complete" ? [slotKey(event.slot)] : []));
   const distinct = new Set(completes).size;
   const sums = { contributions: 0, folded: 0, rejected: 0, pending: 0, lost: 0, foldedTwice: 0 };
@@ -135,7 +137,7 @@ export function reportOf(simulation: Simulation, seed: number, hours: number): R
       tensorBytes: rate(tensorBytes),
     },
     duplicatedWork: distinct === 0 ? 0 : (completes.length - distinct) / distinct,
-    wastedWork: simulation.wastedMs / Math.max(1, simulation.wastedMs + simulation.trainedMs),
+    wastedWork: wastedMs / Math.max(1, wastedMs + trainedMs),
     ...sums,
   };
 }

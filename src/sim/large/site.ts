@@ -7,15 +7,14 @@ import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Heartbeat } from "../../swarm/messages.ts";
 import { View, type ViewInit } from "../../swarm/plan/view.ts";
-import type { SimulatedPeer } from "./peer.ts";
+import type { SimulatedPeer } from "./types.ts";
 
 const FOLDS_REFUSED = "it folds what is refused";
 
 export class Site {
-  readonly index: number;
   readonly peers: SimulatedPeer[] = [];
   readonly lineages: Map<string, Lineage>;
-  /** Contributions whose content is wrong, as everybody finds who reads them, and whose signer does not say so. */
+  /** Whether the content of a contribution is wrong. Every reader finds that; its signer does not say so. */
   readonly isPoisoned: (contribution: KnownContribution, site: Site) => boolean;
   /** Equal for sites that know the same records. */
   fingerprint = 0;
@@ -31,12 +30,10 @@ export class Site {
   #listening: readonly SimulatedPeer[] | undefined;
 
   constructor(
-    index: number,
     init: Omit<ViewInit, "lineages">,
     lineages: Map<string, Lineage>,
     isPoisoned: Site["isPoisoned"],
   ) {
-    this.index = index;
     this.#init = init;
     this.lineages = lineages;
     this.isPoisoned = isPoisoned;

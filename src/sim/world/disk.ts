@@ -20,8 +20,6 @@ export interface MemoryDiskInit {
   clock: Clock;
   /** Decides how long operations take and what a loss of power leaves. */
   random: Random;
-  /** Longest time of one operation, in ms. @default 0 */
-  latencyMs?: number;
   /** Called at both ends of every operation; may kill the process, or cut its power. */
   onOperation?: (operation: DiskOperation) => void;
 }
@@ -39,6 +37,8 @@ interface Entry {
 }
 
 export class MemoryDisk {
+  /** Longest time of one operation. */
+  latencyMs = 0;
   onOperation: ((operation: DiskOperation) => void) | undefined;
   /** Files that a loss of power may have left cut short. */
   readonly torn = new Set<string>();
@@ -62,6 +62,11 @@ export class MemoryDisk {
   /** Bytes of all files and all values. */
   get used(): number {
     return this.#used;
+  }
+
+  /** A file as it lies there now, for who looks at the disk from outside. */
+  peek(path: string): Uint8Array | undefined {
+    return this.#content(path)?.bytes;
   }
 
   /** Files for the process that runs now. */
@@ -208,9 +213,9 @@ export class MemoryDisk {
   }
 
   #wait(): Promise<void> | undefined {
-    const { clock, random, latencyMs = 0 } = this.#init;
-    if (latencyMs === 0) return undefined;
-    const time = random.uniform() * latencyMs;
+    const { clock, random } = this.#init;
+    if (this.latencyMs === 0) return undefined;
+    const time = random.uniform() * this.latencyMs;
     return new Promise((resolve) => void clock.after(time, resolve));
   }
 

@@ -7,6 +7,7 @@ export interface Restored {
   /** Peer id of its own. */
   peer: string;
   swarm: Pick<Swarm, "lineage">;
+  maxStaleness: number;
   /** CIDs of versions and contributions that this disk's peer has announced, as long as no fault damaged the disk. */
   announced: ReadonlySet<string>;
   /** Records whose blocks are on the disk, by module. */
@@ -24,6 +25,8 @@ export interface Ended {
   unfinished: string[];
   /** Files that a flipped bit or a loss of power harmed, as the auditor names them. Nobody may have read them since. */
   rotted: ReadonlySet<string>;
+  /** CIDs of false versions that an intruder announced. Disks may hold them, as records on which nobody builds. */
+  lies: ReadonlySet<string>;
 }
 
 /** One invariant. Each method returns what breaks it, one line each. */

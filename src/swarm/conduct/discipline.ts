@@ -1,4 +1,4 @@
-/** Carries out what conduct demands: keeps evidence, tells, and shuts out who is blocked. */
+/** Carries out what conduct demands: keeps evidence, tells, and shuts out blocked peers. */
 import type { CID } from "multiformats/cid";
 import type { Network, PeerJudge } from "../../net/types.ts";
 import { type Conduct, createConduct, type Offence } from "./offences.ts";

@@ -7,19 +7,19 @@
 export const BLOCK_SCORE = 80;
 
 /**
- * The whole policy: what each offence adds to a score. It is charged to whoever must have known better, never to who
- * only relayed. Not to answer is no offence, for a slow link looks the same.
+ * The whole policy: what each offence adds to a score. A peer charges the one that must have known better, never a mere
+ * relay. Silence is no offence, since a slow link looks the same.
  */
 export const OFFENCES = {
   /** Gossip over the size cap, of the wrong schema or run, or with a bad signature inside. Charged to its author. */
   "malformed-message": 50,
-  /** A version or contribution that breaks the rules of its lineage. Whoever has taken it in knows, so to its sender. */
+  /** A version or contribution that breaks the rules of its lineage. Charged to its sender, which must have noticed. */
   "invalid-record": 50,
   /** A contribution whose tensors are unusable: of the wrong shape, not finite, huge or zero. Charged to its signer. */
   "invalid-contribution": 50,
-  /** A version that does not follow when it is folded again. Charged to those who published it as their own fold. */
+  /** A version that gives another CID when a peer folds it again. Charged to those that published it as their own fold. */
   "invalid-version": BLOCK_SCORE,
-  /** Two versions of one fold. A fold has one outcome, so one of them is false. Charged to who published both. */
+  /** Two versions of one fold. A fold has one outcome, so one of them is false. Charged to the publisher of both. */
   contradiction: BLOCK_SCORE,
   /** A request or an answer that does not decode, or a request about another run. Charged to its sender. */
   "bad-exchange": 30,
@@ -32,7 +32,7 @@ const HALF_LIFE_MS = 10 * 60_000;
 /** The first block; each further one is twice as long. */
 const FIRST_BLOCK_MS = 10 * 60_000;
 const LONGEST_BLOCK_MS = 24 * 3_600_000;
-/** Identities cost nothing, so only so many are remembered; who is not blocked is forgotten first. */
+/** Most remembered identities, since identities cost nothing; a peer forgets those that are not blocked first. */
 const MAX_PEERS = 4096;
 
 interface Standing {
@@ -47,7 +47,7 @@ interface Standing {
 export interface Conduct {
   /** Charges an offence. Returns for how long it gets the peer blocked, in ms; 0 when it does not, or it is blocked already. */
   charge(peer: string, offence: Offence, now: number): number;
-  /** 0 for a peer of which nothing is known. */
+  /** 0 for an unknown peer. */
   score(peer: string, now: number): number;
   blocked(peer: string, now: number): boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Who announced which version to this peer. Versions are unsigned, so this is all that tells who brought a false
- * one; it is kept on disk, where `pathweave audit` reads it. It also tells who holds a version's tensors.
+ * Remembers which peers announced a version to this one. Versions are unsigned, so only this tells who brought a false
+ * one; it lies on disk, where `pathweave audit` reads it. It also tells who holds a version's tensors.
  */
 import { CID } from "multiformats/cid";
 import { boundedMap } from "../../bounded-map.ts";
@@ -18,7 +18,7 @@ const MAX_KEPT = 4;
 export interface Announcers {
   /** Notes that `by` announced a version, and whether as its own fold; this peer itself, when it made it. */
   heard(version: CID, by: string, published: boolean): void;
-  /** Peers that announced a version, in the order of hearing, and of these who published it. */
+  /** Peers that announced a version, in the order of hearing, and those of them that published it. */
   of(version: CID): { all: string[]; publishers: string[] };
   /** Reads what an earlier process wrote. What cannot be read is forgotten. */
   restore(): Promise<void>;
@@ -43,7 +43,7 @@ export function createAnnouncers(store: Pick<Store, "readState" | "writeState">)
   function encode(): Uint8Array {
     const entries = [...versions].toReversed().map(([version, peers]) => {
       const by = [...peers].map(([peer, published]) => ({ peer, published }));
-      // Whoever published it matters more than who passed it on; a sort keeps the order of hearing among equals.
+      // Publishers matter more than those that passed it on; the sort keeps the order of hearing among equals.
       by.sort((a, b) => Number(b.published) - Number(a.published));
       return { version: CID.parse(version), by: by.slice(0, MAX_KEPT) };
     });

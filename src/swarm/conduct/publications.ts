@@ -1,4 +1,4 @@
-/** Remembers which peer published which outcome of which fold, to notice when one publishes two. Pure. */
+/** Remembers which outcome of a fold each peer published, to notice a peer that publishes two. Pure. */
 import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
 import { boundedMap } from "../../bounded-map.ts";

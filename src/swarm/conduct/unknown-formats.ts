@@ -1,6 +1,6 @@
 /**
- * What this peer was sent in formats that it does not know. A newer Pathweave may have sent it, so nobody is charged; it
- * is not taken in, and shown, so that whoever runs an old version learns of it.
+ * Collects what arrives in formats that this peer does not know. A newer Pathweave may have sent it, so the peer charges
+ * nobody. It ignores the content and shows that it came, so that the user of an old version learns of it.
  */
 
 /** Peers that are remembered; identities cost nothing. */

@@ -82,8 +82,6 @@ export interface Membership {
   live(now: number): readonly Member[];
   /** Grows when a member takes another role. */
   readonly roleChanges: number;
-  /** Milliseconds without a heartbeat after which the peer counts as gone. */
-  timeout(peer: string): number;
   /** Drops a member at once. */
   forget(peer: string): void;
   /** Drops members that have been gone for ten timeouts. */
@@ -110,7 +108,7 @@ export function createMembership(heartbeatMs: number): Membership {
   const members = new Map<string, Member>();
   /** All members by peer id, so that no list is ever sorted as a whole. */
   const sorted: Member[] = [];
-  /** Who was live at a time, from which on each has its deadline in `overdue`. */
+  /** The members that were live at a time; from then on each has its deadline in `overdue`. */
   let live: { members: readonly Member[]; at: number } | undefined;
   /** Whom to look at when. A member that is heard in time is looked at all the same, and then again later. */
   let overdue = new TimeQueue<Member>();
@@ -186,7 +184,6 @@ export function createMembership(heartbeatMs: number): Membership {
     get roleChanges() {
       return roleChanges;
     },
-    timeout: (peer) => members.get(peer)?.timeout ?? 4 * heartbeatMs,
     forget,
     prune(now) {
       while (gone.next < now) {

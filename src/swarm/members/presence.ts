@@ -1,7 +1,7 @@
 /** Whom this peer hears: it joins them when they speak first, and lets go of them when they fall silent. */
 import type { Clock } from "../../clock.ts";
 import type { Network } from "../../net/types.ts";
-import type { Heartbeat } from "../messages.ts";
+import { type Heartbeat, unknownWorks } from "../messages.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
 import type { SplitDetector } from "../sync/split.ts";
 import type { SwarmEvent } from "../types.ts";
@@ -15,6 +15,7 @@ export interface PresenceInit {
   beat(): void;
   /** Asks a peer what it knows, in the background. */
   ask(peer: string): void;
+  notUnderstood(peer: string, reason: string): void;
   /** What the next decisions depend on has changed. */
   changed(): void;
   emit(event: SwarmEvent): void;
@@ -53,6 +54,8 @@ export function createPresence(init: PresenceInit): Presence {
     live,
     hear(from, heartbeat) {
       const now = clock.now();
+      for (const work of unknownWorks(heartbeat))
+        init.notUnderstood(from, `It holds a lease on work of the kind ${work}, which is not known here.`);
       const known = live.has(from);
       if (!coordinator.heard(from, heartbeat, now)) return;
       if (!known && !heartbeat.leaving) {

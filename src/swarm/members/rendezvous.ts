@@ -34,7 +34,7 @@ function weigh(key: Halves, peer: Halves): number {
   return (mix(high ^ low) >>> 0) * 0x10_0000 + (low >>> 12);
 }
 
-/** A key whose hash is made once, for whoever ranks by it again and again. */
+/** A key with its hash, for callers that rank by it again and again. */
 export class RendezvousKey {
   readonly halves: Halves;
 
@@ -76,12 +76,12 @@ function isBefore(a: Ranked, b: Ranked): boolean {
   return a.weight < b.weight || (a.weight === b.weight && a.peer < b.peer);
 }
 
-/** By which the peers are ranked whose duty it is to publish the next version of a module (DESIGN section 4). */
+/** The key that ranks the peers with the duty to publish the next version of a module (design, section 4). */
 export function ownerKey(run: string, module: string): RendezvousKey {
   return new RendezvousKey("owner", run, module);
 }
 
-/** The peers whose duty it is to publish the next version of a module, first duty first. */
+/** The peers with the duty to publish the next version of a module, first duty first. */
 export function ownersOf(run: string, module: string, workers: readonly string[], count: number): string[] {
   return rendezvous(ownerKey(run, module), workers, count);
 }

@@ -92,7 +92,7 @@ export function createHoldoutCheck(init: HoldoutCheckInit): HoldoutCheck {
   };
 }
 
-/** Computes what a key stands for once, also for several who ask at a time; failures are tried again. */
+/** Computes the value of a key once, also for several callers at a time; tries again after a failure. */
 function createMemory<T>(): (key: string, compute: () => Promise<T>) => Promise<T> {
   const known = boundedMap<string, Promise<T>>(REMEMBERED);
   return (key, compute) => {

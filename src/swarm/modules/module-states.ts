@@ -29,8 +29,8 @@ export interface ModuleStatesInit {
   outer: OuterConfig;
   /** Tensors of a module, in network order. */
   tensors(module: string): TensorDescription[];
-  /** Training tokens of a path's shard, from the manifest; the basis of loss reweighing. */
-  shardTokens(path: number): number;
+  /** Training tokens of a contribution's shard, as the router version has it that it names; the basis of loss reweighing. */
+  weightOf(contribution: KnownContribution): number | undefined;
 }
 
 /** A version made here: its block, and what it says. */
@@ -55,7 +55,7 @@ export function concatenate(parts: readonly Float32Array[]): Float32Array {
 }
 
 /** Reads one pack of a module as f32 and checks that it has the module's tensors. Throws InvalidObjectError. */
-export async function readTensors(
+async function readTensors(
   packs: Pick<Packs, "read">,
   cid: CID,
   expected: TensorDescription[],
@@ -89,7 +89,7 @@ export async function readParameters(
 }
 
 export interface ModuleStates {
-  /** The outer gradient of a contribution. Throws InvalidObjectError when its content is wrong, UnavailableError when it cannot be had. */
+  /** The outer gradient of a contribution. Throws InvalidObjectError when its content is wrong, UnavailableError when nobody gives it. */
   delta(contribution: KnownContribution, holders: string[], signal: AbortSignal): Promise<Float32Array>;
   /** All that the outer optimizer keeps of a version, from disk or from holders. */
   load(version: KnownVersion, holders: string[], signal: AbortSignal): Promise<ModuleState>;
@@ -105,7 +105,7 @@ export interface ModuleStates {
   ): Promise<FoldedVersion>;
 }
 
-export function createModuleStates({ packs, outer, tensors, shardTokens }: ModuleStatesInit): ModuleStates {
+export function createModuleStates({ packs, outer, tensors, weightOf }: ModuleStatesInit): ModuleStates {
   const { stateNames } = outerOptimizer(outer.optimizer);
 
   const parameters: ModuleStates["parameters"] = (version, holders, signal) =>
@@ -145,7 +145,7 @@ export function createModuleStates({ packs, outer, tensors, shardTokens }: Modul
     async fold(parent, parentHolders, contributions, holders, signal) {
       const { module } = parent;
       const state = await load(parent, parentHolders, signal);
-      const fold = createFold({ parent: state, contributions, shardTokens, outer });
+      const fold = createFold({ parent: state, contributions, weightOf, outer });
       for (const contribution of fold.order) {
         try {
           fold.add(await delta(contribution, holders(contribution), signal));

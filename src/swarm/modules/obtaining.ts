@@ -16,7 +16,10 @@ export interface ObtainingInit {
   plan: Plan;
   gradients: Gradients;
   holdings: Holdings;
+  modules: readonly string[];
   lineage(module: string): Lineage;
+  /** An observer trains nothing and owns nothing. */
+  observes: boolean;
   /** What this peer trained last. */
   lastSlot(): Slot | undefined;
   charge: Charge;
@@ -26,7 +29,10 @@ export interface ObtainingInit {
 }
 
 export interface Obtaining {
-  /** Begins to fetch, of the modules that this peer owns or trains, outer gradients to be folded and the tensors of a new head. */
+  /**
+   * Begins to fetch, of the modules that this peer owns or trains, outer gradients to be folded and the tensors of a new
+   * head. Of the others it takes every version as it is.
+   */
   look(now: number): void;
   /** Gets an outer gradient and finds out whether it may be folded, in the background. */
   gradient(contribution: KnownContribution): void;
@@ -39,6 +45,7 @@ export function createObtaining(init: ObtainingInit): Obtaining {
 
   /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
   function needed(now: number): Set<string> {
+    if (init.observes) return new Set();
     const slot = coordinator.ownSlot ?? init.lastSlot();
     const path = slot === undefined ? [] : plan.laneOf(slot).modules;
     return new Set([...coordinator.owned(now), ...path]);
@@ -67,8 +74,14 @@ export function createObtaining(init: ObtainingInit): Obtaining {
 
   return {
     look(now) {
-      for (const module of needed(now)) {
+      const modules = needed(now);
+      for (const module of init.modules) {
         const lineage = init.lineage(module);
+        if (!modules.has(module)) {
+          // Nothing is built here on what is not fetched, so nothing has to be left out.
+          for (const { cid } of lineage.passedOver()) lineage.reconsider(cid);
+          continue;
+        }
         for (const contribution of lineage.pending()) {
           if (coordinator.isAvailable(contribution.cid)) continue;
           if (gradients.wants(contribution, now)) gradient(contribution);

@@ -1,15 +1,16 @@
 /**
- * Who keeps what a run is started again from, and what routes a prompt once it is over: each object that nobody would
- * hold but the run's creator and those who happened to need it (shards, tokenizer, router, the tensors of the warm start)
- * is also the duty of a few peers, so that no disk is the only one. Module heads are kept by their owners. Pure.
+ * Decides which peers keep the objects that restart a run, and that route a prompt once the run is over: shards,
+ * tokenizer, router, the tensors of the warm start. Otherwise only the run's creator and the peers that happened to need
+ * one would hold it. Each is also the duty of a few peers, so that no disk is the only one. Owners keep the heads of
+ * their modules. Pure.
  */
 import type { CID } from "multiformats/cid";
 import { genesisOf, type Manifest, ROUTER } from "../../objects/manifest.ts";
 import { rendezvous } from "../members/rendezvous.ts";
 
-/** Peers whose duty an object is. */
+/** Peers that each object is the duty of. */
 export const COPIES = 3;
-/** Objects that one look goes through, so that many objects and many peers do not hold the clock up. */
+/** Objects that one look goes through, so that many objects and peers do not hold up the loop. */
 const AT_ONCE = 16;
 
 /**

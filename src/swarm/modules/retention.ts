@@ -1,4 +1,5 @@
 /** What of a module's tensors stays on this disk, and for how long. Small records stay for ever. */
+import { CID } from "multiformats/cid";
 import type { Clock } from "../../clock.ts";
 import type { RunConfig } from "../../objects/config.ts";
 import type { Lineage } from "../../outer/lineage.ts";
@@ -6,11 +7,10 @@ import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Store } from "../../store/types.ts";
 import { deltaPin } from "../rounds/round.ts";
 import type { Packs } from "../types.ts";
-import { FETCH_MS } from "./gradients.ts";
 import type { LineageStore } from "./lineage-store.ts";
 
-/** A sweep spares what was written since the one before, which must be longer ago than any fetch began. */
-const SWEEP_PAUSE_MS = 2 * FETCH_MS;
+/** A sweep looks at every block. */
+const SWEEP_PAUSE_MS = 240_000;
 
 export interface RetentionInit {
   clock: Clock;
@@ -29,7 +29,7 @@ export interface RetentionInit {
 export interface Retention {
   /** Keeps a version that is on this disk until it is old. What `first` adds to the lineage is in the same write. */
   retainVersion(version: KnownVersion, first?: () => Promise<void>): Promise<void>;
-  /** Keeps an outer gradient that is on this disk, together with what says what it is, until it is old. */
+  /** Keeps an outer gradient that is on this disk, together with what says what it is, until it is settled. */
   retainGradient(contribution: KnownContribution): Promise<void>;
   /** Deletes what nobody needs, if that was not done lately. An archive keeps what it does not retain, too. */
   sweep(): Promise<void>;
@@ -46,18 +46,29 @@ export function createRetention(init: RetentionInit): Retention {
     await store.sweep();
   }
 
-  /** Lets go of tensors that are further behind the head than the run retains. */
+  /**
+   * Whether no version folds a contribution any more, unless one already has for good. What this peer's head folded is
+   * late work as soon as another head wins that folded other work, perhaps in fewer generations. How old its round is
+   * says nothing of that.
+   */
+  function isSettled(lineage: Lineage, cid: string): boolean {
+    const contribution = lineage.contribution(CID.parse(cid));
+    const base = contribution && lineage.version(contribution.base);
+    if (base === undefined) return false;
+    const behind = lineage.head().generation - base.generation;
+    return behind > config.outer.maxStaleness + config.swarm.retainGenerations;
+  }
+
+  /** Lets go of versions that are further behind the head than the run retains, and of outer gradients that are settled. */
   async function releaseOld(module: string): Promise<void> {
     const lineage = init.lineage(module);
     const oldest = lineage.head().generation - config.swarm.retainGenerations;
     if (oldest <= 0) return;
-    const pending = new Set(lineage.pending().map(({ cid }) => cid.toString()));
     let released = 0;
     for (const pin of await store.pins()) {
       const [kind, of, number, cid] = pin.split(":");
       if (of !== module || (kind !== "version" && kind !== "delta")) continue;
-      // Late work is still to be folded, however old its round is.
-      if (Number(number) >= oldest || pending.has(cid!)) continue;
+      if (kind === "version" ? Number(number) >= oldest : !isSettled(lineage, cid!)) continue;
       await store.release(pin);
       init.released(cid!);
       released++;

@@ -1,5 +1,5 @@
 /**
- * Says that a run is complete, once that is on disk: whoever hears it may read the disk, or end the peer. Late work may
+ * Says that a run is complete, once that is on disk: a listener may read the disk, or end the peer. Late work may
  * take it back, even while the disk writes.
  */
 export class Completion {

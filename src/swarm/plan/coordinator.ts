@@ -8,7 +8,7 @@ import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Topology } from "../../run/types.ts";
 import type { FetchProgress } from "../../store/types.ts";
-import { precedence, yields } from "./leases.ts";
+import { type Advance, advance, precedence, stallsAt, yields } from "./leases.ts";
 import type { Heartbeat, LeaseNotice } from "../messages.ts";
 import { ownersOf, rendezvous } from "../members/rendezvous.ts";
 import { GREETERS } from "../members/interval.ts";
@@ -66,6 +66,7 @@ interface OwnLease {
   claimed: number;
   started: boolean;
   progress: number;
+  advance: Advance;
 }
 
 /** A module's generation that could be closed now, and why. */
@@ -186,7 +187,9 @@ export class Coordinator {
     return this.#own?.slot;
   }
 
+  /** The own slot is so far done, 0..1. Throws RangeError for any other number. */
   progress(share: number): void {
+    if (!(share >= 0 && share <= 1)) throw new RangeError(`${share} is no share of a slot.`);
     if (this.#own !== undefined) this.#own.progress = share;
   }
 
@@ -395,7 +398,7 @@ export class Coordinator {
   }
 
   #claim({ slot, progress }: Pick<OwnLease, "slot" | "progress">, now: number): Decision {
-    this.#own = { slot, claimed: now, started: false, progress };
+    this.#own = { slot, claimed: now, started: false, progress, advance: advance(undefined, progress, now) };
     this.#kept = undefined;
     return { type: "claim", slot };
   }
@@ -417,8 +420,11 @@ export class Coordinator {
       this.#own = undefined;
       return { type: "abandon", slot, reason };
     };
-    // Half a round of work is not thrown away: both contributions are folded, as those of replicas are.
-    if (this.completed(slot) && own.progress < 0.5) return abandon("another peer completed it");
+    own.advance = advance(own.advance, own.progress, now);
+    const isHanging = now >= stallsAt(own.advance, 1000 * this.#init.config.swarm.leaseSeconds);
+    // Half a round of work is not thrown away, unless it hangs: both contributions are folded, as those of replicas are.
+    if (this.completed(slot) && (own.progress < 0.5 || isHanging))
+      return abandon("another peer completed it");
     const rival = this.leases
       .on(slot, now)
       .find(

@@ -1,10 +1,10 @@
-/** Who owns which module, of the live workers; found anew only where somebody came or went. */
+/** The owners of each module among the live workers; found anew only where a worker came or went. */
 import { difference, isSame } from "../members/difference.ts";
 import { ownerKey, rendezvous, type RendezvousKey } from "../members/rendezvous.ts";
 import type { Workers } from "./workers.ts";
 
 export interface Duties {
-  /** The workers for whom it is, sorted. */
+  /** The workers that it holds for, sorted. */
   of: readonly string[];
   /** By module, first duty first. */
   owners: Map<string, string[]>;
@@ -27,7 +27,7 @@ export class Assignment {
     this.#keys = new Map(modules.map((module) => [module, ownerKey(run, module)]));
   }
 
-  /** Who owns which module, of the live workers and the given one. */
+  /** The owners of each module among the live workers and the given one. */
   among(now: number, self?: string): Duties {
     const peers = this.#workers.all(now);
     if (this.#duties?.of !== peers) this.#duties = this.#reassign(peers);
@@ -46,10 +46,10 @@ export class Assignment {
     const departed = new Set(gone);
     const duties = this.#assign(peers, (module) => {
       const owners = before.owners.get(module)!;
-      // An order over all is the same one without those who went; only an owner's place must be found again.
+      // Without the workers that went, the order stays the same; only the place of a lost owner must be filled.
       return owners.some((owner) => departed.has(owner)) ? peers : [...owners, ...come];
     });
-    // Most who come and go own nothing; then all keep the very lists that they had.
+    // Most workers that come and go own nothing; then all keep the very lists that they had.
     const { owners, owned } = before;
     const stays = [...duties.owners].every(([module, list]) => isSame(list, owners.get(module)!));
     return stays ? { of: peers, owners, owned } : duties;

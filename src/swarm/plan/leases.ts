@@ -2,6 +2,7 @@
  * Claims on slots. A lease is a line in its holder's heartbeats; it lives for the lease time after the last
  * heartbeat that named it. Pure: time comes in as `now` (ms).
  */
+import { SLOT_KEYS } from "../../objects/slot.ts";
 import { hash64 } from "../../random.ts";
 import type { LeaseNotice } from "../messages.ts";
 import { slotKey } from "../../plan/slots.ts";
@@ -13,13 +14,16 @@ import type { Slot } from "../../plan/types.ts";
  */
 export const TICK_MS = 500;
 
-export interface Lease extends LeaseNotice {
+/** When the progress of a slot last rose by a hundredth, and to what. */
+export interface Advance {
+  moved: number;
+  reached: number;
+}
+
+export interface Lease extends LeaseNotice, Advance {
   holder: string;
   /** When it was first heard of. */
   since: number;
-  /** When its progress last rose by a hundredth, and to what. */
-  moved: number;
-  reached: number;
   expires: number;
   /** From when on it binds nobody unless its progress rises. */
   stalls: number;
@@ -27,7 +31,7 @@ export interface Lease extends LeaseNotice {
 
 /** The precedence of a peer on a slot; on conflict the lower one keeps its lease. */
 export function precedence(run: string, slot: Slot, peer: string): bigint {
-  return hash64("lease", run, slot.round, slot.path, slot.replica, peer);
+  return hash64("lease", run, ...SLOT_KEYS[slot.work].map((key) => slot[key]), peer);
 }
 
 /**
@@ -55,7 +59,6 @@ export interface Leases {
   on(slot: Slot, now: number): Lease[];
   /** Unexpired leases of a peer. */
   of(holder: string, now: number): Lease[];
-  all(now: number): Lease[];
   /** Whether `on` has any. */
   binds(slot: Slot, now: number): boolean;
   /** Grows when a lease comes, goes or is cut short; while only time passes, nothing changes before `settled`. */
@@ -79,6 +82,17 @@ const STALLED_LEASES = 10;
 const MIN_PROGRESS = 0.01;
 /** A peer trains one slot at a time, so it cannot keep others from more. */
 const LEASES_PER_PEER = 1;
+
+/** How far a slot is, now that its progress is so much. */
+export function advance(known: Advance | undefined, progress: number, now: number): Advance {
+  const moves = known === undefined || progress >= known.reached + MIN_PROGRESS;
+  return moves ? { moved: now, reached: progress } : known;
+}
+
+/** From when on whoever is at a slot counts as hanging unless it gets on. */
+export function stallsAt({ moved }: Advance, leaseMs: number): number {
+  return moved + STALLED_LEASES * leaseMs;
+}
 
 /** What a lease means for others: it binds them, only its holder, or nobody. */
 function stateOf(lease: Lease | undefined, now: number): "binding" | "stalled" | "none" {
@@ -121,10 +135,14 @@ export function createLeases(defaultMs: number): Leases {
       for (const notice of notices.slice(0, LEASES_PER_PEER)) {
         const key = slotKey(notice);
         const known = before?.get(key);
-        const step = known === undefined || notice.progress >= known.reached + MIN_PROGRESS;
-        const { moved, reached } = step ? { moved: now, reached: notice.progress } : known;
-        const times = { moved, expires: now + leaseMs, stalls: moved + STALLED_LEASES * leaseMs };
-        const lease = { ...notice, holder, since: known?.since ?? now, reached, ...times };
+        const { moved, reached } = advance(known, notice.progress, now);
+        const times = {
+          moved,
+          reached,
+          expires: now + leaseMs,
+          stalls: stallsAt({ moved, reached }, leaseMs),
+        };
+        const lease = { ...notice, holder, since: known?.since ?? now, ...times };
         leases.set(key, lease);
         if (stateOf(known, now) !== stateOf(lease, now)) revision++;
         settled = Math.min(settled, settledUntil(lease, now));
@@ -150,7 +168,6 @@ export function createLeases(defaultMs: number): Leases {
     get settled() {
       return settled;
     },
-    all: (now) => [...byHolder.values()].flatMap((leases) => unexpired(leases, now)),
     get holders() {
       return byHolder.size;
     },

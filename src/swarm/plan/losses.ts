@@ -75,8 +75,8 @@ export class Losses {
   }
 
   /**
-   * Whether something that was referred to has not arrived and has been missed for less than `patience` ms: whoever
-   * refers to what does not exist holds nobody up for longer.
+   * Whether something that a record refers to is missing, for less than `patience` ms so far: a reference to something
+   * that does not exist holds nobody up for longer.
    */
   awaits(patience: number, now: number): boolean {
     const missing = this.#lineages.flatMap((lineage) => lineage.missing().map(String));

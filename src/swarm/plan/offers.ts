@@ -37,7 +37,7 @@ interface Since {
 /** Offers of idle peers with all that they follow from. */
 interface Given {
   open: readonly Slot[];
-  /** Undefined when no slot was to be had, whoever works. */
+  /** Undefined when no slot was open for any worker. */
   workers: readonly string[] | undefined;
   leases: number;
   /** While nothing of these changes they hold from the one time until the other. */
@@ -71,9 +71,10 @@ export class Offers {
   }
 
   /**
-   * What an idle peer may claim now. All idle workers rank themselves alike for each slot (who trained the path last
-   * comes first, since it holds optimizer state and shard, then rendezvous order); the n-th waits n times two settle
-   * times for those before it. So most slots are claimed once, and one whose favourite is silent is still taken.
+   * What an idle peer may claim now. All idle workers rank themselves alike for each slot: first the worker that
+   * trained the path last, since it holds optimizer state and shard, then the others in rendezvous order. The n-th waits
+   * n times two settle times for those before it. So most slots get one claim, and others take a slot whose favourite is
+   * silent.
    */
   of(self: string, now: number, discount?: Discount): readonly Offer[] {
     this.#init.leases.prune(now);

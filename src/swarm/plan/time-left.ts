@@ -33,7 +33,7 @@ export function timeLeft({ roundsLeft, tokensPerRound, tokensPerSecond, pace }: 
     return { state: "left", seconds: (rounds * pace.milliseconds) / pace.rounds / 1000 };
   const measured = tokensPerSecond.filter((speed) => speed > 0).toSorted((a, b) => b - a);
   if (measured.length === 0) return { state: "unknown", reason: "nobody has finished a round yet" };
-  // Who is new is taken for an average peer.
+  // A new peer counts as an average one.
   const median = measured[measured.length >> 1]!;
   const speeds = tokensPerSecond.map((speed) => speed || median).toSorted((a, b) => b - a);
   const together = speeds.slice(0, open.length).reduce((sum, speed) => sum + speed, 0);

@@ -1,7 +1,7 @@
 /**
- * What a peer knows of its swarm: who is there, who holds which slot, which slots are open. It follows from what was
- * heard and the clock alone and holds nothing of the peer's own, so that peers of a simulation that hear the same at
- * the same time can share one.
+ * What a peer knows of its swarm: which peers are there, which slots they hold, which slots are open. It follows from
+ * what the peer heard and the clock alone and holds nothing of the peer's own. So peers of a simulation that hear the
+ * same at the same time can share one.
  */
 import type { CID } from "multiformats/cid";
 import type { RunConfig } from "../../objects/config.ts";
@@ -12,7 +12,7 @@ import type { Topology } from "../../run/types.ts";
 import { believedPeriod, GREETERS, leaseTime, periodOf } from "../members/interval.ts";
 import { createMembership, type Member } from "../members/membership.ts";
 import { rendezvous } from "../members/rendezvous.ts";
-import type { Heartbeat } from "../messages.ts";
+import { type Heartbeat, knownLeases } from "../messages.ts";
 import { Assignment, type Duties } from "./duties.ts";
 import { createLeases } from "./leases.ts";
 import { Losses } from "./losses.ts";
@@ -69,7 +69,7 @@ export class View {
     const period = believedPeriod(this.#heartbeatMs, heartbeat.periodSeconds * 1000, speakers);
     if (!this.membership.heard(peer, heartbeat, now, period)) return false;
     const leaseMs = leaseTime(this.#init.config.swarm.leaseSeconds * 1000, period);
-    this.leases.heard(peer, heartbeat.leaving ? [] : heartbeat.leases, now, leaseMs);
+    this.leases.heard(peer, heartbeat.leaving ? [] : knownLeases(heartbeat), now, leaseMs);
     return true;
   }
 
@@ -84,7 +84,7 @@ export class View {
     this.leases.heard(peer, [], now);
   }
 
-  /** Forgets who is long gone. */
+  /** Forgets peers that are long gone. */
   prune(now: number): void {
     if (now === this.#pruned) return;
     this.#pruned = now;
@@ -110,7 +110,7 @@ export class View {
     return this.#workers.has(peer, now);
   }
 
-  /** Who owns which module, of the live workers and the given one. */
+  /** The owners of each module among the live workers and the given one. */
   duties(now: number, self?: string): Duties {
     return this.#assignment.among(now, self);
   }
@@ -172,7 +172,7 @@ export class View {
   }
 }
 
-/** The rendezvous key of who answers a newcomer. */
+/** The rendezvous key of the peers that answer a newcomer. */
 export function greeting(newcomer: string): string[] {
   return ["greet", newcomer];
 }

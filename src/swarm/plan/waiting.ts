@@ -61,9 +61,9 @@ export function describeWait(wait: Wait, now: number): string {
 
   switch (wait.for) {
     case "peers":
-      return "waiting for any peer of the run to be heard";
+      return "waiting to hear a peer of the run";
     case "claims":
-      return `listening to what other peers claim (first claim ${within(wait.until)})`;
+      return `listening to the claims of other peers (first claim ${within(wait.until)})`;
     case "rivals":
       return `round ${wait.round} waits for rival claims (path ${wait.path}, starting ${within(wait.until)})`;
     case "blocks": {
@@ -89,7 +89,7 @@ function listed(items: string[], separator = ", "): string {
   return items.slice(0, NAMED).join(separator) + (rest > 0 ? `${separator}and ${rest} more` : "");
 }
 
-/** A line without what changes by itself. */
+/** A line without its ages and counts, which change by themselves. */
 function withoutAges(line: string): string {
   return line.replaceAll(/\d+(\.\d+)? ([KMGT]iB|B|s|%|of)\b/g, "");
 }

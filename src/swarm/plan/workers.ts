@@ -1,4 +1,4 @@
-/** The live peers that train and own, kept up to date by who came and who went. */
+/** The live peers that train and own, kept up to date as peers come and go. */
 import { apply, difference } from "../members/difference.ts";
 import { type Member, type Membership, peerOf } from "../members/membership.ts";
 

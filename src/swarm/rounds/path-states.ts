@@ -48,7 +48,7 @@ function isOutdated(pin: string, slot: Slot, plan: Plan): boolean {
   const [kind, ...numbers] = pin.split(":");
   if (kind !== KIND) return false;
   const [path, replica, round] = numbers.map(Number) as [number, number, number];
-  const kept = { path, replica, round };
+  const kept: Slot = { work: "train", path, replica, round };
   if (isSameSlot(kept, slot)) return false;
   if (plan.laneOf(kept) === plan.laneOf(slot)) return true;
   const before = plan.before(slot);

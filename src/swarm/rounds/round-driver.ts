@@ -42,7 +42,7 @@ type Start = Pick<FinishedRound, "bases" | "router">;
 export class RoundDriver {
   readonly #init: RoundDriverInit;
   #work: AbortController | undefined;
-  /** The peer stops: what is done of the round is kept. */
+  /** The peer stops and keeps what it has done of the round. */
   #leaving = false;
   #lastSlot: Slot | undefined;
   #tokensPerSecond = 0;

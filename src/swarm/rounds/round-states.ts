@@ -1,5 +1,5 @@
 /**
- * The middle of the round that this peer trains, in one file that is replaced whole: whoever is killed, or told to end,
+ * The middle of the round that this peer trains, in one file that is replaced whole. A killed or stopped peer
  * goes on from there when it comes back. The round is a lease's whole worth, so without it a fault costs half a round.
  */
 import { createHash } from "node:crypto";
@@ -58,7 +58,9 @@ export function encodeRound({ slot, bases, parameters, moments, progress }: Kept
   const vectors = [parameters, firstMoment, secondMoment].map((values) => encodeTensors(values, "f32"));
   const digest = digestOf(vectors);
   const elements = parameters.length;
-  const head = RoundStateObject.encode({ ...slot, bases, ...progress, step, elements, digest }).bytes;
+  const { round, path, replica } = slot;
+  const from = { round, path, replica, bases };
+  const head = RoundStateObject.encode({ ...from, ...progress, step, elements, digest }).bytes;
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32LE(head.byteLength);
   return Buffer.concat([length, head, ...vectors]);
@@ -83,7 +85,7 @@ export function decodeRound(bytes: Uint8Array): KeptRound {
     decodeTensors(vector, "f32", elements),
   ) as [Float32Array, Float32Array, Float32Array];
   return {
-    slot: { round, path, replica },
+    slot: { work: "train", round, path, replica },
     bases,
     parameters,
     moments: { step, firstMoment, secondMoment },

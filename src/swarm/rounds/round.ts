@@ -76,7 +76,6 @@ export async function writeRound(init: RoundInit, round: FinishedRound): Promise
         run: init.run,
         module,
         bases,
-        work: "train",
         ...slot,
         delta: pack,
         tokens: round.tokens,

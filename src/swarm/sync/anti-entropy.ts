@@ -30,11 +30,11 @@ export interface AntiEntropyInit {
   blockOf(cid: CID): Promise<Uint8Array | undefined>;
   /** Takes in a block of a version or contribution; false when it was known already. */
   ingest(block: Uint8Array, from: string): Promise<boolean>;
-  /** Told who asked or answered what does not decode, or asked about another run. */
+  /** Hears of a peer whose question or answer does not decode, or whose question is about another run. */
   offended?(peer: string, reason: string): void;
-  /** Told who asked or answered in a format that is not known here. */
+  /** Hears of a peer whose question or answer has an unknown format. */
   notUnderstood?(peer: string, reason: string): void;
-  /** Told of an exchange that has ended and brought records. */
+  /** Hears of an exchange that has ended and brought records. */
   exchanged?(peer: string, records: number, milliseconds: number): void;
   log: Logger;
 }
@@ -45,7 +45,10 @@ export interface AntiEntropy {
   ask(peer: string, signal: AbortSignal): Promise<void>;
 }
 
-/** Of the heads, which stand for their whole history, and of what is still to be folded: peers with one digest lack nothing of each other. */
+/**
+ * A digest of the heads, which stand for their whole history, and of the work still to fold: peers with the same digest
+ * lack nothing of each other.
+ */
 function digestOf(lineages: ReadonlyMap<string, Lineage>): Uint8Array {
   const hash = createHash("sha256");
   for (const [module, lineage] of lineages) {

@@ -69,13 +69,14 @@ export function createIntake(init: IntakeInit): Intake {
     if (opened.type === "version") splits.brought(from, opened.record);
     records.add(lineage.module, { cid: opened.record.cid, bytes: opened.bytes });
     if (opened.type === "contribution") {
-      const { module, signer, cid, round, path, replica } = opened.record;
+      const { module, signer, cid, work, round, path, replica } = opened.record;
       coordinator.contributed(opened.record);
       init.emit({
         type: "contribution",
         module,
         from: signer,
         cid: cid.toString(),
+        work,
         round,
         path,
         replica,

@@ -53,8 +53,8 @@ export interface SplitDetectorInit {
 }
 
 /**
- * Tells two halves that meet from peers that come and go: those who have just come bring versions from another branch,
- * which one that joined this half or follows it never does. To a peer that has just started everybody is new, so it says
+ * Tells two halves that meet from peers that come and go. Peers of another half bring versions of another branch; a peer
+ * that joined this half, or follows it, never does. To a peer that has just started everybody is new, so it says
  * nothing. Halves with the same heads merge without a word, like any newcomers.
  */
 export function createSplitDetector({ lineages, heartbeatMs, now: began }: SplitDetectorInit): SplitDetector {
@@ -64,7 +64,7 @@ export function createSplitDetector({ lineages, heartbeatMs, now: began }: Split
   return {
     joined(peer, now) {
       const before = known.get(peer);
-      // Who was late for a heartbeat or two is not new.
+      // A peer that was late for a heartbeat or two is not new.
       const isBack = before?.left !== undefined && now - before.left < newMs;
       if (isBack) before.left = undefined;
       else known.set(peer, { since: now, left: undefined, met: false });

@@ -51,7 +51,7 @@ test("a folder in order is summed up, and leaves with 0", async () => {
   assert.equal(code, 0);
   assert.match(stdout, /: 12 outer updates of 5 modules\n12 versions folded again, 0 not/);
   assert.match(stdout, /24 contributions: 24 folded, 0 rejected, 0 waiting, 0 died with their disk, 0 lost/);
-  assert.match(stdout, /Every version that was folded again follows/);
+  assert.match(stdout, /Every version that audit folded again follows/);
 });
 
 test("the first version that does not follow is named, with who announced it, and leaves with 1", async () => {
@@ -86,7 +86,7 @@ for (const [name, expected, args, message] of [
   ["a folder of no peer", 1, [root], /is not the data folder of a peer/],
   ["a log that is not there", 1, ["--events", join(root, "none"), sound], /Cannot read the event log/],
   ["a log that is none", 1, ["--events", PATHWEAVE, sound], /pathweave\.ts:1 is not a line of an event log/],
-  ["an invite among folders", 2, ["pathweave1abc", sound], /An invite stands alone/],
+  ["an invite among folders", 2, ["pathweave1abc", sound], /Give an invite alone/],
 ] as [string, number, string[], RegExp][])
   test(`${name} is refused in one line`, async () => {
     const { code, stderr } = await audit(...args);

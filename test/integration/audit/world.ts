@@ -133,11 +133,12 @@ export async function openWorld(
     documents: 10,
     tokens: 1000 * (path + 1),
   }));
+  const named = [...genesis].map(([module, { cid }]) => ({ module, version: cid }));
   const manifest = Manifest.encode({
     protocol: PROTOCOL,
     creator: (await keyOf("the creator")).publicKey.toString(),
     config,
-    genesis: [...genesis].map(([module, { cid }]) => ({ module, version: cid })),
+    genesis: named,
     tokenizer: node("tokenizer"),
     shards,
     holdouts: shards,
@@ -145,7 +146,7 @@ export async function openWorld(
   });
   await put(manifest);
   const run = manifest.cid;
-  const plan = createPlan({ config, topology, shards });
+  const plan = createPlan({ config, topology, genesis: named, shards });
   const lineages = new Map(
     [...genesis].map(([module, version]) => [
       module,
@@ -169,7 +170,7 @@ export async function openWorld(
     },
     outer: config.outer,
     tensors: () => TENSORS,
-    shardTokens: (path) => shards[path]!.tokens,
+    weightOf: ({ path }) => shards[path]!.tokens,
   });
   const announcers = createAnnouncers(store);
   const signal = patient;

@@ -62,7 +62,7 @@ export function middleOf(round: number, bases: CID[]): KeptRound {
   const values = (offset: number): Float32Array =>
     Float32Array.from({ length: 2 * ELEMENTS }, (_, i) => Math.cos(round + offset + i));
   return {
-    slot: { round, path: 0, replica: 0 },
+    slot: { work: "train", round, path: 0, replica: 0 },
     bases,
     parameters: values(0.1),
     moments: { step: 4 * round + 2, firstMoment: values(0.2), secondMoment: values(0.3) },
@@ -92,7 +92,13 @@ export async function sequenceOver(
   const origin = { module: ROUTER, state: { router: rawBlock(Buffer.from("router")).cid }, ...none };
   const router = { ...origin, cid: Version.encode(origin).cid };
   const topology = createTopology(config);
-  const plan = createPlan({ config, topology, shards: [] });
+  const shards = Array.from({ length: topology.paths }, () => ({ tokens: 1 }));
+  const plan = createPlan({
+    config,
+    topology,
+    genesis: [{ module: ROUTER, version: router.cid }],
+    shards,
+  });
   const lineages = new Map(
     MODULES.map((module, index) => {
       const { cid, bytes } = genesis[index]!;
@@ -107,7 +113,7 @@ export async function sequenceOver(
     throw new Error(line);
   });
   const rounds = createRoundStates({ store, logger });
-  const states = createModuleStates({ packs, outer: config.outer, tensors, shardTokens: () => 1 });
+  const states = createModuleStates({ packs, outer: config.outer, tensors, weightOf: () => 1 });
   const signal = new AbortController().signal;
 
   async function ingest({ cid, bytes }: Block): Promise<void> {
@@ -123,7 +129,7 @@ export async function sequenceOver(
   for await (const { cid, bytes } of records.restore()) await ingest({ cid, bytes });
 
   async function train(round: number): Promise<Block[]> {
-    const slot = { round, path: 0, replica: 0 };
+    const slot = { work: "train" as const, round, path: 0, replica: 0 };
     const bases = MODULES.map((module) => lineages.get(module)!.head());
     const previous = await paths.load(slot, 2 * ELEMENTS);
     const values = (offset: number): Float32Array =>
@@ -174,7 +180,7 @@ export async function sequenceOver(
     ...opened,
     lineages,
     stepBefore: async (round) =>
-      (await paths.load({ round, path: 0, replica: 0 }, 2 * ELEMENTS))?.moments.step,
+      (await paths.load({ work: "train", round, path: 0, replica: 0 }, 2 * ELEMENTS))?.moments.step,
     kept: () => rounds.load(),
     async goOn(announce) {
       await store.put([...genesis, SHARD]);
@@ -184,14 +190,14 @@ export async function sequenceOver(
       ]);
       await invited();
       for (let round = 0; round < ROUNDS; round++) {
-        if (!lineages.get(MODULES[0]!)!.completed({ round, path: 0, replica: 0 }))
+        if (!lineages.get(MODULES[0]!)!.completed({ work: "train", round, path: 0, replica: 0 }))
           for (const { cid } of await train(round)) announce(cid);
         for (const module of MODULES)
           if (lineages.get(module)!.head().generation === round) announce((await fold(module)).cid);
       }
       for (const pin of await store.pins())
         if (/^(version|delta):[^:]*:0:/.test(pin)) await store.release(pin);
-      await store.sweep();
+      await store.sweep(0);
     },
   };
 }

@@ -82,7 +82,7 @@ test("every address is reported with its own reason, also several of one peer", 
     [addresses.refused]: { cause: "refused", error: "connection refused" },
     [addresses.mute]: handshake,
     [addresses.web]: handshake,
-    [addresses.other]: { cause: "other-peer", error: "is another peer than the invite says" },
+    [addresses.other]: { cause: "other-peer", error: "is another peer than the invite names" },
     [addresses.private]: handshake,
     [addresses.name]: { cause: "unknown-name", error: "no such host name" },
     [addresses.relay]: { cause: "relay", error: "the relay does not know the peer" },
@@ -96,7 +96,7 @@ test("every address is reported with its own reason, also several of one peer", 
   await assert.rejects(network.dial(peer), {
     name: "NetworkError",
     message:
-      /tcp\/1 connection refused; .*is another peer than the invite says\.$|is another peer than the invite says; .*tcp\/1 connection refused\.$/,
+      /tcp\/1 connection refused; .*is another peer than the invite names\.$|is another peer than the invite names; .*tcp\/1 connection refused\.$/,
   });
 });
 

@@ -3,18 +3,27 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { multiaddr } from "@multiformats/multiaddr";
-import { systemClock } from "../../../src/clock.ts";
+import { type Clock, systemClock } from "../../../src/clock.ts";
 import { StorageError } from "../../../src/errors.ts";
 import { createNode } from "../../../src/net/network.ts";
 import { libp2pOptions } from "../../../src/net/options.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { openNode } from "../../../src/store/helia.ts";
 import type { QuotaOptions } from "../../../src/store/quota.ts";
+import { YOUNG_MS } from "../../../src/store/retention.ts";
 import type { Store } from "../../../src/store/types.ts";
 import { nodeConfig, temporaryDirectory } from "../net/support.ts";
 import { noise, openPeer } from "./support.ts";
 
 const KIB = 1024;
+let ahead = 0;
+const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead };
+
+/** Whatever was written before is no longer young. */
+function grow(): void {
+  ahead += YOUNG_MS;
+}
+
 const block = (seed: number) => rawBlock(noise(seed, 100 * KIB));
 
 async function withStore(
@@ -26,7 +35,7 @@ async function withStore(
   const node = await openNode({
     dir,
     quota,
-    clock: systemClock,
+    clock,
     libp2p: (datastore) => createNode(libp2pOptions(config), datastore),
   });
   await node.start();
@@ -70,8 +79,7 @@ test("what nobody needs makes room before anything is refused; what is retained 
   await withStore(dir, { maxBytes: 350 * KIB, reclaim: true }, async (store) => {
     await store.put([block(1), block(2)]);
     await store.retain("head", [block(1).cid]);
-    // Everything so far is older than a sweep now.
-    await store.sweep();
+    grow();
     await store.put([block(3)]);
     await store.put([block(4)]);
     assert.equal(await store.has(block(2).cid), false);
@@ -101,7 +109,7 @@ test("room for blocks that come with a change is made, too, while it is written"
   const dir = await temporaryDirectory(t);
   await withStore(dir, { maxBytes: 250 * KIB, reclaim: true }, async (store) => {
     await store.put([block(1), block(2)]);
-    await store.sweep();
+    grow();
     await store.retainTogether([], { append: [{ log: "log", block: block(3) }] });
     assert.ok(await store.local(block(3).cid));
     assert.equal(await store.local(block(1).cid), undefined);

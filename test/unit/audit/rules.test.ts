@@ -7,7 +7,7 @@ import { runConfigSchema } from "../../../src/objects/config.ts";
 import { compareContributions } from "../../../src/outer/order.ts";
 import { checkContribution } from "../../../src/outer/rules.ts";
 import { createTopology } from "../../../src/run/topology.ts";
-import { cidOf, contribute, createInit, GENESIS, RUN_ID } from "../outer/history.ts";
+import { cidOf, contribute, createInit, GENESIS, ROUTED, RUN_ID } from "../outer/history.ts";
 
 test("the same paths lead through the same modules", () => {
   fc.assert(
@@ -43,10 +43,15 @@ test("the same contributions may be folded, in the same order", () => {
       replica: fc.nat(3),
       steps: fc.nat(5),
       surplus: fc.constantFrom(0, 0, 0, 1),
+      router: fc.constantFrom(undefined, undefined, undefined, cidOf("another router")),
     })
-    .map(({ surplus, ...parts }) => {
+    .map(({ surplus, router, ...parts }) => {
       const made = contribute(GENESIS.cid, parts);
-      return { ...made, tokens: made.tokens + surplus };
+      const bases = [
+        ...made.bases.slice(0, -1),
+        { ...made.bases.at(-1)!, ...(router && { version: router }) },
+      ];
+      return { ...made, bases, tokens: made.tokens + surplus };
     });
   fc.assert(
     fc.property(contribution, contribution, (one, other) => {
@@ -54,7 +59,10 @@ test("the same contributions may be folded, in the same order", () => {
         if (one.module !== init.module) throw new Error("of another module");
         checkContribution(one, init);
       };
-      if (meetsRules(one, RUN_ID.toString(), init.config, paths) && one.module === init.module)
+      if (
+        meetsRules(one, RUN_ID.toString(), init.config, paths, ROUTED.genesis[0]!.version) &&
+        one.module === init.module
+      )
         assert.doesNotThrow(isRefused);
       else assert.throws(isRefused);
       assert.equal(Math.sign(inFoldOrder(one, other)), Math.sign(compareContributions(one, other)));

@@ -109,7 +109,7 @@ describe("shards", () => {
     );
     assert.equal(
       ShardObject.encode(object).cid.toString(),
-      "bafyreieb5ha4csmxl3qkwy3sxsdnrf3gpyxflom7ldmdmjmmld4ao44zxy",
+      "bafyreicmslitshr3ixd4bqimryyfnqojrmokqjlcpgkoeizafgnamyl5re",
     );
   });
 

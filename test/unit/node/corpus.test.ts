@@ -107,7 +107,7 @@ describe("pathweave corpus", () => {
     const nothing = await corpus(folder, "a.pdf");
     assert.equal(nothing.code, 1);
     assert.match(nothing.stdout, /a\.pdf: it is a PDF/);
-    assert.match(nothing.stderr, /^pathweave: Nothing of this can be read/);
+    assert.match(nothing.stderr, /^pathweave: None of these files has text/);
     const all = await corpus(folder, ".", "--strict", "--json");
     assert.equal(all.code, 1);
     assert.match(all.stderr, /--strict/);

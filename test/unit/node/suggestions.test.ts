@@ -4,7 +4,7 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import yargs, { type CommandModule } from "yargs";
 import { join } from "node:path";
-import { afterwards } from "../../../node/commands/demo.ts";
+import { afterwards } from "../../../node/demo/report.ts";
 import { dataOptions } from "../../../node/options.ts";
 import { dataFlag, invocationOf, pathweaveCommand, quoted } from "../../../src/invocation.ts";
 

@@ -33,7 +33,7 @@ test("the line is right where the run file has a training block", () => {
 });
 
 test("says that the run's own rate was not tried", () => {
-  assert.match(advice({ "4e-3": 4.2, "8e-3": 4, "1.6e-2": 4.1 })[0]!, /own rate was not tried/);
+  assert.match(advice({ "4e-3": 4.2, "8e-3": 4, "1.6e-2": 4.1 })[0]!, /did not try the run's own rate/);
 });
 
 test("says that the run file has the best rate already", () => {
@@ -43,12 +43,12 @@ test("says that the run file has the best rate already", () => {
 });
 
 test("says that a rate beyond the last one may be better", () => {
-  assert.match(advice({ "1e-3": 4.2, "2e-3": 4 })[0]!, /highest that was tried/);
-  assert.match(advice({ "1e-3": 4, "2e-3": 4.2 })[0]!, /lowest that was tried/);
+  assert.match(advice({ "1e-3": 4.2, "2e-3": 4 })[0]!, /highest of those tried/);
+  assert.match(advice({ "1e-3": 4, "2e-3": 4.2 })[0]!, /lowest of those tried/);
 });
 
 test("says what is left out when it was stopped", () => {
-  assert.match(advice({ "3.7e-3": 4 }, { complete: false })[0]!, /^Stopped before all rates were tried/);
+  assert.match(advice({ "3.7e-3": 4 }, { complete: false })[0]!, /^Stopped before trying all rates/);
   assert.deepEqual(describeTrials([], { ...run, complete: false }), [
     "Stopped before the first rate was done.",
   ]);

@@ -17,6 +17,7 @@ import { GENESIS, MODULE, cidOf, contribute, createConfig } from "./history.ts";
 
 const outerOf = (parts: Partial<OuterConfig> = {}): OuterConfig => createConfig(parts).outer;
 const shardTokens = (path: number): number => [1000, 3000, 500, 70_000][path]!;
+const weightOf = ({ path }: { path: number }): number => shardTokens(path);
 const bytesOf = ({ parameters, momentum }: ModuleState): string =>
   Buffer.concat([Buffer.from(parameters.buffer), Buffer.from(momentum!.buffer)]).toString("hex");
 
@@ -32,7 +33,7 @@ function run(
   outer: OuterConfig,
   delta: (contribution: KnownContribution) => Float32Array,
 ): ModuleState {
-  const fold = createFold({ parent, contributions, shardTokens, outer });
+  const fold = createFold({ parent, contributions, weightOf, outer });
   for (const contribution of fold.order) fold.add(delta(contribution));
   return fold.finish();
 }
@@ -90,31 +91,42 @@ describe("shares", () => {
   const [first, second] = [contribute(GENESIS.cid, { path: 0 }), contribute(GENESIS.cid, { path: 1 })];
 
   it("follow shard sizes, or are equal without reweighing", () => {
-    assert.deepEqual(shares([first, second], { shardTokens, outer: outerOf() }), [0.25, 0.75]);
-    assert.deepEqual(
-      shares([first, second], { shardTokens, outer: outerOf({ reweigh: false }) }),
-      [0.5, 0.5],
-    );
+    assert.deepEqual(shares([first, second], { weightOf, outer: outerOf() }), [0.25, 0.75]);
+    assert.deepEqual(shares([first, second], { weightOf, outer: outerOf({ reweigh: false }) }), [0.5, 0.5]);
   });
 
   it("of one path are split equally among its replicas and rounds", () => {
     const replica = contribute(GENESIS.cid, { path: 1, replica: 1 });
     const late = contribute(GENESIS.cid, { path: 1, round: 1 });
     const all = [first, second, replica, late];
-    assert.deepEqual(shares(all, { shardTokens, outer: outerOf() }), [0.25, 0.25, 0.25, 0.25]);
+    assert.deepEqual(shares(all, { weightOf, outer: outerOf() }), [0.25, 0.25, 0.25, 0.25]);
+  });
+
+  it("follow the router version that each contribution names", () => {
+    // Of path 1 one half is done by the old table of shards, the other by a new one.
+    const replica = contribute(GENESIS.cid, { path: 1, replica: 1 });
+    const of = (contribution: KnownContribution): number =>
+      contribution === replica ? 1000 : shardTokens(contribution.path);
+    // Path 1 weighs (3000 + 1000) / 2, of 3000 in all.
+    const expected = [1000 / 3000, 3000 / 6000, 1000 / 6000].map(Math.fround);
+    assert.deepEqual(shares([first, second, replica], { weightOf: of, outer: outerOf() }), expected);
+    assert.throws(
+      () => shares([first], { weightOf: () => undefined, outer: outerOf() }),
+      /names a version of the router that the run does not have/,
+    );
   });
 
   it("sum to one", () => {
     fc.assert(
       fc.property(contributionsArbitrary, outerArbitrary, (contributions, outer) => {
-        const total = shares(contributions, { shardTokens, outer }).reduce((sum, share) => sum + share, 0);
+        const total = shares(contributions, { weightOf, outer }).reduce((sum, share) => sum + share, 0);
         assert.ok(Math.abs(total - 1) < 1e-6);
       }),
     );
   });
 
   it("of an empty shard are small but not lost", () => {
-    const alone = shares([first], { shardTokens: () => 0, outer: outerOf() });
+    const alone = shares([first], { weightOf: () => 0, outer: outerOf() });
     assert.deepEqual(alone, [1]);
   });
 });
@@ -123,15 +135,15 @@ describe("rescaling", () => {
   it("is the square root of the number of paths when they weigh the same", () => {
     for (let paths = 1; paths <= 16; paths++) {
       const contributions = Array.from({ length: paths }, (_, path) => contribute(GENESIS.cid, { path }));
-      const factor = rescaleFactor(contributions, { shardTokens: () => 512, outer: outerOf() });
+      const factor = rescaleFactor(contributions, { weightOf: () => 512, outer: outerOf() });
       assert.equal(factor, Math.fround(Math.sqrt(paths)));
-      assert.equal(rescaleFactor(contributions, { shardTokens, outer: outerOf({ rescale: "none" }) }), 1);
+      assert.equal(rescaleFactor(contributions, { weightOf, outer: outerOf({ rescale: "none" }) }), 1);
     }
   });
 
   it("counts paths, so replicas and repeated work are not amplified", () => {
     const replicas = [0, 1, 2, 3].map((replica) => contribute(GENESIS.cid, { replica }));
-    assert.equal(rescaleFactor(replicas, { shardTokens, outer: outerOf() }), 1);
+    assert.equal(rescaleFactor(replicas, { weightOf, outer: outerOf() }), 1);
   });
 
   it("keeps the norm of an average of orthogonal outer gradients", () => {
@@ -257,7 +269,7 @@ describe("consensus by folding", () => {
     };
     const publish = (contributions: readonly KnownContribution[], outer: OuterConfig): string => {
       const parent = { parameters: numbers("p", 300, 1), momentum: numbers("m", 300) };
-      const fold = createFold({ parent, contributions, shardTokens, outer });
+      const fold = createFold({ parent, contributions, weightOf, outer });
       for (const contribution of fold.order) {
         // As it comes off the network: encoded by its peer, decoded here.
         const { bytes } = sealTensors(numbers(contribution.cid.toString(), 300), outer.codec);
@@ -303,7 +315,7 @@ describe("consensus by folding", () => {
     ];
     const contributions = parts.map((part) => contribute(GENESIS.cid, part));
     const parent = { parameters: new Float32Array(1), momentum: new Float32Array(1) };
-    const { order } = createFold({ parent, contributions, shardTokens, outer: outerOf() });
+    const { order } = createFold({ parent, contributions, weightOf, outer: outerOf() });
     assert.deepEqual(
       order.map(({ round, path, replica }) => [round, path, replica]),
       [
@@ -332,12 +344,12 @@ describe("a fold that cannot be done", () => {
   const parent = { parameters: new Float32Array(3), momentum: new Float32Array(3) };
   const one = contribute(GENESIS.cid);
   const start = (outer: Partial<OuterConfig> = {}): ReturnType<typeof createFold> =>
-    createFold({ parent, contributions: [one], shardTokens, outer: outerOf(outer) });
+    createFold({ parent, contributions: [one], weightOf, outer: outerOf(outer) });
   const invalid = (message: RegExp) => ({ name: "InvalidObjectError", message });
 
   it("has no contributions", () => {
     assert.throws(
-      () => createFold({ parent, contributions: [], shardTokens, outer: outerOf() }),
+      () => createFold({ parent, contributions: [], weightOf, outer: outerOf() }),
       invalid(/at least one/),
     );
   });

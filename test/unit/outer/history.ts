@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { CID } from "multiformats/cid";
 import { type RunConfig, runConfigSchema } from "../../../src/objects/config.ts";
 import type { Base } from "../../../src/objects/contribution.ts";
+import { ROUTER } from "../../../src/objects/manifest.ts";
 import { rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
@@ -53,11 +54,17 @@ export function genesisOf(module: string): KnownVersion {
 
 export const GENESIS = genesisOf(MODULE);
 
+/** The router's genesis, and one shard a path of grid [2, 2]. */
+export const ROUTED = {
+  genesis: [{ module: ROUTER, version: genesisOf(ROUTER).cid }],
+  shards: [1000, 3000, 500, 70_000].map((tokens) => ({ tokens })),
+};
+
 export function createInit(outer: Partial<RunConfig["outer"]> = {}, module = MODULE): LineageInit {
   const config = createConfig(outer);
   const genesis = module === MODULE ? GENESIS : genesisOf(module);
   const topology = createTopology(config);
-  const plan = createPlan({ config, topology, shards: [] });
+  const plan = createPlan({ config, topology, ...ROUTED });
   return { module, genesis, topology, config, plan, runId: RUN_ID };
 }
 

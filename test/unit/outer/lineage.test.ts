@@ -81,6 +81,14 @@ describe("lineage: contributions", () => {
         );
       });
 
+    it("and are refused when the run has no such version of the router", () => {
+      const named = [...bases.slice(0, -1), { module: ROUTER, version: cidOf("another router") }];
+      assert.throws(
+        () => createLineage().addContribution(contribute(GENESIS.cid, { bases: named })),
+        invalid(/it names a version of the router that the run does not have/),
+      );
+    });
+
     it("and are taken when it is one version of each module of their path", () => {
       assert.equal(createLineage().addContribution(contribute(GENESIS.cid, { bases })).added, true);
     });
@@ -108,8 +116,8 @@ describe("lineage: contributions", () => {
       assert.deepEqual(lineage.addContribution(contribution), { added: true, refused: [] });
     assert.deepEqual(labels(lineage.pending()), labels([a, b]));
     assert.equal(lineage.folded(a.cid), false);
-    assert.equal(lineage.completed({ round: 0, path: 1, replica: 0 }), true);
-    assert.equal(lineage.completed({ round: 0, path: 1, replica: 1 }), false);
+    assert.equal(lineage.completed({ work: "train", round: 0, path: 1, replica: 0 }), true);
+    assert.equal(lineage.completed({ work: "train", round: 0, path: 1, replica: 1 }), false);
     assert.equal(lineage.addVersion(fold(GENESIS, [a])).added, true);
     assert.deepEqual(labels(lineage.pending()), labels([b]));
     assert.equal(lineage.folded(a.cid), true);
@@ -192,7 +200,10 @@ describe("lineage: versions whose tensors cannot be had", () => {
     const child = fold(rich, [late]);
     lineage.addVersion(child);
     assert.equal(lineage.head().cid, poor.cid, "what builds on them is passed over, too");
-    lineage.reconsider(rich.cid);
+    assert.deepEqual(labels(lineage.passedOver()), labels([rich, child]), "and is all that it takes");
+    lineage.reconsider(poor.cid);
+    assert.equal(lineage.head().cid, poor.cid);
+    lineage.reconsider(child.cid);
     assert.equal(lineage.head().cid, child.cid);
     assert.deepEqual(lineage.pending(), []);
   });

@@ -11,7 +11,7 @@ import { createRandom } from "../../../src/random.ts";
 import { contribute, createConfig, GENESIS } from "./history.ts";
 
 const ROBUST = ["none", "trimmed-mean", "centred-clipping"] as const;
-const shardTokens = (path: number): number => [1000, 3000, 500, 70_000][path]!;
+const weightOf = ({ path }: { path: number }): number => [1000, 3000, 500, 70_000][path]!;
 const outerOf = (parts: Partial<OuterConfig>): OuterConfig => createConfig(parts).outer;
 /** The state is then the average itself, with the opposite sign. */
 const PLAIN = { momentum: 0, learningRate: 1, rescale: "none", reweigh: false } as const;
@@ -22,7 +22,7 @@ function run(
   outer: OuterConfig,
   delta: (contribution: KnownContribution) => Float32Array,
 ): ModuleState {
-  const fold = createFold({ parent, contributions, shardTokens, outer });
+  const fold = createFold({ parent, contributions, weightOf, outer });
   for (const contribution of fold.order) fold.add(delta(contribution));
   return fold.finish();
 }

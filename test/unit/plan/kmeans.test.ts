@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import type { CID } from "multiformats/cid";
 import { ROUTER } from "../../../src/objects/manifest.ts";
 import { createPlan } from "../../../src/plan/plan.ts";
 import { compareSlots, slotKey } from "../../../src/plan/slots.ts";
 import type { Lane, Plan, Slot } from "../../../src/plan/types.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { simulatedRun, type RunChanges } from "../../../src/sim/large/run.ts";
-import { createConfig, MODULE } from "../outer/history.ts";
+import { cidOf, createConfig, MODULE, ROUTED } from "../outer/history.ts";
 
 function planOf(changes: RunChanges): Plan {
   const config = simulatedRun(changes);
-  return createPlan({ config, topology: createTopology(config), shards: [] });
+  return createPlan({ config, topology: createTopology(config), ...ROUTED });
 }
 
 function slotsOf(plan: Plan, lane: Lane): Slot[] {
@@ -30,12 +31,12 @@ const runs = fc.record({
 describe("the plan of a k-means run", () => {
   it("waits for the first round of every replica of every path, then for the next, until the last", () => {
     const config = createConfig();
-    const plan = createPlan({ config, topology: createTopology(config), shards: [] });
+    const plan = createPlan({ config, topology: createTopology(config), ...ROUTED });
     assert.deepEqual(plan.expected(MODULE, { generation: 0 }), [
-      { round: 0, path: 0, replica: 0 },
-      { round: 0, path: 0, replica: 1 },
-      { round: 0, path: 1, replica: 0 },
-      { round: 0, path: 1, replica: 1 },
+      { work: "train", round: 0, path: 0, replica: 0 },
+      { work: "train", round: 0, path: 0, replica: 1 },
+      { work: "train", round: 0, path: 1, replica: 0 },
+      { work: "train", round: 0, path: 1, replica: 1 },
     ]);
     assert.equal(plan.expected(MODULE, { generation: 49 }).length, 4);
     assert.deepEqual(plan.expected(MODULE, { generation: 50 }), []);
@@ -51,20 +52,20 @@ describe("the plan of a k-means run", () => {
 
   it("lets a slot start from what all slots before it left", () => {
     const plan = planOf({ grid: [2, 2], rounds: 3 });
-    const slot = { round: 2, path: 1, replica: 0 };
+    const slot = { work: "train" as const, round: 2, path: 1, replica: 0 };
     assert.equal(plan.isReady(slot, "lower/0", { generation: 1 }), false);
     assert.equal(plan.isReady(slot, "lower/0", { generation: 2 }), true);
     assert.equal(plan.isReady(slot, "lower/0", { generation: 3 }), true);
   });
 
-  it("weighs a path by the tokens of its shard", () => {
-    const config = simulatedRun({ grid: [2] });
-    const shards = [1000, 3000].map((tokens) => ({ tokens }));
-    const plan = createPlan({ config, topology: createTopology(config), shards });
-    assert.deepEqual(
-      [0, 1].map((path) => plan.weightOf(path)),
-      [1000, 3000],
-    );
+  it("weighs work by the tokens of its path's shard, as the router version has it that the work names", () => {
+    const plan = planOf({ grid: [2] });
+    const weightOf = (path: number, version: CID): number | undefined =>
+      plan.weightOf({ path, bases: [{ module: ROUTER, version }] });
+    const router = ROUTED.genesis[0]!.version;
+    assert.deepEqual([weightOf(0, router), weightOf(1, router)], [1000, 3000]);
+    assert.equal(weightOf(0, cidOf("another router")), undefined);
+    assert.equal(plan.weightOf({ path: 0, bases: [] }), undefined);
   });
 
   it("has a place for each slot, once, and every module gets what its versions expect", () => {
@@ -122,7 +123,7 @@ describe("the plan of a k-means run", () => {
 
   it("says why there is no such slot", () => {
     const plan = planOf({ grid: [2, 2], rounds: 3, replicas: 2 });
-    const slot = { round: 0, path: 0, replica: 0 };
+    const slot = { work: "train" as const, round: 0, path: 0, replica: 0 };
     assert.equal(plan.objection(MODULE, slot), undefined);
     assert.equal(plan.objection(MODULE, { ...slot, path: 2 }), "path 2 does not pass through lower/0");
     assert.equal(plan.objection(MODULE, { ...slot, replica: 2 }), "replica 2 is not below 2");
@@ -136,7 +137,7 @@ it("the plan of a run whose method is not known here says so", () => {
   const config = simulatedRun({});
   const routing = { ...config.routing, method: "later" as typeof config.routing.method };
   assert.throws(
-    () => createPlan({ config: { ...config, routing }, topology: createTopology(config), shards: [] }),
+    () => createPlan({ config: { ...config, routing }, topology: createTopology(config), ...ROUTED }),
     { name: "InvalidObjectError", message: /routes by later, which this release/ },
   );
 });

@@ -27,7 +27,6 @@ test("a 2 × 2 DiPaCo shares modules along the axis that a level does not choose
   assert.deepEqual(topology.pathsOfModule("upper/1"), [1, 3]);
   assert.deepEqual(topology.pathsOfModule("head/0"), [0, 1, 2, 3]);
   assert.deepEqual(topology.levels[1]!.parts, ["block 0", "block 1"]);
-  assert.deepEqual(topology.coordinates(2), [1, 0]);
   assert.equal(topology.module("upper/1").level, 2);
 });
 
@@ -63,7 +62,7 @@ test("unknown modules and paths are refused by name", () => {
     message: /no module "lower\/2"/,
   });
   assert.throws(() => topology.modulesOfPath(4), { name: "ManifestError", message: /paths are 0 to 3/ });
-  assert.throws(() => topology.coordinates(-1), { name: "ManifestError" });
+  assert.throws(() => topology.modulesOfPath(-1), { name: "ManifestError" });
 });
 
 const wrong: [string, number[], LevelConfig[], RegExp][] = [

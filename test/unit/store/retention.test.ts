@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import * as dagCbor from "@ipld/dag-cbor";
 import { LevelDatastore } from "datastore-level";
 import fc from "fast-check";
-import { systemClock } from "../../../src/clock.ts";
+import { type Clock, systemClock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/log.ts";
 import { type Block, rawBlock } from "../../../src/objects/object.ts";
 import { Version } from "../../../src/objects/version.ts";
@@ -14,7 +14,15 @@ import { CheckedBlockstore } from "../../../src/store/blockstore.ts";
 import { openDirectory } from "../../../src/store/directory.ts";
 import { blockPath } from "../../../src/store/layout.ts";
 import type { Database } from "../../../src/store/ports.ts";
-import { openRetention, type Retention } from "../../../src/store/retention.ts";
+import { openRetention, type Retention, YOUNG_MS } from "../../../src/store/retention.ts";
+
+let ahead = 0;
+const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead };
+
+/** Whatever was touched before is no longer young. */
+function grow(): void {
+  ahead += YOUNG_MS;
+}
 
 interface Opened {
   blocks: CheckedBlockstore;
@@ -28,7 +36,7 @@ interface Opened {
 async function openIn(directory: string): Promise<Opened> {
   const { files, database, close } = await openDirectory(directory);
   const blocks = new CheckedBlockstore(files, silentLogger);
-  const retention = await openRetention({ files, database, blocks, clock: systemClock });
+  const retention = await openRetention({ files, database, blocks, clock });
   return {
     blocks,
     retention,
@@ -69,7 +77,8 @@ test("a leaf that two roots share stays until both are released, whatever the or
   await retention.retain([["a", []]]);
   await retention.retain([["a", a]]);
   await retention.retain([["b", []]]);
-  assert.equal(await retention.sweep(), 0, "all were written since the last sweep");
+  assert.equal(await retention.sweep(), 0, "all are young");
+  grow();
   assert.equal(await retention.sweep(), 1);
   assert.ok(await disk.has(shared!.cid));
   assert.ok(await disk.has(onlyA!.cid));
@@ -91,7 +100,7 @@ test("dag-cbor blocks are retained like raw ones", async (t) => {
   });
   await write(version);
   await retention.retain([["head", [version.cid]]]);
-  await retention.sweep();
+  grow();
   await retention.sweep();
   assert.ok(await disk.has(version.cid));
   await close();
@@ -107,6 +116,7 @@ test("retention is as a set per pin says, over any sequence of changes and resta
     fc.record({ do: fc.constant("retain" as const), pin, indices }),
     fc.record({ do: fc.constant("release" as const), pin }),
     fc.record({ do: fc.constant("sweep" as const) }),
+    fc.record({ do: fc.constant("grow" as const) }),
     fc.record({ do: fc.constant("restart" as const) }),
   );
   await fc.assert(
@@ -132,6 +142,9 @@ test("retention is as a set per pin says, over any sequence of changes and resta
         } else if (taken.do === "release") {
           await opened.retention.retain([[taken.pin, []]]);
           pins.delete(taken.pin);
+        } else if (taken.do === "grow") {
+          grow();
+          recent = new Set();
         } else if (taken.do === "restart") {
           await opened.close();
           opened = await openIn(directory);
@@ -140,12 +153,11 @@ test("retention is as a set per pin says, over any sequence of changes and resta
         } else {
           const kept = new Set([...pins.values()].flat());
           const doomed = [...onDisk].filter((i) => !kept.has(i) && !recent.has(i));
-          // As if they had been written before the last sweep.
+          // As if an earlier process had swept since.
           for (const i of doomed) await utimes(join(directory, blockPath(blocks[i]!.cid)), 0, 0);
           const deleted = await opened.retention.sweep();
           assert.equal(deleted, doomed.length);
           for (const i of doomed) onDisk.delete(i);
-          recent = new Set();
         }
         for (const [i, { cid }] of blocks.entries())
           assert.equal(await opened.blocks.has(cid), onDisk.has(i));
@@ -163,7 +175,7 @@ test("retention is as a set per pin says, over any sequence of changes and resta
   );
 });
 
-test("the first sweep after a restart leaves what was written after the last one before it", async (t) => {
+test("sweeps after a restart leave for a while what was written after the last one before it", async (t) => {
   const directory = await directoryOf(t);
   const before = await openIn(directory);
   await before.write(blocks[0]!);
@@ -174,15 +186,32 @@ test("the first sweep after a restart leaves what was written after the last one
 
   const after = await openIn(directory);
   assert.equal(await after.retention.sweep(), 1, "the old one");
+  assert.equal(await after.retention.sweep(), 0, "however often");
   assert.ok(await after.blocks.has(blocks[1]!.cid));
+  grow();
   assert.equal(await after.retention.sweep(), 1, "nobody retained the young one");
   await after.close();
+});
+
+test("what is written and not retained yet outlives any number of sweeps, whoever asks for them", async (t) => {
+  const { retention, blocks: disk, write, close } = await openIn(await directoryOf(t));
+  const [first, second] = blocks;
+  await write(first!);
+  // The swarm's own, when a head advances, and one that makes room for the next block.
+  await retention.sweep();
+  await write(second!);
+  await retention.sweep();
+  assert.ok(await disk.has(first!.cid));
+  await retention.retain([["delta", [first!.cid, second!.cid]]]);
+  grow();
+  assert.equal(await retention.sweep(), 0);
+  await close();
 });
 
 test("blocks that are retained while a sweep runs are not deleted", async (t) => {
   const { retention, blocks: disk, write, close } = await openIn(await directoryOf(t));
   await write(...blocks);
-  await retention.sweep();
+  grow();
   const swept = retention.sweep();
   const retained = retention.retain([["late", blocks.map(({ cid }) => cid)]]);
   assert.equal(await swept, 0);

@@ -1,5 +1,7 @@
 /** Histories of what a peer hears, for tests of what it keeps of that. */
 import fc from "fast-check";
+import type { CID } from "multiformats/cid";
+import { ROUTER } from "../../../src/objects/manifest.ts";
 import { dagCborCid, rawBlock } from "../../../src/objects/object.ts";
 import { Lineage } from "../../../src/outer/lineage.ts";
 import type { KnownContribution, KnownVersion } from "../../../src/outer/types.ts";
@@ -11,14 +13,23 @@ import { config } from "./fast-run.ts";
 
 export const runConfig = config();
 export const topology = createTopology(runConfig);
-export const plan = createPlan({ config: runConfig, topology, shards: [] });
+export const plan = createPlan({
+  config: runConfig,
+  topology,
+  genesis: [{ module: ROUTER, version: genesisOf(ROUTER) }],
+  shards: Array.from({ length: topology.paths }, () => ({ tokens: 0 })),
+});
 export const peers = Array.from({ length: 8 }, (_, index) => `peer-${index}`);
+
+function genesisOf(module: string): CID {
+  return dagCborCid(Buffer.from(module));
+}
 
 export function createLineages(): Map<string, Lineage> {
   return new Map(
     topology.moduleNames.map((module) => {
       const value = { module, generation: 0, parent: null, contributions: [], tokens: 0 };
-      const cid = dagCborCid(Buffer.from(module));
+      const cid = genesisOf(module);
       const genesis: KnownVersion = { ...value, state: { parameters: cid }, cid };
       return [module, new Lineage({ module, genesis, topology, config: runConfig, plan, runId: RUN })];
     }),
@@ -31,13 +42,17 @@ export function contributionTo(
   path: number,
   signer: string,
   modules: readonly string[] = topology.basesOfPath(path),
+  router: CID = genesisOf(ROUTER),
 ): KnownContribution {
   const { innerSteps, batchSize } = runConfig.training;
   const identity = Buffer.from(JSON.stringify([lineage.module, round, path, signer]));
   return {
     run: RUN,
     module: lineage.module,
-    bases: modules.map((module) => ({ module, version: lineage.head().cid })),
+    bases: modules.map((module) => ({
+      module,
+      version: module === ROUTER ? router : lineage.head().cid,
+    })),
     base: lineage.head().cid,
     work: "train",
     round,
@@ -95,7 +110,8 @@ export function carryOut({ view, lineages }: World, step: Step, index: number, n
   if (step.do === "forget") view.forget(peer, now);
   if (step.do === "speak") {
     const { path, progress, leaving, period } = step;
-    const leases = path === undefined ? [] : [{ round: 0, path, replica: 0, progress }];
+    const leases =
+      path === undefined ? [] : [{ work: "train" as const, round: 0, path, replica: 0, progress }];
     view.heard(peer, heartbeat({ sequence: index + 1, leases, leaving, periodSeconds: period }), now);
   }
   if (step.do !== "complete" && step.do !== "refuse") return;

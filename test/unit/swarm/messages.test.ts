@@ -5,14 +5,25 @@ import * as dagCbor from "@ipld/dag-cbor";
 import fc from "fast-check";
 import { InvalidObjectError, UnknownFormatError } from "../../../src/errors.ts";
 import { type ObjectKind, rawBlock } from "../../../src/objects/object.ts";
-import { Answer, Ask, Digest, Heartbeat, LineageRecord } from "../../../src/swarm/messages.ts";
+import {
+  Answer,
+  Ask,
+  Digest,
+  Heartbeat,
+  knownLeases,
+  LineageRecord,
+  unknownWorks,
+} from "../../../src/swarm/messages.ts";
 import { heartbeat, RUN } from "../../../src/sim/large/run.ts";
 
 const { cid } = rawBlock(Buffer.from("block"));
 const samples: { kind: ObjectKind<object>; value: object }[] = [
   {
     kind: Heartbeat,
-    value: heartbeat({ device: "test", leases: [{ round: 3, path: 1, replica: 0, progress: 0.5 }] }),
+    value: heartbeat({
+      device: "test",
+      leases: [{ work: "train", round: 3, path: 1, replica: 0, progress: 0.5 }],
+    }),
   },
   { kind: LineageRecord, value: { run: RUN, block: Uint8Array.of(1, 2, 3) } },
   { kind: Ask, value: { run: RUN, modules: [{ module: "lower/1", versions: [cid], contributions: [] }] } },
@@ -85,12 +96,27 @@ test("keys that a newer Pathweave adds are passed over, and stay where they are"
     assert.deepEqual(kind.decode(bytes), added);
     assert.deepEqual(kind.encode(added).bytes, bytes);
   }
-  const leases = [{ round: 3, path: 1, replica: 0, progress: 0.5, surprise: 1 }];
+  const leases = [{ work: "train" as const, round: 3, path: 1, replica: 0, progress: 0.5, surprise: 1 }];
   assert.deepEqual(Heartbeat.decode(Heartbeat.encode(heartbeat({ leases })).bytes).leases, leases);
 });
 
+test("leases on kinds of work that only newer peers know stay in a heartbeat, and count for nothing", () => {
+  const lease = { work: "train" as const, round: 3, path: 1, replica: 0, progress: 0.5 };
+  const leases = [{ work: "score", path: 1, part: "holdout" }, lease];
+  const heard = Heartbeat.decode(Heartbeat.encode(heartbeat({ leases })).bytes);
+  assert.deepEqual(heard.leases, leases);
+  assert.deepEqual(knownLeases(heard), [lease]);
+  assert.deepEqual(unknownWorks(heard), ["score"]);
+  const { round: _, ...wrong } = lease;
+  for (const none of [wrong, { work: 3 }, { progress: 0 }])
+    assert.throws(
+      () => Heartbeat.encode(heartbeat({ leases: [none as typeof lease] })),
+      (error) => error instanceof InvalidObjectError && !(error instanceof UnknownFormatError),
+    );
+});
+
 test("lists are no longer than their limits", () => {
-  const lease = { round: 0, path: 0, replica: 0, progress: 0 };
+  const lease = { work: "train" as const, round: 0, path: 0, replica: 0, progress: 0 };
   const decode = (leases: object[]): unknown =>
     Heartbeat.decode(dagCbor.encode({ ...heartbeat({}), leases, kind: "pathweave/heartbeat", format: 2 }));
   assert.doesNotThrow(() => decode(Array.from({ length: 64 }, () => lease)));
@@ -102,7 +128,7 @@ test("lists are no longer than their limits", () => {
 });
 
 test("values out of range are refused before they are sent", () => {
-  const wrong = { round: 0, path: 0, replica: 0, progress: 1.5 };
+  const wrong = { work: "train" as const, round: 0, path: 0, replica: 0, progress: 1.5 };
   assert.throws(() => Heartbeat.encode(heartbeat({ leases: [wrong] })), InvalidObjectError);
   assert.throws(() => Heartbeat.encode(heartbeat({ heads: new Uint8Array(31) })), InvalidObjectError);
   assert.throws(() => Heartbeat.encode(heartbeat({ tokensPerSecond: Number.NaN })), InvalidObjectError);

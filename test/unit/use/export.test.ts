@@ -54,7 +54,7 @@ function source(missing?: string): ModelSource {
     run: cid,
     manifest: { config } as ModelSource["manifest"],
     topology,
-    plan: createPlan({ config, topology, shards: [] }),
+    plan: createPlan({ config, topology, genesis: [], shards: [] }),
     shape,
     head: (module) => ({
       module,

@@ -6,6 +6,7 @@ import { nothingLost } from "./nothing-lost.ts";
 import { nothingTwice } from "./nothing-twice.ts";
 import { retainedIsAnnounced } from "./retained-is-announced.ts";
 import { retainedIsWhole } from "./retained-is-whole.ts";
+import { unsettledIsKept } from "./unsettled-is-kept.ts";
 
 export const CHECKS: readonly Check[] = [
   headsAgree,
@@ -15,4 +16,5 @@ export const CHECKS: readonly Check[] = [
   announcedIsRetained,
   retainedIsAnnounced,
   retainedIsWhole,
+  unsettledIsKept,
 ];

@@ -113,7 +113,7 @@ test("the clocks of peers are measured by the time from a claim to the tick that
   const lease = (at: number, peer: string, state: "claimed" | "started" | "abandoned"): LoggedEvent => ({
     at,
     peer,
-    event: { type: "lease", state, round: 0, path: 0, replica: 0 },
+    event: { type: "lease", state, work: "train", round: 0, path: 0, replica: 0 },
   });
   const settleMs = 300;
   const whole = settleMs + TICK_MS;

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { addChurn, addFaults } from "../../../../src/sim/large/faults.ts";
 import { headsAgree, type Report, reportOf } from "../../../../src/sim/large/report.ts";
 import { gridOf, simulatedRun } from "../../../../src/sim/large/run.ts";
-import { Simulation, type SimulationOptions } from "../../../../src/sim/large/simulation.ts";
+import { Simulation } from "../../../../src/sim/large/simulation.ts";
+import type { SimulationOptions } from "../../../../src/sim/large/types.ts";
 
 const MINUTE = 60_000;
 const ROUNDS = 1_000_000;

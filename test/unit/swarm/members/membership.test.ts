@@ -9,7 +9,7 @@ const PERIOD = 1000;
 test("a peer is live until its liveness timeout, and gone after", () => {
   const membership = createMembership(PERIOD);
   assert.ok(membership.heard("a", heartbeat({ sequence: 1 }), 0));
-  const timeout = membership.timeout("a");
+  const timeout = membership.member("a")!.timeout;
   assert.deepEqual(
     membership.live(timeout).map((member) => member.peer),
     ["a"],
@@ -37,7 +37,7 @@ test("the timeout grows with the spread of arrivals, so a slow link is not taken
   const timeoutAfter = (arrivals: number[]): number => {
     const membership = createMembership(PERIOD);
     arrivals.forEach((at, index) => membership.heard("a", heartbeat({ sequence: index + 1 }), at));
-    return membership.timeout("a");
+    return membership.member("a")!.timeout;
   };
   const steady = timeoutAfter(Array.from({ length: 20 }, (_, i) => i * PERIOD));
   const jittery = timeoutAfter(Array.from({ length: 20 }, (_, i) => i * PERIOD + (i % 3) * 700));
@@ -57,8 +57,8 @@ test("a peer whose heartbeats come as late as they have always come stays live",
       const recent = gaps.slice(-32);
       const middle = middleOf(recent);
       const spread = middleOf(recent.map((gap) => Math.abs(gap - middle)));
-      assert.equal(membership.timeout("a"), 2 * PERIOD + Math.max(middle, PERIOD) + 8 * spread);
-      assert.equal(membership.live(now + membership.timeout("a")).length, 1);
+      assert.equal(membership.member("a")!.timeout, 2 * PERIOD + Math.max(middle, PERIOD) + 8 * spread);
+      assert.equal(membership.live(now + membership.member("a")!.timeout).length, 1);
     }),
   );
 });
@@ -69,7 +69,7 @@ test("bursts out of turn never shorten the timeout below two periods", () => {
       const membership = createMembership(PERIOD);
       let now = 0;
       gaps.forEach((gap, index) => membership.heard("a", heartbeat({ sequence: index + 1 }), (now += gap)));
-      assert.ok(membership.timeout("a") >= 2 * PERIOD);
+      assert.ok(membership.member("a")!.timeout >= 2 * PERIOD);
     }),
   );
 });
@@ -80,7 +80,7 @@ test("who says that it speaks seldom is waited for as long, and who then speaks 
   assert.equal(membership.live(200 * PERIOD).length, 1);
   assert.deepEqual(membership.live(201 * PERIOD), []);
   membership.heard("a", heartbeat({ sequence: 2 }), 201 * PERIOD, PERIOD);
-  assert.equal(membership.timeout("a"), 4 * PERIOD);
+  assert.equal(membership.member("a")!.timeout, 4 * PERIOD);
 });
 
 test("the living are those whose last word is young enough and no goodbye, whatever was heard in between", () => {
@@ -127,6 +127,6 @@ test("the living are those whose last word is young enough and no goodbye, whate
 test("peers that are long gone are forgotten", () => {
   const membership = createMembership(PERIOD);
   membership.heard("a", heartbeat({ sequence: 1 }), 0);
-  membership.prune(11 * membership.timeout("a"));
+  membership.prune(11 * membership.member("a")!.timeout);
   assert.equal(membership.member("a"), undefined);
 });

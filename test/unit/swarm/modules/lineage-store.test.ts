@@ -130,7 +130,7 @@ test("records of the lineage outlive every sweep, other blocks do not", async (t
   const stray = await contribution(GENESIS, 1);
   await peer.store.put([stray]);
   await peer.records.flush();
-  for (let sweep = 0; sweep < 3; sweep++) await peer.store.sweep();
+  await peer.store.sweep(0);
   assert.ok(Buffer.from(block.bytes).equals((await peer.records.block(block.cid))!));
   assert.equal(await peer.records.block(stray.cid), undefined);
 });
@@ -190,7 +190,7 @@ for (const where of ["log", "file"] as const)
       await next.records.flush();
       assert.ok(next.store.complete);
       assert.deepEqual((await logged(next)).toSorted(), blocks.map(({ cid }) => cid.toString()).toSorted());
-      for (let sweep = 0; sweep < 2; sweep++) await next.store.sweep();
+      await next.store.sweep(0);
       assert.ok(Buffer.from(blocks[0]!.bytes).equals(await readFile(fileOf(dir, blocks[0]!.cid))));
       await next.close();
     }
@@ -269,7 +269,7 @@ test("a damaged record does not cost those that need it: they wait on disk until
   // The peer goes on, and so rewrites what belongs to the lineage.
   await add(second, await contribution(second.lineage.head(), 7));
   await second.records.flush();
-  for (let sweep = 0; sweep < 3; sweep++) await second.store.sweep();
+  await second.store.sweep(0);
   await second.close();
 
   const third = await open(dir);
@@ -293,7 +293,7 @@ test("what waits for its base outlives sweeps and restarts, and joins the lineag
   const joined = async (peer: Opened): Promise<boolean> =>
     (await logged(peer)).includes(second.cid.toString());
   const sweep = async ({ store }: Opened): Promise<void> => {
-    for (let times = 0; times < 3; times++) await store.sweep();
+    await store.sweep(0);
   };
 
   const dir = await directory(t);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { createLeases, yields } from "../../../../src/swarm/plan/leases.ts";
 
-const slot = { round: 3, path: 1, replica: 0 };
+const slot = { work: "train" as const, round: 3, path: 1, replica: 0 };
 const notice = { ...slot, progress: 0.25 };
 
 test("a lease lives for the lease time after the last heartbeat that named it", () => {
@@ -26,7 +26,7 @@ test("a heartbeat without the lease frees it at once", () => {
   const leases = createLeases(1000);
   leases.heard("a", [notice], 0);
   leases.heard("a", [], 10);
-  assert.deepEqual(leases.all(11), []);
+  assert.deepEqual(leases.of("a", 11), []);
 });
 
 test("a heartbeat replaces all that its peer claimed before, and touches nobody else's claims", () => {
@@ -64,7 +64,7 @@ test("a peer that claims many slots keeps others from one", () => {
     0,
   );
   assert.deepEqual(
-    leases.all(1).map(({ path }) => path),
+    leases.of("a", 1).map(({ path }) => path),
     [0],
   );
 });

@@ -15,6 +15,7 @@ function worker(owners: number) {
   const runConfig = config({ grid: [1], rounds: 1, swarm: { owners } });
   const [node] = new Simulation({ peers: 1, seed: 1, config: runConfig }).peers;
   const { coordinator } = node!;
+  const router = node!.lineages.get(ROUTER)!.head().cid;
   const lineages = new Map([...node!.lineages].filter(([module]) => module !== ROUTER));
   return {
     coordinator,
@@ -23,7 +24,7 @@ function worker(owners: number) {
     /** The signer announces the slot's contribution to every module; `here` says that this worker has the tensors. */
     contribute(signer: string, here: boolean): void {
       for (const lineage of lineages.values()) {
-        const contribution = contributionTo(lineage, 0, 0, signer, [...node!.lineages.keys()]);
+        const contribution = contributionTo(lineage, 0, 0, signer, [...node!.lineages.keys()], router);
         lineage.addContribution(contribution);
         coordinator.contributed(contribution);
         if (here) coordinator.available(contribution.module, contribution.cid);
@@ -47,7 +48,10 @@ test("a slot whose contribution is withheld by a peer that still talks is traine
   contribute("eve", false);
   assert.deepEqual(decide(["eve"], 0, 5 * GRACE_MS), [], "a slow link is given time");
   const [first] = decide(["eve"], 5 * GRACE_MS, 7 * GRACE_MS);
-  assert.deepEqual(first?.decision, { type: "claim", slot: { round: 0, path: 0, replica: 0 } });
+  assert.deepEqual(first?.decision, {
+    type: "claim",
+    slot: { work: "train", round: 0, path: 0, replica: 0 },
+  });
 });
 
 test("a contribution that is withheld delays no generation that has another one of the slot", () => {

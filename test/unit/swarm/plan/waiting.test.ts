@@ -83,8 +83,8 @@ const lines: [Wait, string][] = [
     { for: "rivals", round: 4, path: 1, until: NOW + 900 },
     "round 4 waits for rival claims (path 1, starting in 1 s)",
   ],
-  [{ for: "claims", until: NOW + 6_000 }, "listening to what other peers claim (first claim in 6 s)"],
-  [{ for: "peers" }, "waiting for any peer of the run to be heard"],
+  [{ for: "claims", until: NOW + 6_000 }, "listening to the claims of other peers (first claim in 6 s)"],
+  [{ for: "peers" }, "waiting to hear a peer of the run"],
 ];
 for (const [wait, line] of lines) test(line, () => assert.equal(describeWait(wait, NOW), line));
 
@@ -107,13 +107,13 @@ test("another line is shown at once but at most each second, the same one with n
 test("a line that does not change is shown once", () => {
   const shown: string[] = [];
   const report = createWaitReport((line) => shown.push(line));
-  for (let ms = 0; ms < 60_000; ms += 500) report("waiting for any peer of the run to be heard", ms);
+  for (let ms = 0; ms < 60_000; ms += 500) report("waiting to hear a peer of the run", ms);
   assert.equal(shown.length, 1);
 });
 
 const WORK = String.raw`path \d of (nobody yet|peer-\d last seen \d+ s ago at \d+ %, lease ends in \d+ s|this peer at \d+ %, lease ends in \d+ s)`;
 const KINDS: Record<string, RegExp> = {
-  claims: /^listening to what other peers claim \(first claim in \d s\)$/,
+  claims: /^listening to the claims of other peers \(first claim in \d s\)$/,
   rivals: /^round \d waits for rival claims \(path \d, starting in \d s\)$/,
   contributions: new RegExp(
     String.raw`^round \d waits for \w+/\d \(generation \d, ${WORK}(; ${WORK})*(; and \d more)?\)$`,
@@ -184,12 +184,12 @@ test("a round names the tensors and the shard that it fetches, and an observer t
       run: RUN,
       config: longer,
       topology,
-      plan: createPlan({ config: longer, topology, shards: [] }),
+      plan: createPlan({ config: longer, topology, genesis: [], shards: [] }),
       lineages: node.lineages,
       now: 0,
     });
   const observer = coordinatorOf("observer");
-  assert.equal(observer.waitingFor(NOW), "waiting for any peer of the run to be heard");
+  assert.equal(observer.waitingFor(NOW), "waiting to hear a peer of the run");
   observer.heard("peer", heartbeat({}), NOW);
   assert.match(observer.waitingFor(NOW)!, /^round 3 waits for others \(path 0 of nobody yet/);
 

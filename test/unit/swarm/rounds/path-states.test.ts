@@ -15,7 +15,7 @@ import { createInit, GENESIS, genesisOf, RUN_ID } from "../../outer/history.ts";
 import { flipBit, openStore, type OpenStore } from "../../store/disk.ts";
 
 const ELEMENTS = 1000;
-const SLOT = { round: 3, path: 1, replica: 0 };
+const SLOT = { work: "train" as const, round: 3, path: 1, replica: 0 };
 
 async function open(t: TestContext, lines: string[] = []): Promise<OpenStore & RoundInit> {
   const dir = await mkdtemp(join(tmpdir(), "pathweave-path-state-"));
@@ -69,7 +69,7 @@ test("older states of the path and those that all paths are past are let go of, 
     [2, 3],
     [1, 3],
   ] as const)
-    await store.retainTogether(await states.write({ path, round, replica: 0 }, state(round)));
+    await store.retainTogether(await states.write({ work: "train", path, round, replica: 0 }, state(round)));
   await store.retain("lineage:lower/1", [RUN_ID]);
   assert.deepEqual((await store.pins()).toSorted(), [
     "lineage:lower/1",
@@ -102,7 +102,7 @@ for (const codec of ["bf16", "int8"])
     const rounds = 40;
     let previous: PathState | undefined;
     for (let round = 0; round < rounds; round++) {
-      const slot = { round, path: 0, replica: 0 };
+      const slot = { work: "train" as const, round, path: 0, replica: 0 };
       const { contributions, retain } = await writeRound(init, {
         slot,
         bases: [GENESIS],

@@ -10,7 +10,7 @@ import { BATCH_SIZE, batches, optimizer, shape, weights } from "../../engine/sup
 import { patient } from "../../../waits.ts";
 
 const STEPS = 24;
-const SLOT = { round: 1, path: 0, replica: 0 };
+const SLOT = { work: "train" as const, round: 1, path: 0, replica: 0 };
 const signal = patient;
 const { training } = runConfigSchema.parse({
   name: "trainer",

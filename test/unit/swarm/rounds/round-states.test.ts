@@ -20,7 +20,10 @@ const floats = fc
 const plain = { noNullPrototype: true };
 const rounds: fc.Arbitrary<KeptRound> = fc.record(
   {
-    slot: fc.record({ round: fc.nat(), path: fc.nat(), replica: fc.nat() }, plain),
+    slot: fc.record(
+      { work: fc.constant("train" as const), round: fc.nat(), path: fc.nat(), replica: fc.nat() },
+      plain,
+    ),
     bases: fc.array(fc.string().map(node), { minLength: 1, maxLength: 4 }),
     parameters: floats,
     moments: fc.record({ step: fc.nat(), firstMoment: floats, secondMoment: floats }, plain),

@@ -1,6 +1,10 @@
+/** The run of the demo, and what computes it. */
+export const DEMO_DEVICE = { kind: "compiled", device: "cpu" } as const;
+
 /**
- * At equal steps the best of a sweep on the demo's text, as that of the run below is for DiPaCo; at equal tokens between
- * that and what was best for another implementation on 1300 steps (docs/log.md, 2026-11-30).
+ * Learning rates of the dense models. At equal steps it is the best of a sweep on the demo's text; the run below has
+ * the best for DiPaCo. At equal tokens it lies between that rate and the best of another implementation on 1300 steps
+ * (docs/log.md, 2026-11-30).
  */
 export const DENSE_LEARNING_RATE = { equalSteps: 8e-3, equalTokens: 6e-3 } as const;
 

@@ -1,7 +1,7 @@
 /** The demo's corpus: four kinds of real text that comes with the packages. */
 import { globSync, statSync } from "node:fs";
 import path from "node:path";
-import { hash64 } from "../src/random.ts";
+import { hash64 } from "../../src/random.ts";
 
 /** Text of each kind, so that no kind outweighs the others. */
 export const BYTES_PER_KIND = 1_200_000;

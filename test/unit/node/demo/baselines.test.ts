@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { stringify } from "yaml";
-import { baselineOf } from "../../../node/demo-baselines.ts";
-import { demoRun } from "../../../node/demo-run.ts";
-import { parseRunFile } from "../../../src/run/run-file.ts";
-import { createTopology } from "../../../src/run/topology.ts";
-import { node } from "../objects/samples.ts";
+import { baselineOf } from "../../../../node/demo/baselines.ts";
+import { demoRun } from "../../../../node/demo/run.ts";
+import { parseRunFile } from "../../../../src/run/run-file.ts";
+import { createTopology } from "../../../../src/run/topology.ts";
+import { node } from "../../objects/samples.ts";
 
 const { config } = parseRunFile(stringify({ ...demoRun(0), corpus: "text" }), "run.yaml");
 const { seedSteps, rounds, innerSteps } = config.training;

@@ -1,12 +1,13 @@
 /** What the demo compares with: dense networks of one path's size, each at a learning rate of its own. */
-import type { CreatedRun } from "../src/create/create.ts";
-import { initialState, trainDense } from "../src/create/dense.ts";
-import { createEngine } from "../src/engine/engine.ts";
-import type { TrainState } from "../src/engine/types.ts";
-import { modelShape } from "../src/model/parameters.ts";
-import { learningRateSchedule } from "../src/model/schedule.ts";
-import type { Manifest } from "../src/objects/manifest.ts";
-import { DENSE_LEARNING_RATE } from "./demo-run.ts";
+import type { CreatedRun } from "../../src/create/create.ts";
+import { initialState, trainDense } from "../../src/create/dense.ts";
+import { createEngine } from "../../src/engine/engine.ts";
+import type { TrainState } from "../../src/engine/types.ts";
+import { modelShape } from "../../src/model/parameters.ts";
+import { learningRateSchedule } from "../../src/model/schedule.ts";
+import type { Manifest } from "../../src/objects/manifest.ts";
+import { formatBar, type Progress } from "../output.ts";
+import { DEMO_DEVICE, DENSE_LEARNING_RATE } from "./run.ts";
 
 /** A dense network to train. */
 export interface Baseline {
@@ -19,7 +20,7 @@ export interface Baseline {
 export type BaselineName = keyof typeof DENSE_LEARNING_RATE;
 
 /** As a peer of the demo trains: networks this small gain little from a second thread. */
-const DEVICE = { kind: "compiled", device: "cpu", threads: 1 } as const;
+const DEVICE = { ...DEMO_DEVICE, threads: 1 };
 
 /** Trainings that go on beside other work. */
 export interface Training {
@@ -53,7 +54,7 @@ export function createBaselines(created: CreatedRun, signal: AbortSignal): Train
   const trained = (key: BaselineName): Promise<Float32Array> => {
     const training = begun.get(key) ?? train(key);
     begun.set(key, training);
-    // Whoever awaits it hears of a failure; until then nobody may.
+    // The failure reaches whoever awaits the training; nobody may await it yet.
     training.catch(() => {});
     return training;
   };
@@ -119,4 +120,22 @@ function startOf(
     learningRate === training.learningRate &&
     steps === training.seedSteps + training.rounds * training.innerSteps;
   return isSame ? structuredClone(seedState) : initialState(modelShape(config.model), config.seed);
+}
+
+/** What is left of the training of a baseline once the swarm is done. */
+export async function finishBaseline(
+  training: Training,
+  key: BaselineName,
+  progress: Progress,
+): Promise<Float32Array> {
+  const show = (): void => {
+    const bars = training.progress().map(({ name, done, steps }) => `${name} ${formatBar(done, steps, 12)}`);
+    if (bars.length > 0) progress.update(bars.join(" | "));
+  };
+  const timer = setInterval(show, 500);
+  try {
+    return await training.trained(key);
+  } finally {
+    clearInterval(timer);
+  }
 }

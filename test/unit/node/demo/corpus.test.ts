@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { BYTES_PER_KIND, demoCorpus } from "../../../node/demo-corpus.ts";
-import { packageFolders } from "../../../src/installation.ts";
-import { readAll } from "./corpus.ts";
+import { BYTES_PER_KIND, demoCorpus } from "../../../../node/demo/corpus.ts";
+import { packageFolders } from "../../../../src/installation.ts";
+import { readAll } from "../../data/corpus.ts";
 
 const FOLDERS = packageFolders();
 
