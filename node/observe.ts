@@ -7,7 +7,8 @@ import { NetworkError } from "../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../src/invocation.ts";
 import { createLogger, type Level } from "../src/log.ts";
 import { IDENTITY_FILE, OBSERVER_FILE } from "../src/net/identity.ts";
-import { openPeer, type Peer } from "../src/peer.ts";
+import { openPeer } from "../src/peer.ts";
+import type { Peer } from "../src/peer/types.ts";
 import { type InviteFlags, inviteOf } from "./invite.ts";
 
 /** An invite; else the one in the folder `data`. */

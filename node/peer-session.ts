@@ -2,7 +2,8 @@
 import { InterruptedError, UsageError } from "../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../src/invocation.ts";
 import { createLogger, type Level } from "../src/log.ts";
-import { openPeer, type Peer, type PeerOptions } from "../src/peer.ts";
+import { openPeer } from "../src/peer.ts";
+import type { Peer, PeerOptions } from "../src/peer/types.ts";
 import type { Invite } from "../src/run/invite.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import { openNewFolder } from "./new-folder.ts";

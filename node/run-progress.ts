@@ -1,7 +1,7 @@
 /** How far a run is, for `status` and `join`. */
 import { slotKey } from "../src/plan/slots.ts";
 import type { Slot } from "../src/plan/types.ts";
-import type { Peer } from "../src/peer.ts";
+import type { Peer } from "../src/peer/types.ts";
 import { knownLeases } from "../src/swarm/messages.ts";
 import { type RunView, type TimeLeft, timeLeft } from "../src/swarm/plan/time-left.ts";
 import { counted, formatDuration } from "./output.ts";

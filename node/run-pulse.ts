@@ -1,5 +1,5 @@
 /** Tells now and then how far the whole run is. */
-import type { Peer } from "../src/peer.ts";
+import type { Peer } from "../src/peer/types.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import { type OwnWork, Pace, runProgressOf } from "./run-progress.ts";
 import type { View } from "./session-view.ts";

@@ -1,5 +1,5 @@
 /** What a peer's session tells people or programs. */
-import type { Peer } from "../src/peer.ts";
+import type { Peer } from "../src/peer/types.ts";
 import type { SwarmEvent } from "../src/swarm/types.ts";
 import { formatJson } from "./output.ts";
 import { type RunProgress, secondsLeft } from "./run-progress.ts";

@@ -5,7 +5,7 @@ import { PathweaveError, UnavailableError } from "../src/errors.ts";
 import { openFolderModel } from "../src/use/folder-model.ts";
 import { quoted } from "../src/invocation.ts";
 import { modelOfPeer, type ModelSource } from "../src/use/path-model.ts";
-import type { Peer } from "../src/peer.ts";
+import type { Peer } from "../src/peer/types.ts";
 import type { Topology } from "../src/run/types.ts";
 import type { ObserveCommandFlags } from "./observe.ts";
 import { observeOptions } from "./options.ts";

@@ -53,15 +53,9 @@ export { generate, type GenerateOptions } from "./use/generate.ts";
 export { version } from "./installation.ts";
 export { createLogger, type Level, type Logger, silentLogger } from "./log.ts";
 export { modelOfPeer, type ModelSource, pathParameters } from "./use/path-model.ts";
-export {
-  type DeviceOptions,
-  type DirectoryOptions,
-  openDirectory,
-  type OpenNode,
-  openPeer,
-  type Peer,
-  type PeerOptions,
-} from "./peer.ts";
+export { openPeer } from "./peer.ts";
+export { type DirectoryOptions, openDirectory, type OpenNode } from "./peer/directory.ts";
+export type { DeviceOptions, Peer, PeerOptions } from "./peer/types.ts";
 export type { CreateProgress } from "./create/prepare.ts";
 export { decodeInvite, encodeInvite, type Invite } from "./run/invite.ts";
 export { readRunFile } from "./run/run-file.ts";

@@ -9,7 +9,7 @@ import { IDENTITY_FILE, loadIdentity } from "../../src/net/identity.ts";
 import { createSwarmKey, readSwarmKey } from "../../src/net/swarm-key.ts";
 import { isAdmitted, type RunConfig } from "../../src/objects/config.ts";
 import { elementsOfParts, modelShape } from "../../src/model/parameters.ts";
-import type { OpenNode } from "../../src/peer.ts";
+import type { OpenNode } from "../../src/peer/directory.ts";
 import { describeSplit } from "../../src/data/describe-split.ts";
 import { describeLosses } from "../../src/data/losses.ts";
 import { describeRun } from "../../src/run/describe.ts";
@@ -110,7 +110,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
   // What is wrong with flags and file is said before the network and the engine are loaded, which is slow.
   const [{ createRun }, { capacityOf, openDirectory }] = await Promise.all([
     import("../../src/create/create.ts"),
-    import("../../src/peer.ts"),
+    import("../../src/peer/directory.ts"),
   ]);
   const folder = await openNewFolder(flags.data);
   let node: OpenNode | undefined;

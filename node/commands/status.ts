@@ -1,7 +1,7 @@
 import type { CommandModule } from "yargs";
 import { PROTOCOL } from "../../src/objects/protocol.ts";
 import { relaysIn } from "../../src/net/scope.ts";
-import type { Peer } from "../../src/peer.ts";
+import type { Peer } from "../../src/peer/types.ts";
 import type { Plan } from "../../src/plan/types.ts";
 import { knownLeases } from "../../src/swarm/messages.ts";
 import { observe, type ObserveCommandFlags } from "../observe.ts";

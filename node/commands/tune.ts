@@ -6,7 +6,8 @@ import { type CreateProgress, prepareRun, type PreparedRun } from "../../src/cre
 import { describeSkipped } from "../../src/data/skipped.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { createLogger, type Level } from "../../src/log.ts";
-import { type DeviceOptions, openDirectory } from "../../src/peer.ts";
+import { openDirectory } from "../../src/peer/directory.ts";
+import type { DeviceOptions } from "../../src/peer/types.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import type { RunFile } from "../../src/run/types.ts";
 import { bestTrial, type Trial } from "../../src/create/tune-search.ts";

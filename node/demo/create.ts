@@ -6,7 +6,7 @@ import { createRun, type CreatedRun } from "../../src/create/create.ts";
 import { CorpusError } from "../../src/errors.ts";
 import { packageFolders } from "../../src/installation.ts";
 import { createLogger, type Level } from "../../src/log.ts";
-import { openDirectory } from "../../src/peer.ts";
+import { openDirectory } from "../../src/peer/directory.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { readRunFile } from "../../src/run/run-file.ts";
 import { writeInvite } from "../../src/store/invite-file.ts";

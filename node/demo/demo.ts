@@ -1,7 +1,7 @@
 /** The demo: makes a run, trains it with a swarm of processes, and holds the model against dense networks. */
 import path from "node:path";
 import type { Level } from "../../src/log.ts";
-import type { Peer } from "../../src/peer.ts";
+import type { Peer } from "../../src/peer/types.ts";
 import { evaluateRun, perplexity } from "../../src/use/evaluate.ts";
 import type { Chaos } from "../chaos/schedule.ts";
 import { startChaos } from "../chaos/session.ts";

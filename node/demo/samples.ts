@@ -1,6 +1,6 @@
 /** What the paths of the trained model write. */
 import { createEngine } from "../../src/engine/engine.ts";
-import type { Peer } from "../../src/peer.ts";
+import type { Peer } from "../../src/peer/types.ts";
 import { generate } from "../../src/use/generate.ts";
 import { modelOfPeer, pathParameters, routeDocuments, seedParameters } from "../../src/use/path-model.ts";
 import type { Progress } from "../output.ts";

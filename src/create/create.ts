@@ -9,7 +9,7 @@ import type { TrainState } from "../engine/types.ts";
 import { modelShape } from "../model/parameters.ts";
 import { Manifest, ROUTER } from "../objects/manifest.ts";
 import { PROTOCOL } from "../objects/protocol.ts";
-import type { DeviceOptions } from "../peer.ts";
+import type { DeviceOptions } from "../peer/types.ts";
 import { createTopology } from "../run/topology.ts";
 import type { Packs } from "../swarm/types.ts";
 import { initialState, trainDense } from "./dense.ts";

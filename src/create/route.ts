@@ -5,7 +5,7 @@ import type { TokenizedShard } from "../data/types.ts";
 import { createEngine } from "../engine/engine.ts";
 import { modelShape } from "../model/parameters.ts";
 import type { Block } from "../objects/object.ts";
-import type { DeviceOptions } from "../peer.ts";
+import type { DeviceOptions } from "../peer/types.ts";
 import { type FeatureFunction, featuresOf, pathOf } from "../routing/features.ts";
 import { fitRouter } from "../routing/kmeans.ts";
 import { createRouter, decodeRouter, encodeRouter } from "../routing/router.ts";

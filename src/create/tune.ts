@@ -11,7 +11,7 @@ import { modelShape } from "../model/parameters.ts";
 import { learningRateSchedule } from "../model/schedule.ts";
 import type { RunConfig } from "../objects/config.ts";
 import { ShardObject } from "../objects/data.ts";
-import type { DeviceOptions } from "../peer.ts";
+import type { DeviceOptions } from "../peer/types.ts";
 import { createRandom } from "../random.ts";
 import type { Store } from "../store/types.ts";
 import { nextRate, type Trial } from "./tune-search.ts";

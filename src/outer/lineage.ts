@@ -1,18 +1,18 @@
 /**
- * The history of one module: a tree of versions that grows from genesis, the contributions they folded,
- * and those still to fold. Everything that is asked of it depends only on the set of what was added, never
- * on the order of arrival, so all peers that know the same objects agree without voting (DESIGN section 4).
+ * The history of one module and what of it counts: the head of a tree of versions that grows from genesis, the
+ * contributions still to fold, and what waits for the unknown. Everything that is asked of it depends only on the set of
+ * what was added, never on the order of arrival, so all peers that know the same objects agree without voting (DESIGN
+ * section 4).
  */
 import type { CID } from "multiformats/cid";
 import { InvalidObjectError, messageOf } from "../errors.ts";
-import { slotKey } from "../plan/slots.ts";
-import type { Slot } from "../plan/types.ts";
-import { type Branch, descends, grow } from "./branch.ts";
+import type { Branch } from "./branch.ts";
 import { describeHave, findLack } from "./exchange.ts";
 import { ForkChoice } from "./fork-choice.ts";
-import { compareCids, compareContributions } from "./order.ts";
+import { History } from "./history.ts";
+import { type Grounds, judge, type Judgement, judgeOneMore } from "./judgement.ts";
 import { OrphanPool } from "./orphan-pool.ts";
-import { authorship, checkContribution, checkFold, checkUpdate } from "./rules.ts";
+import { checkContribution } from "./rules.ts";
 import type {
   Addition,
   Have,
@@ -26,31 +26,10 @@ import type {
 
 /** CIDs that orphaned versions and contributions may hold in memory, for each of the two. */
 const ORPHAN_CAPACITY = 65_536;
-const ALREADY_CONTRIBUTED = "its peer already contributed this round";
-const NONE: readonly KnownContribution[] = [];
 
-interface Judgement {
-  pending: readonly KnownContribution[];
-  /** What could stand for one of `pending` of the same peer and round, should that one be refused. */
-  spare: readonly KnownContribution[];
-  rejected: Rejection[];
-  /** Of `pending`. */
-  authors: Set<string>;
-}
-
-export class Lineage {
-  readonly #init: LineageInit;
-  readonly #genesis: Branch;
-  /** Complete versions: all ancestors and contributions are known. */
-  readonly #branches = new Map<string, Branch>();
-  /** Contributions whose base is known. */
-  readonly #contributions = new Map<string, KnownContribution>();
+export class Lineage extends History {
   /** The contributions that no version in the head's ancestry lists. */
   readonly #open = new Map<string, KnownContribution>();
-  /** Which versions folded which contribution of a peer to a round, by `authorship`. */
-  readonly #folders = new Map<string, { folder: Branch; cid: CID }[]>();
-  /** By slot. */
-  readonly #bySlot = new Map<string, readonly KnownContribution[]>();
   /** Reasons of `refuse`, of versions and of contributions. */
   readonly #refused = new Map<string, string>();
   readonly #forkChoice: ForkChoice;
@@ -64,25 +43,9 @@ export class Lineage {
 
   /** Throws InvalidObjectError when `genesis` is not a genesis version of `module`. */
   constructor(init: LineageInit) {
-    const { genesis, module } = init;
-    if (
-      genesis.module !== module ||
-      genesis.generation !== 0 ||
-      genesis.parent !== null ||
-      genesis.contributions.length > 0
-    )
-      throw new InvalidObjectError(
-        `Version ${genesis.cid.toString()} is not a genesis version of ${module}.`,
-      );
-    this.#init = init;
-    this.#genesis = grow(genesis);
-    this.#branches.set(genesis.cid.toString(), this.#genesis);
-    this.#forkChoice = new ForkChoice(this.#genesis);
-    this.#head = this.#genesis;
-  }
-
-  get module(): string {
-    return this.#init.module;
+    super(init);
+    this.#forkChoice = new ForkChoice(this.genesis);
+    this.#head = this.genesis;
   }
 
   /**
@@ -111,7 +74,7 @@ export class Lineage {
    */
   addContribution(contribution: KnownContribution): Addition {
     try {
-      checkContribution(contribution, this.#init);
+      checkContribution(contribution, this.init);
     } catch (error) {
       this.#orphanVersions.take(contribution.cid);
       throw error;
@@ -153,50 +116,15 @@ export class Lineage {
 
   /** Whether a version in the head's ancestry folded the contribution. */
   folded(cid: CID): boolean {
-    return this.#contributions.has(cid.toString()) && !this.#open.has(cid.toString());
+    return this.contribution(cid) !== undefined && !this.#open.has(cid.toString());
   }
 
   /** The head, or `from`, and its ancestors, newest first; at most `limit`. */
   ancestry(from?: CID, limit = Number.POSITIVE_INFINITY): KnownVersion[] {
     const versions: KnownVersion[] = [];
-    for (let at: Branch | undefined = this.#branch(from); at && versions.length < limit; at = at.parent)
+    for (let at: Branch | undefined = this.#at(from); at && versions.length < limit; at = at.parent)
       versions.push(at.version);
     return versions;
-  }
-
-  /** Whether `ancestor` is `version` or an ancestor of it; false when either is unknown. */
-  descends(version: CID, ancestor: CID): boolean {
-    const [below, above] = [this.#branches.get(version.toString()), this.#branches.get(ancestor.toString())];
-    return below !== undefined && above !== undefined && descends(below, above);
-  }
-
-  version(cid: CID): KnownVersion | undefined {
-    return this.#branches.get(cid.toString())?.version;
-  }
-
-  contribution(cid: CID): KnownContribution | undefined {
-    return this.#contributions.get(cid.toString());
-  }
-
-  /** All complete versions, by generation and CID. */
-  versions(): KnownVersion[] {
-    const versions = [...this.#branches.values()].map((branch) => branch.version);
-    return versions.toSorted((a, b) => a.generation - b.generation || compareCids(a.cid, b.cid));
-  }
-
-  /** All known contributions in fold order. */
-  contributions(): KnownContribution[] {
-    return [...this.#contributions.values()].toSorted(compareContributions);
-  }
-
-  /** Whether any contribution to the slot is known. */
-  completed(slot: Slot): boolean {
-    return this.contributionsTo(slot).length > 0;
-  }
-
-  /** All known contributions to a slot. */
-  contributionsTo(slot: Slot): readonly KnownContribution[] {
-    return this.#bySlot.get(slotKey(slot)) ?? NONE;
   }
 
   /** Versions and contributions that wait for others; the oldest of very many are forgotten. */
@@ -215,8 +143,8 @@ export class Lineage {
    * contribution is no longer pending. Throws InvalidObjectError for the genesis.
    */
   refuse(cid: CID, reason: string): void {
-    const branch = this.#branches.get(cid.toString());
-    if (branch === this.#genesis)
+    const branch = this.branches.get(cid.toString());
+    if (branch === this.genesis)
       throw new InvalidObjectError(`The genesis of ${this.module} is unusable: ${reason}.`);
     if (this.#refused.has(cid.toString())) return;
     this.#refused.set(cid.toString(), reason);
@@ -236,7 +164,7 @@ export class Lineage {
    * the same parent and contributions are false and barred from being head, now and when they arrive.
    */
   confirm(cid: CID): void {
-    const branch = this.#branches.get(cid.toString());
+    const branch = this.branches.get(cid.toString());
     if (branch === undefined) return;
     this.#forkChoice.confirm(branch);
     this.#followHead();
@@ -249,15 +177,15 @@ export class Lineage {
    * The genesis stays.
    */
   passOver(cid: CID): void {
-    const branch = this.#branches.get(cid.toString());
-    if (branch === undefined || branch === this.#genesis) return;
+    const branch = this.branches.get(cid.toString());
+    if (branch === undefined || branch === this.genesis) return;
     this.#forkChoice.passOver(branch);
     this.#followHead();
   }
 
   /** The tensors of a version are here, or not needed: what it is or descends from is not passed over any more. */
   reconsider(cid: CID): void {
-    const branch = this.#branches.get(cid.toString());
+    const branch = this.branches.get(cid.toString());
     if (branch === undefined) return;
     this.#forkChoice.reconsider(branch);
     this.#followHead();
@@ -270,13 +198,13 @@ export class Lineage {
 
   /** Whether the version is genesis or was confirmed. */
   confirmed(cid: CID): boolean {
-    const branch = this.#branches.get(cid.toString());
+    const branch = this.branches.get(cid.toString());
     return branch !== undefined && this.#forkChoice.isConfirmed(branch);
   }
 
   /** What to tell another peer so that it can answer with `since`. */
   have(): Have {
-    return describeHave(this.#head, this.#branches.values(), this.#open.values());
+    return describeHave(this.#head, this.branches.values(), this.#open.values());
   }
 
   /** What a peer that sent `have` lacks of this head's history and pending work; about `limit` CIDs. */
@@ -285,65 +213,37 @@ export class Lineage {
       {
         head: this.#head,
         pending: this.#judge().pending,
-        branch: (cid) => this.#branches.get(cid.toString()),
-        contribution: (cid) => this.#contributions.get(cid.toString()),
-        folders: (contribution) =>
-          this.#foldersOf(contribution)
-            .filter(({ cid }) => cid.equals(contribution.cid))
-            .map(({ folder }) => folder),
+        branch: (cid) => this.branches.get(cid.toString()),
+        contribution: (cid) => this.contribution(cid),
+        folders: (contribution) => this.foldersOf(contribution),
       },
       have,
       limit,
     );
   }
 
-  #branch(cid: CID | undefined): Branch {
-    const branch = cid === undefined ? this.#head : this.#branches.get(cid.toString());
-    if (branch === undefined)
-      throw new InvalidObjectError(`Version ${String(cid)} of ${this.module} is not known.`);
-    return branch;
+  #at(version: CID | undefined): Branch {
+    return version === undefined ? this.#head : this.branch(version);
   }
 
   /** Adds a version, or returns what it misses. */
   #insertVersion(version: KnownVersion): CID | undefined {
-    if (this.#branches.has(version.cid.toString())) return undefined;
-    checkUpdate(version, this.#init);
-    const parent = this.#branches.get(version.parent.toString());
-    if (parent === undefined) return version.parent;
-    const contributions: KnownContribution[] = [];
-    for (const cid of version.contributions) {
-      const contribution = this.#contributions.get(cid.toString());
-      if (contribution === undefined) return cid;
-      contributions.push(contribution);
-    }
-    checkFold(
-      version,
-      parent.version,
-      contributions,
-      this.#init.config.outer.maxStaleness,
-      (contribution) => this.#staleness(contribution, parent),
-      (contribution) => this.#alreadyFolded(contribution, parent),
-    );
-    const branch = grow(version, parent);
-    this.#branches.set(version.cid.toString(), branch);
-    for (const contribution of contributions) {
-      const entry = { folder: branch, cid: contribution.cid };
-      this.#folders.set(authorship(contribution), [...this.#foldersOf(contribution), entry]);
-    }
-    this.#forkChoice.add(branch, this.#refused.has(version.cid.toString()));
+    if (this.version(version.cid) !== undefined) return undefined;
+    const appended = this.append(version);
+    if (appended.missing !== undefined) return appended.missing;
+    this.#forkChoice.add(appended.branch, this.#refused.has(version.cid.toString()));
     this.#followHead();
     return undefined;
   }
 
   /** Adds a contribution; false when its base is unknown. */
   #insertContribution(contribution: KnownContribution): boolean {
-    const key = contribution.cid.toString();
-    if (this.#contributions.has(key)) return true;
-    if (!this.#branches.has(contribution.base.toString())) return false;
-    this.#contributions.set(key, contribution);
-    this.#open.set(key, contribution);
-    this.#bySlot.set(slotKey(contribution), [...this.contributionsTo(contribution), contribution]);
-    if (this.#judgement !== undefined) this.#judgement = this.#judgeOneMore(this.#judgement, contribution);
+    if (this.contribution(contribution.cid) !== undefined) return true;
+    if (this.version(contribution.base) === undefined) return false;
+    this.note(contribution);
+    this.#open.set(contribution.cid.toString(), contribution);
+    if (this.#judgement !== undefined)
+      this.#judgement = judgeOneMore(this.#judgement, contribution, this.#grounds(this.#head));
     return true;
   }
 
@@ -369,77 +269,31 @@ export class Lineage {
     return refused;
   }
 
-  /** Generations between a contribution's base, on whatever branch, and `at`; negative when the base is newer. */
-  #staleness(contribution: KnownContribution, at: Branch): number {
-    return at.version.generation - this.#branch(contribution.base).version.generation;
-  }
-
-  #foldersOf(contribution: KnownContribution): { folder: Branch; cid: CID }[] {
-    return this.#folders.get(authorship(contribution)) ?? [];
-  }
-
-  #alreadyFolded(contribution: KnownContribution, at: Branch): boolean {
-    return this.#foldersOf(contribution).some(({ folder }) => descends(at, folder));
-  }
-
   #followHead(): void {
     const { head } = this.#forkChoice;
     if (head === this.#head) return;
-    this.#shift(this.#open, this.#head, head);
+    this.shift(this.#open, this.#head, head);
     this.#head = head;
     this.#revision++;
     this.#judgement = undefined;
   }
 
-  /** Turns the contributions that `from` has not folded into those that `to` has not. */
-  #shift(open: Map<string, KnownContribution>, from: Branch, to: Branch): void {
-    let common: Branch | undefined = from;
-    for (; common !== undefined && !descends(to, common); common = common.parent)
-      for (const cid of common.version.contributions)
-        open.set(cid.toString(), this.#contributions.get(cid.toString())!);
-    for (let at: Branch | undefined = to; at !== undefined && at !== common; at = at.parent)
-      for (const cid of at.version.contributions) open.delete(cid.toString());
-  }
-
   #judge(from?: CID): Judgement {
-    const at = this.#branch(from);
+    const at = this.#at(from);
     if (at === this.#head && this.#judgement !== undefined) return this.#judgement;
     const open = new Map(this.#open);
-    this.#shift(open, this.#head, at);
-    const pending: KnownContribution[] = [];
-    const spare: KnownContribution[] = [];
-    const rejected: Rejection[] = [];
-    const authors = new Set<string>();
-    // In fold order, so of several by one peer to one round the lowest CID is taken.
-    for (const contribution of [...open.values()].toSorted(compareContributions)) {
-      const reason = this.#objection(contribution, at, authors);
-      if (reason === undefined) pending.push(contribution);
-      else rejected.push({ cid: contribution.cid, reason });
-      if (reason === ALREADY_CONTRIBUTED) spare.push(contribution);
-    }
-    const judgement: Judgement = { pending, spare, rejected, authors };
+    this.shift(open, this.#head, at);
+    const judgement = judge(open.values(), this.#grounds(at));
     if (at === this.#head) this.#judgement = judgement;
     return judgement;
   }
 
-  /** The judgement with a contribution that has just come; undefined when all must be judged again. */
-  #judgeOneMore(judgement: Judgement, contribution: KnownContribution): Judgement | undefined {
-    const { pending, authors } = judgement;
-    // Also adds its author, which matters only when nothing speaks against it.
-    if (this.#objection(contribution, this.#head, authors) !== undefined) return undefined;
-    const at = pending.findLastIndex((other) => compareContributions(other, contribution) < 0) + 1;
-    return { ...judgement, pending: pending.toSpliced(at, 0, contribution) };
-  }
-
-  #objection(contribution: KnownContribution, at: Branch, authors: Set<string>): string | undefined {
-    const { maxStaleness } = this.#init.config.outer;
-    const refusal = this.#refused.get(contribution.cid.toString());
-    if (refusal !== undefined) return refusal;
-    if (this.#staleness(contribution, at) > maxStaleness)
-      return `it was computed from a version over ${maxStaleness} generations older than the head`;
-    const author = authorship(contribution);
-    if (authors.has(author) || this.#alreadyFolded(contribution, at)) return ALREADY_CONTRIBUTED;
-    authors.add(author);
-    return undefined;
+  #grounds(at: Branch): Grounds {
+    return {
+      maxStaleness: this.init.config.outer.maxStaleness,
+      refusal: ({ cid }) => this.#refused.get(cid.toString()),
+      staleness: (contribution) => this.staleness(contribution, at),
+      alreadyFolded: (contribution) => this.alreadyFolded(contribution, at),
+    };
   }
 }

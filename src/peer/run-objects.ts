@@ -33,6 +33,28 @@ export function objectPin(object: CID): string {
   return `object:${object.toString()}`;
 }
 
+/** Reads objects of a run, from this disk or from those who have it. Throws UnavailableError. */
+export interface RunReader {
+  readonly store: Pick<Store, "get" | "fetch" | "retain">;
+  /** Whom to ask now, and for how long. */
+  options(): FetchOptions;
+  read(object: CID): Promise<Uint8Array>;
+  readAll(objects: CID[]): Promise<Uint8Array[]>;
+}
+
+export function createRunReader(store: RunReader["store"], options: () => FetchOptions): RunReader {
+  const read = async (object: CID): Promise<Uint8Array> => store.get(object, options());
+  return {
+    store,
+    options,
+    read,
+    async readAll(objects) {
+      await store.fetch(objects, options());
+      return Promise.all(objects.map(read));
+    },
+  };
+}
+
 /**
  * Gets an object onto this disk and retains it. It takes one block at a time, so that it never keeps a holder from
  * those who wait. Throws UnavailableError.

@@ -9,12 +9,15 @@ import { createUnknownFormats } from "./conduct/unknown-formats.ts";
 import { createHeartbeats } from "./members/heartbeats.ts";
 import { createPresence, type Presence } from "./members/presence.ts";
 import { createFolding } from "./modules/folding.ts";
+import { createGradients } from "./modules/gradients.ts";
+import { createHolders } from "./modules/holders.ts";
 import { createHoldoutCheck } from "./modules/holdout-check.ts";
 import { Holdings } from "./modules/holdings.ts";
 import { createKeeping } from "./modules/keeping.ts";
 import { createLineageStore } from "./modules/lineage-store.ts";
 import { createModuleStates } from "./modules/module-states.ts";
 import { createObtaining, type Obtaining } from "./modules/obtaining.ts";
+import { createRetention } from "./modules/retention.ts";
 import { createReplication, replicatedObjects } from "./modules/replication.ts";
 import { Completion } from "./plan/completion.ts";
 import { Coordinator } from "./plan/coordinator.ts";
@@ -140,41 +143,54 @@ export function compose(init: SwarmInit, changed: () => void) {
 
   const { holdout } = config.outer;
   const tried = (module: string): boolean => isTried(module, { config, topology });
-  const holdings: Holdings = new Holdings({
-    ...shared,
-    ...(holdout === undefined || init.scorer === undefined
-      ? {}
-      : {
-          check: createHoldoutCheck({
-            holdout,
-            isTried: tried,
-            topology,
-            lineage,
-            parameters: async (version, signal) => {
-              await holdings.materialise(version);
-              return holdings.parameters(version, signal);
-            },
-            scorer: init.scorer,
-            logger: log,
-          }),
-        }),
-    isTried: tried,
-    config,
+  const check =
+    holdout &&
+    init.scorer &&
+    createHoldoutCheck({
+      holdout,
+      isTried: tried,
+      topology,
+      lineage,
+      parameters: async (version, signal) => {
+        await holdings.materialise(version);
+        return holdings.parameters(version, signal);
+      },
+      scorer: init.scorer,
+      logger: log,
+    });
+  const states = createModuleStates({
     packs,
-    states: createModuleStates({
-      packs,
-      outer: config.outer,
-      tensors: init.tensors,
-      weightOf: (contribution) => plan.weightOf(contribution),
-    }),
+    outer: config.outer,
+    tensors: init.tensors,
+    weightOf: (contribution) => plan.weightOf(contribution),
+  });
+  const holders = createHolders({
+    self,
     announcers,
-    archive: init.archive,
     owners: (module) => coordinator.owners(module, clock.now()),
     live: () => presence.live.keys(),
     sources: init.sources,
-    flush: (first) => records.flush(first),
-    signal: (milliseconds) => tasks.within(milliseconds),
     blocked: (peer) => discipline.blocked(peer),
+  });
+  const retention = createRetention({
+    ...shared,
+    config,
+    packs,
+    records,
+    archive: init.archive,
+    released: (cid) => holdings.released(cid),
+  });
+  const gradients = createGradients({ ...shared, packs, states, holders, retention, check });
+  const holdings: Holdings = new Holdings({
+    ...shared,
+    config,
+    packs,
+    states,
+    gradients,
+    holders,
+    retention,
+    isTried: tried,
+    announcers,
     refused: (version, reason) => {
       const { publishers } = announcers.of(version.cid);
       for (const peer of publishers) charge(peer, "invalid-version", reason, { cid: version.cid });
@@ -184,11 +200,12 @@ export function compose(init: SwarmInit, changed: () => void) {
     modules: topology.moduleNames,
     observes: init.trainer === undefined,
     ...shared,
+    gradients,
     holdings,
     lastSlot: () => rounds?.lastSlot,
     charge,
   });
-  const fold = createFolding({ ...shared, holdings, intake, gossip });
+  const fold = createFolding({ ...shared, gradients, holdings, intake, gossip });
   const warmStart = topology.modules.flatMap(({ name }) => Object.values(init.genesis.get(name)!.state));
   const keepNext = createKeeping({
     ...shared,
@@ -218,7 +235,8 @@ export function compose(init: SwarmInit, changed: () => void) {
           states: pathStates,
         },
         records,
-        holdings,
+        gradients,
+        retention,
         intake,
         gossip,
         reject: obtaining.reject,
@@ -263,6 +281,7 @@ export function compose(init: SwarmInit, changed: () => void) {
     antiEntropy,
     reconciler,
     search,
+    gradients,
     holdings,
     obtaining,
     fold,

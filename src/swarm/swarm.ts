@@ -80,7 +80,7 @@ export class Swarm {
   }
 
   async #restore(): Promise<void> {
-    const { log, announcers, records, intake, lineages, holdings, obtaining, rounds } = this.#parts;
+    const { log, announcers, records, intake, lineages, gradients, obtaining, rounds } = this.#parts;
     await announcers.restore();
     let restored = 0;
     for await (const { bytes, verified } of records.restore()) {
@@ -90,7 +90,7 @@ export class Swarm {
     for (const lineage of lineages.values()) {
       for (const contribution of lineage.pending())
         // It may be there because it was found wrong, which is not on disk.
-        if (await holdings.hasDelta(contribution)) obtaining.delta(contribution);
+        if (await gradients.isHere(contribution)) obtaining.gradient(contribution);
       const [missing] = lineage.missing();
       if (missing !== undefined)
         log.warn(

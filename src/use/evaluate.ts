@@ -5,7 +5,7 @@
 import { evaluationBatches, type EvaluationOptions } from "../data/evaluation.ts";
 import { createEngine } from "../engine/engine.ts";
 import type { Engine } from "../engine/types.ts";
-import type { DeviceOptions, Peer } from "../peer.ts";
+import type { DeviceOptions, Peer } from "../peer/types.ts";
 import { modelOfPeer, pathParameters, routeDocuments } from "./path-model.ts";
 
 export interface Score {

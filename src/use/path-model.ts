@@ -8,7 +8,7 @@ import { elementsOfParts } from "../model/parameters.ts";
 import type { ModelShape } from "../model/types.ts";
 import type { Manifest } from "../objects/manifest.ts";
 import type { KnownVersion } from "../outer/types.ts";
-import type { DeviceOptions, Peer } from "../peer.ts";
+import type { DeviceOptions, Peer } from "../peer/types.ts";
 import { featuresOf, pathOf } from "../routing/features.ts";
 import type { Router } from "../routing/types.ts";
 import type { Topology } from "../run/types.ts";

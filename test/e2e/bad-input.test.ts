@@ -13,7 +13,7 @@ import { silentLogger } from "../../src/log.ts";
 import { Manifest } from "../../src/objects/manifest.ts";
 import { PROTOCOL } from "../../src/objects/protocol.ts";
 import { rawBlock } from "../../src/objects/object.ts";
-import { openDirectory } from "../../src/peer.ts";
+import { openDirectory } from "../../src/peer/directory.ts";
 import { encodeInvite } from "../../src/run/invite.ts";
 import { parseRunFile } from "../../src/run/run-file.ts";
 import { createTinyRun, PATHWEAVE, PROJECT, tinyRun } from "./tiny-run.ts";

@@ -14,7 +14,7 @@ import { CorpusError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/log.ts";
 import { ShardObject, TokenizerObject } from "../../src/objects/data.ts";
 import type { ShardReference } from "../../src/objects/manifest.ts";
-import { openDirectory } from "../../src/peer.ts";
+import { openDirectory } from "../../src/peer/directory.ts";
 import { createRandom } from "../../src/random.ts";
 import { parseRunFile } from "../../src/run/run-file.ts";
 import { temporaryFolder } from "../unit/data/corpus.ts";

@@ -27,12 +27,12 @@ export const MUTANTS: Mutant[] = [
     name: "a double fold",
     edits: [
       {
-        file: "src/outer/lineage.ts",
+        file: "src/outer/history.ts",
         from: "return this.#foldersOf(contribution).some(({ folder }) => descends(at, folder));",
         to: "return false;",
       },
       {
-        file: "src/outer/lineage.ts",
+        file: "src/outer/history.ts",
         from: "for (const cid of at.version.contributions) open.delete(cid.toString());",
         to: "{}",
       },
@@ -43,8 +43,8 @@ export const MUTANTS: Mutant[] = [
     edits: [
       {
         file: "src/outer/lineage.ts",
-        from: "if (parent === undefined) return version.parent;",
-        to: "if (parent === undefined) return void (this.#head = grow(version, this.#genesis));",
+        from: "const missing = this.#insertVersion(version);\n    if",
+        to: "const missing = this.#insertVersion(version);\nif (missing !== undefined) this.#head = { ...this.#head, version };\nif",
       },
     ],
   },
@@ -52,9 +52,9 @@ export const MUTANTS: Mutant[] = [
     name: "an ignored late contribution",
     edits: [
       {
-        file: "src/outer/lineage.ts",
-        from: "const reason = this.#objection(contribution, at, authors);",
-        to: "if (this.#staleness(contribution, at) > 0) continue;\nconst reason = this.#objection(contribution, at, authors);",
+        file: "src/outer/judgement.ts",
+        from: "const reason = objection(contribution, grounds, authors);",
+        to: "if (grounds.staleness(contribution) > 0) continue;\nconst reason = objection(contribution, grounds, authors);",
       },
     ],
   },

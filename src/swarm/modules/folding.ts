@@ -11,6 +11,7 @@ import type { Gossip } from "../sync/gossip.ts";
 import type { Intake } from "../sync/intake.ts";
 import { DHT_MS } from "../sync/search.ts";
 import type { Tasks } from "../tasks.ts";
+import type { Gradients } from "./gradients.ts";
 import type { Holdings } from "./holdings.ts";
 
 /** After a fold that failed, how long until the next try. */
@@ -22,6 +23,7 @@ export interface FoldingInit {
   network: Network;
   run: CID;
   coordinator: Coordinator;
+  gradients: Gradients;
   holdings: Holdings;
   intake: Intake;
   gossip: Gossip;
@@ -38,7 +40,7 @@ export type Fold = (
 ) => Promise<void>;
 
 export function createFolding(init: FoldingInit): Fold {
-  const { clock, tasks, network, run, coordinator, holdings, intake, gossip } = init;
+  const { clock, tasks, network, run, coordinator, gradients, holdings, intake, gossip } = init;
   return async (module, parent, contributions) => {
     const ended = (): void => {
       coordinator.foldEnded(module);
@@ -55,7 +57,7 @@ export function createFolding(init: FoldingInit): Fold {
     } catch (error) {
       // What cannot be read any more is fetched again before the next try.
       for (const contribution of contributions)
-        if (!(await holdings.hasDelta(contribution))) coordinator.lost(module, contribution.cid);
+        if (!(await gradients.isHere(contribution))) coordinator.lost(module, contribution.cid);
       // At once it would fail for the same reason, again and again: where nobody can be asked, no time passes.
       clock.after(FOLD_RETRY_MS, ended, { waits: false });
       throw error;

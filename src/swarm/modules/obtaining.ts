@@ -7,12 +7,14 @@ import type { Charge } from "../conduct/discipline.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
 import type { Tasks } from "../tasks.ts";
 import type { SwarmEvent } from "../types.ts";
+import type { Gradients } from "./gradients.ts";
 import type { Holdings } from "./holdings.ts";
 
 export interface ObtainingInit {
   tasks: Tasks;
   coordinator: Coordinator;
   plan: Plan;
+  gradients: Gradients;
   holdings: Holdings;
   modules: readonly string[];
   lineage(module: string): Lineage;
@@ -33,13 +35,13 @@ export interface Obtaining {
    */
   look(now: number): void;
   /** Gets an outer gradient and finds out whether it may be folded, in the background. */
-  delta(contribution: KnownContribution): void;
+  gradient(contribution: KnownContribution): void;
   /** Records that a contribution can never be folded. */
   reject(contribution: KnownContribution, reason: string): void;
 }
 
 export function createObtaining(init: ObtainingInit): Obtaining {
-  const { tasks, coordinator, plan, holdings, charge } = init;
+  const { tasks, coordinator, plan, gradients, holdings, charge } = init;
 
   /** Modules whose tensors this peer needs: those it owns and those of the path it trains. */
   function needed(now: number): Set<string> {
@@ -55,11 +57,11 @@ export function createObtaining(init: ObtainingInit): Obtaining {
     init.emit({ type: "rejected", module, cid: cid.toString(), reason });
   }
 
-  function delta(contribution: KnownContribution): void {
+  function gradient(contribution: KnownContribution): void {
     const { module, signer, cid } = contribution;
     tasks.run(`outer gradient of ${module} from ${signer}`, async () => {
       try {
-        await holdings.fetchDelta(contribution);
+        await gradients.fetch(contribution);
         coordinator.available(module, cid);
         init.changed();
       } catch (error) {
@@ -82,7 +84,7 @@ export function createObtaining(init: ObtainingInit): Obtaining {
         }
         for (const contribution of lineage.pending()) {
           if (coordinator.isAvailable(contribution.cid)) continue;
-          if (holdings.wantsDelta(contribution, now)) delta(contribution);
+          if (gradients.wants(contribution, now)) gradient(contribution);
         }
         for (const version of [lineage.head(), ...lineage.passedOver()])
           if (holdings.wants(version, now))
@@ -92,7 +94,7 @@ export function createObtaining(init: ObtainingInit): Obtaining {
             });
       }
     },
-    delta,
+    gradient,
     reject,
   };
 }

@@ -3,9 +3,10 @@ import type { Lineage } from "../../outer/lineage.ts";
 import { openRecord } from "../../outer/records.ts";
 import { isSameSlot } from "../../plan/slots.ts";
 import type { Slot } from "../../plan/types.ts";
-import type { Holdings } from "../modules/holdings.ts";
+import type { Gradients } from "../modules/gradients.ts";
 import type { LineageStore } from "../modules/lineage-store.ts";
 import type { Obtaining } from "../modules/obtaining.ts";
+import type { Retention } from "../modules/retention.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
 import type { Gossip } from "../sync/gossip.ts";
 import type { Intake } from "../sync/intake.ts";
@@ -18,7 +19,8 @@ export interface ContributingInit {
   round: RoundInit;
   coordinator: Coordinator;
   records: Pick<LineageStore, "flush">;
-  holdings: Holdings;
+  gradients: Gradients;
+  retention: Retention;
   intake: Intake;
   gossip: Gossip;
   reject: Obtaining["reject"];
@@ -29,7 +31,7 @@ export interface ContributingInit {
 export type Contribute = (round: FinishedRound) => Promise<void>;
 
 export function createContributing(init: ContributingInit): Contribute {
-  const { self, tasks, coordinator, records, holdings, intake, gossip } = init;
+  const { self, tasks, coordinator, records, gradients, retention, intake, gossip } = init;
 
   /** Of two contributions of this peer to a slot only one can be folded; that must not be one that its disk has lost. */
   function rejectLost(module: string, slot: Slot): void {
@@ -47,7 +49,7 @@ export function createContributing(init: ContributingInit): Contribute {
     const { contributions, retain } = await writeRound(init.round, round);
     // What others would refuse is not said; the slot is left to them.
     const opened = await Promise.all(contributions.map(({ bytes }) => openRecord(bytes)));
-    for (const { type, record } of opened) if (type === "contribution") await holdings.examine(record);
+    for (const { type, record } of opened) if (type === "contribution") await gradients.examine(record);
     // On disk before anybody hears of it, so that a crash cannot take back what was announced.
     await records.flush(async () => {
       for (const record of opened) intake.add(record, self);
@@ -60,6 +62,6 @@ export function createContributing(init: ContributingInit): Contribute {
       await gossip.announce(module, bytes);
     }
     // The optimizer state of the round before is as large as the network several times over.
-    tasks.run("sweeping", () => holdings.sweep());
+    tasks.run("sweeping", () => retention.sweep());
   };
 }

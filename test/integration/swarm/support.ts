@@ -13,7 +13,7 @@ import type { TensorDescription } from "../../../src/objects/tensor-pack.ts";
 import { PROTOCOL } from "../../../src/objects/protocol.ts";
 import { Version } from "../../../src/objects/version.ts";
 import { encodeTensors } from "../../../src/outer/codec.ts";
-import { type OpenNode, openDirectory } from "../../../src/peer.ts";
+import { type OpenNode, openDirectory } from "../../../src/peer/directory.ts";
 import { createRandom } from "../../../src/random.ts";
 import { createTopology } from "../../../src/run/topology.ts";
 import { Swarm } from "../../../src/swarm/swarm.ts";
