@@ -12,9 +12,15 @@ import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { live } from "../src/sim/world/world.ts";
+import { Worker } from "node:worker_threads";
+import { letSignalsGo } from "../src/sim/world/abort-signals.ts";
 import { parseSeeds, summarise } from "../src/sim/world/campaign.ts";
+import type { Watched } from "./simulate/watchdog.ts";
 import type { Outcome } from "../src/sim/world/types.ts";
+import { live } from "../src/sim/world/world.ts";
+
+/** Processor time, many times what a seed takes. */
+const MOST_SECONDS = 180;
 
 const { values: options } = parseArgs({
   options: {
@@ -32,30 +38,69 @@ function repeat(seed: number): string {
   return `npm run simulate -- --seed ${seed} --trace`;
 }
 
-/** Starts workers and deals the seeds out; hears of each outcome as it comes. */
-async function deal(seeds: readonly number[], hear: (outcome: Outcome) => void): Promise<void> {
+/** What a worker tells of a seed. */
+interface Told {
+  outcome: Outcome;
+  /** Processor time that it took. */
+  seconds: number;
+}
+
+/** Starts workers and deals the seeds out; hears of each outcome as it comes, and of each seed in which a worker ended. */
+async function deal(
+  seeds: readonly number[],
+  hear: { told(told: Told): void; ended(seed: number, how: string): void },
+): Promise<void> {
   const left = [...seeds];
   const work = async (): Promise<void> => {
-    const child = fork(fileURLToPath(import.meta.url), ["--worker"]);
-    try {
-      for (let seed = left.shift(); seed !== undefined; seed = left.shift()) hear(await ask(child, seed));
-    } finally {
-      child.kill();
+    let child = startWorker();
+    for (let seed = left.shift(); seed !== undefined; seed = left.shift()) {
+      const answer = await ask(child, seed);
+      if (typeof answer !== "string") hear.told(answer);
+      else {
+        hear.ended(seed, answer);
+        child = startWorker();
+      }
     }
+    child.kill();
   };
   await Promise.all(Array.from({ length: Math.min(Number(options.workers), seeds.length) }, work));
 }
 
-function ask(child: ChildProcess, seed: number): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const gone = (code: number | null): void =>
-      reject(new Error(`a worker ended with code ${code} in seed ${seed}: ${repeat(seed)}`));
-    child.once("exit", gone);
-    child.once("message", (outcome) => {
+function startWorker(): ChildProcess {
+  return fork(fileURLToPath(import.meta.url), ["--worker"]);
+}
+
+/** Resolves to what came of a seed, or to how the worker ended in it. */
+function ask(child: ChildProcess, seed: number): Promise<Told | string> {
+  return new Promise((resolve) => {
+    const gone = (code: number | null, signal: string | null): void => {
+      child.off("message", told);
+      resolve(signal === null ? `code ${code}` : signal);
+    };
+    const told = (message: unknown): void => {
       child.off("exit", gone);
-      resolve(outcome as Outcome);
-    });
+      resolve(message as Told);
+    };
+    child.once("exit", gone);
+    child.once("message", told);
     child.send(seed);
+  });
+}
+
+/** Lives the seeds that it is sent, one after the other. */
+function beWorker(): void {
+  const living = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: Watched = { seed: living, mostSeconds: MOST_SECONDS };
+  void new Worker(new URL("./simulate/watchdog.ts", import.meta.url), { workerData });
+  process.on("message", (message) => {
+    const seed = Number(message);
+    const began = process.cpuUsage();
+    Atomics.store(living, 0, seed);
+    void live({ seed }).then((outcome) => {
+      Atomics.store(living, 0, 0);
+      const { user, system } = process.cpuUsage(began);
+      process.send!({ outcome, seconds: (user + system) / 1e6 } satisfies Told);
+    });
   });
 }
 
@@ -63,29 +108,44 @@ async function campaign(): Promise<void> {
   const seeds = parseSeeds(options.seeds);
   const began = performance.now();
   const outcomes: Outcome[] = [];
-  await deal(seeds, (outcome) => {
-    outcomes.push(outcome);
-    const { seed, broken } = outcome;
-    for (const problem of broken) say(`seed ${seed}: ${problem}`);
-    if (broken.length > 0) say(`  again: ${repeat(seed)}`);
+  /** Seeds in which a worker ended. */
+  const ended: string[] = [];
+  let processor = 0;
+  const report = (seed: number, problems: readonly string[]): void => {
+    for (const problem of problems) say(`seed ${seed}: ${problem}`);
+    if (problems.length > 0) say(`  again: ${repeat(seed)}`);
+    const done = outcomes.length + ended.length;
+    if (done % 10 !== 0 && done !== seeds.length) return;
     const seconds = (performance.now() - began) / 1000;
-    const eta = (seconds / outcomes.length) * (seeds.length - outcomes.length);
-    if (outcomes.length % 10 === 0 || outcomes.length === seeds.length)
-      say(
-        `${outcomes.length} of ${seeds.length} seeds in ${seconds.toFixed(0)} s, ${eta.toFixed(0)} s to go`,
-      );
+    const eta = (seconds / done) * (seeds.length - done);
+    say(
+      `${done} of ${seeds.length} seeds in ${seconds.toFixed(0)} s, ${(processor / done).toFixed(1)} s of processor time ` +
+        `each, ${eta.toFixed(0)} s to go`,
+    );
+    const { unreached } = summarise(outcomes);
+    if (unreached.length > 0) say(`  not reached yet: ${unreached.join(", ")}`);
+  };
+  await deal(seeds, {
+    told({ outcome, seconds }) {
+      processor += seconds;
+      outcomes.push(outcome);
+      report(outcome.seed, outcome.broken);
+    },
+    ended(seed, how) {
+      const problem = `progress: the world did not end, its process did (${how})`;
+      ended.push(`seed ${seed}: ${problem}`);
+      report(seed, [problem]);
+    },
   });
   const sum = summarise(outcomes);
+  sum.broken.push(...ended);
   if (options.json) process.stdout.write(`${JSON.stringify(sum)}\n`);
   else say(JSON.stringify(sum, undefined, 2));
   if (sum.broken.length > 0) process.exitCode = 1;
 }
 
-if (options.worker)
-  process.on(
-    "message",
-    (seed) => void live({ seed: Number(seed) }).then((outcome) => process.send!(outcome)),
-  );
+letSignalsGo();
+if (options.worker) beWorker();
 else if (options.seed === undefined) await campaign();
 else {
   const seed = Number(options.seed);

@@ -200,6 +200,8 @@ export class Coordinator {
     const owned = this.owned(now);
     this.#shortfall.note(owned, now);
     this.#now = now;
+    const nothingToDo = this.#claims.own === undefined && this.openSlots().length === 0;
+    this.#shortfall.noteLeft(nothingToDo, this.#init.lineages.values(), now);
     const folds = this.#closing.decide(owned, () => this.workers(now), now);
     const lease = (): Decision | undefined => this.#claims.decide(now, this.#shortfall.discount);
     return [...folds, lease()].filter((decision) => decision !== undefined);
@@ -214,7 +216,7 @@ export class Coordinator {
       this.#claims.own === undefined &&
       this.openSlots().length === 0 &&
       [...this.#init.lineages.values()].every((lineage) =>
-        lineage.pending().every((contribution) => this.isLost(contribution.cid)),
+        lineage.pending().every(({ cid }) => this.isLost(cid) || this.#shortfall.isLeft(cid, this.#now)),
       ) &&
       !this.#view.awaits(MISSING_GRACES * this.#init.config.swarm.graceSeconds * 1000, this.#now)
     );

@@ -5,6 +5,7 @@
  * tried, can tell that it does not deliver.
  */
 import type { CID } from "multiformats/cid";
+import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution } from "../../outer/types.ts";
 import type { Discount } from "./open-slots.ts";
 import type { Stock } from "./stock.ts";
@@ -26,6 +27,8 @@ export class Shortfall {
   #missed: ReadonlyMap<string, KnownContribution> = NOTHING;
   /** Since when an outer gradient that this peer should fold is not here. */
   #absent: ReadonlyMap<string, number> = NOTHING;
+  /** Since when contributions, by CID, are not folded although no slot is open any more (ms). */
+  #left: ReadonlyMap<string, number> = NOTHING;
   #discount: Discount | undefined;
 
   constructor(init: Pick<Surroundings, "config" | "view">, stock: Stock) {
@@ -47,6 +50,28 @@ export class Shortfall {
   isLost(contribution: CID): boolean {
     const key = contribution.toString();
     return this.#missed.has(key) || (this.#orphaned.has(key) && !this.#stock.has(contribution));
+  }
+
+  /**
+   * Notes what stays unfolded although nothing is left to do. Of modules that it does not own a peer learns only so that
+   * an outer gradient is lost whose signer is live: who owns them folds what can be had.
+   */
+  noteLeft(nothingToDo: boolean, lineages: Iterable<Lineage>, now: number): void {
+    if (!nothingToDo) {
+      this.#left = NOTHING;
+      return;
+    }
+    const left = new Map<string, number>();
+    for (const lineage of lineages)
+      for (const { cid } of lineage.pending())
+        if (!this.isLost(cid)) left.set(cid.toString(), this.#left.get(cid.toString()) ?? now);
+    this.#left = left;
+  }
+
+  /** Whether its owners have had the time to find out that it does not come, and for the fold that would follow. */
+  isLeft(contribution: CID, now: number): boolean {
+    const patience = 1000 * this.#init.config.swarm.graceSeconds * (WITHHELD_GRACES + 1);
+    return now - (this.#left.get(contribution.toString()) ?? now) >= patience;
   }
 
   /** Looks again, of the modules that this peer owns. */
