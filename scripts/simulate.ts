@@ -4,6 +4,10 @@
  *
  *     npm run simulate -- --seeds 1-1000 [--workers 2] [--json]
  *     npm run simulate -- --seed 7 --trace
+ *     npm run simulate -- --seeds 1-300 --first --twice
+ *
+ * `--first` ends with the first seed that breaks something; `--twice` lives each seed twice, and the two have to be the
+ * same to the last byte.
  *
  * The trace has one line an event: seconds of simulated time, machine, what happened. Exit code 1 when an invariant does
  * not hold; each seed that breaks one is printed with the command that repeats it. The last line of `--json` is the sum.
@@ -13,6 +17,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { live } from "../src/sim/world/world.ts";
+import { liveTwice } from "../src/sim/world/twice.ts";
 import { parseSeeds, summarise } from "../src/sim/world/campaign.ts";
 import type { Outcome } from "../src/sim/world/types.ts";
 
@@ -23,6 +28,8 @@ const { values: options } = parseArgs({
     trace: { type: "boolean", default: false },
     workers: { type: "string", default: String(availableParallelism()) },
     json: { type: "boolean", default: false },
+    first: { type: "boolean", default: false },
+    twice: { type: "boolean", default: false },
     worker: { type: "boolean", default: false },
   },
 });
@@ -32,13 +39,14 @@ function repeat(seed: number): string {
   return `npm run simulate -- --seed ${seed} --trace`;
 }
 
-/** Starts workers and deals the seeds out; hears of each outcome as it comes. */
-async function deal(seeds: readonly number[], hear: (outcome: Outcome) => void): Promise<void> {
+/** Starts workers and deals the seeds out; hears of each outcome as it comes, and says whether to go on. */
+async function deal(seeds: readonly number[], hear: (outcome: Outcome) => boolean): Promise<void> {
   const left = [...seeds];
   const work = async (): Promise<void> => {
-    const child = fork(fileURLToPath(import.meta.url), ["--worker"]);
+    const child = fork(fileURLToPath(import.meta.url), ["--worker", ...(options.twice ? ["--twice"] : [])]);
     try {
-      for (let seed = left.shift(); seed !== undefined; seed = left.shift()) hear(await ask(child, seed));
+      for (let seed = left.shift(); seed !== undefined; seed = left.shift())
+        if (!hear(await ask(child, seed))) left.length = 0;
     } finally {
       child.kill();
     }
@@ -74,6 +82,7 @@ async function campaign(): Promise<void> {
       say(
         `${outcomes.length} of ${seeds.length} seeds in ${seconds.toFixed(0)} s, ${eta.toFixed(0)} s to go`,
       );
+    return !options.first || broken.length === 0;
   });
   const sum = summarise(outcomes);
   if (options.json) process.stdout.write(`${JSON.stringify(sum)}\n`);
@@ -84,12 +93,16 @@ async function campaign(): Promise<void> {
 if (options.worker)
   process.on(
     "message",
-    (seed) => void live({ seed: Number(seed) }).then((outcome) => process.send!(outcome)),
+    (seed) =>
+      void (options.twice ? liveTwice : live)({ seed: Number(seed) }).then((outcome) =>
+        process.send!(outcome),
+      ),
   );
 else if (options.seed === undefined) await campaign();
 else {
   const seed = Number(options.seed);
-  const outcome = await live({ seed, ...(options.trace ? { trace: say } : {}) });
+  const lives = options.twice ? liveTwice : live;
+  const outcome = await lives({ seed, ...(options.trace ? { trace: say } : {}) });
   say(JSON.stringify(outcome));
   if (outcome.broken.length > 0) process.exitCode = 1;
 }

@@ -549,9 +549,8 @@ export class Swarm {
     const interesting = this.#interesting(now);
     for (const module of interesting) this.#prefetch(module, now);
     for (const module of this.#init.topology.moduleNames) {
-      // Nothing is built here on what is not fetched, so nothing has to be left out.
-      if (!interesting.has(module))
-        for (const { cid } of this.lineage(module).passedOver()) this.lineage(module).reconsider(cid);
+      // Also of a module that it needs no more: else it would never agree with the others again.
+      for (const version of this.lineage(module).passedOver()) this.#obtain(version, now);
       const head = this.lineage(module).head();
       if (this.#lastHead.get(module) === head.cid.toString()) continue;
       this.#lastHead.set(module, head.cid.toString());
@@ -593,12 +592,17 @@ export class Swarm {
       if (this.coordinator.isAvailable(contribution.cid)) continue;
       if (this.#holdings.wantsDelta(contribution, now)) this.#obtainDelta(contribution);
     }
-    for (const version of [lineage.head(), ...lineage.passedOver()])
-      if (this.#holdings.wants(version, now))
-        this.#run(`generation ${version.generation} of ${module}`, async () => {
-          await this.#holdings.materialise(version);
-          this.#tick();
-        });
+    this.#obtain(lineage.head(), now);
+  }
+
+  /** Gets the tensors of a version, unless that is under way or failed just now. */
+  #obtain(version: KnownVersion, now: number): void {
+    const { module, generation } = version;
+    if (this.#holdings.wants(version, now))
+      this.#run(`generation ${generation} of ${module}`, async () => {
+        await this.#holdings.materialise(version);
+        this.#tick();
+      });
   }
 
   /** Gets an outer gradient and finds out whether it may be folded. */

@@ -64,6 +64,11 @@ export class MemoryDisk {
     return this.#used;
   }
 
+  /** Whether a file is there, as processes see it. */
+  has(path: string): boolean {
+    return this.#content(path) !== undefined;
+  }
+
   /** Files for the process that runs now. */
   get files(): Files {
     const run = this.#runner();

@@ -80,6 +80,8 @@ export class Machine {
   readonly name: string;
   readonly peer: string;
   disk: MemoryDisk;
+  /** What a process may store (`--max-disk`), from its next start on. */
+  maxBytes = Number.POSITIVE_INFINITY;
   readonly clock: MachineClock;
   /** CIDs of what its peer has announced and the disk has to have. */
   readonly announced = new Set<string>();
@@ -215,6 +217,9 @@ export class Machine {
       database,
       clock,
       log: logger.component("store"),
+      ...(this.maxBytes === Number.POSITIVE_INFINITY
+        ? {}
+        : { quota: { maxBytes: this.maxBytes, reclaim: true } }),
       source: (blocks) => membership.source(blocks),
     });
     const { network } = membership;

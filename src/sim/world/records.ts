@@ -41,15 +41,38 @@ export async function recordsOn(disk: MemoryDisk): Promise<Restored["records"]> 
   return records;
 }
 
-/** Paths of blocks on a disk that no process uses that somebody retains and that are there, and not whole. */
-export async function harmedPins(disk: MemoryDisk, clock: Clock): Promise<string[]> {
+/** Pins of what a peer retains before it has it. */
+const TO_COME = /^(run$|object:)/;
+
+/** Paths of blocks on a disk that no process uses that somebody retains and that are there, and not whole, or not there. */
+export async function pinsOn(disk: MemoryDisk, clock: Clock): Promise<Pick<Restored, "harmed" | "missing">> {
   const { files, database } = disk;
   const blocks = new CheckedBlockstore(files, silentLogger);
   const retention = await openRetention({ files, database, blocks, clock });
   const harmed: string[] = [];
-  for (const cid of retention.pins().flatMap((pin) => retention.retained(pin))) {
-    const bytes = await files.read(blockPath(cid));
-    if (bytes !== undefined && !matches(cid, bytes)) harmed.push(blockPath(cid));
-  }
-  return harmed;
+  const missing: Restored["missing"] = [];
+  const pins = retention.pins().filter((pin) => !TO_COME.test(pin));
+  for (const pin of pins)
+    for (const cid of retention.retained(pin)) {
+      const path = blockPath(cid);
+      const bytes = await files.read(path);
+      if (bytes === undefined) missing.push({ pin, path });
+      else if (!matches(cid, bytes)) harmed.push(path);
+    }
+  return { harmed, missing };
+}
+
+/** Whether a disk has tensors of a version that is on no other of these. */
+export async function isOnlyCopy(
+  disk: MemoryDisk,
+  others: readonly MemoryDisk[],
+  clock: Clock,
+): Promise<boolean> {
+  const { files, database } = disk;
+  const blocks = new CheckedBlockstore(files, silentLogger);
+  const retention = await openRetention({ files, database, blocks, clock });
+  const versions = retention.pins().filter((pin) => pin.startsWith("version:"));
+  for (const path of versions.flatMap((pin) => retention.retained(pin)).map(blockPath))
+    if (disk.has(path) && !others.some((other) => other.has(path))) return true;
+  return false;
 }

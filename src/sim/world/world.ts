@@ -19,7 +19,7 @@ import { MachineClock } from "./machine-clock.ts";
 import { Marks } from "./marks.ts";
 import { GOOD_LINK } from "./links.ts";
 import { MemoryNetwork } from "./network.ts";
-import { harmedPins, recordsOn } from "./records.ts";
+import { isOnlyCopy, pinsOn, recordsOn } from "./records.ts";
 import { type Access, createConfig, createWorldRun, type WorldRun } from "./run.ts";
 import { Timeline } from "./timeline.ts";
 import { describe, Trace } from "./trace.ts";
@@ -31,6 +31,8 @@ const RESTART_MS = 10_000;
 const MOST_LINES = 5000;
 /** Share of the machines whose disk takes its time. */
 const SLOW_DISKS = 0.3;
+/** Share of the machines that may store little. Who is told to allow more allows half as much again. */
+const SMALL_DISKS = 0.3;
 /** Looks for whether the run is over. */
 const LOOK_MS = 1000;
 /** Agreement has to last. */
@@ -84,6 +86,7 @@ class World {
     await this.#timeline.run(this.#endMs);
     const core = this.#calm();
     const { finished, unfinished } = await this.#finish(core);
+    for (const machine of core) await this.#judge(machine);
     for (const machine of core) {
       machine.clock.resume();
       let stopped = false;
@@ -189,8 +192,10 @@ class World {
     }
     await this.#machines[0]!.create();
     const disks = createRandom("disks", this.#seed);
-    for (const { disk } of this.#machines)
-      if (disks.uniform() < SLOW_DISKS) disk.latencyMs = 20 * 50 ** disks.uniform();
+    for (const machine of this.#machines) {
+      if (disks.uniform() < SLOW_DISKS) machine.disk.latencyMs = 20 * 50 ** disks.uniform();
+      if (disks.uniform() < SMALL_DISKS) machine.maxBytes = 5000 * 6 ** disks.uniform();
+    }
     if (random.uniform() < 0.6)
       this.#intruder = new Intruder({
         privateKey: await keyOf(`${this.#seed} intruder`),
@@ -222,6 +227,7 @@ class World {
       this.#say(name, `ended: ${event.reason}`);
       this.#marks.reach("a disk ended a process");
       this.#logFault("kill", [machine]);
+      if (event.reason.includes("--max-disk")) machine.maxBytes *= 1.5;
       this.#timeline.after(RESTART_MS, () => this.#start(machine));
       return;
     }
@@ -247,11 +253,12 @@ class World {
     const announced = new Set(machine.announced);
     const copy = machine.disk.clone({ clock: this.#timeline, random: this.#random });
     const records = await recordsOn(copy);
-    const harmed = (await harmedPins(copy, this.#timeline)).filter(
-      (path) => !this.#rotted.has(`${name}/${path}`),
-    );
+    const isSound = (path: string): boolean => !this.#rotted.has(`${name}/${path}`);
+    const pins = await pinsOn(copy, this.#timeline);
+    const harmed = pins.harmed.filter(isSound);
+    const missing = pins.missing.filter(({ path }) => isSound(path));
     const { maxStaleness } = this.#run.manifest.config.outer;
-    const restored = { name, peer, swarm, maxStaleness, announced, records, harmed };
+    const restored = { name, peer, swarm, maxStaleness, announced, records, harmed, missing };
     for (const check of CHECKS)
       for (const problem of check.restored?.(restored) ?? []) this.#break(check.name, problem);
   }
@@ -280,7 +287,7 @@ class World {
       machines: this.#machines.length,
       endMs: this.#endMs,
     })) {
-      this.#timeline.after(fault.at, () => this.#strike(fault));
+      this.#timeline.after(fault.at, () => void this.#spareOrStrike(fault));
       if (fault.until > fault.at) this.#timeline.after(fault.until, () => this.#relieve(fault));
     }
     for (const machine of this.#machines.keys())
@@ -289,6 +296,18 @@ class World {
         this.#copies.set(machine, disk.clone());
       });
     this.#intruder?.play(this.#endMs);
+  }
+
+  /** No fault takes the only copy of a version, which the run is not promised to outlive (docs/design.md, section 4). */
+  async #spareOrStrike(fault: Fault): Promise<void> {
+    const machine = this.#machines[fault.machines[0]!]!;
+    if (fault.kind === "wipe" || fault.kind === "rollback") {
+      const others = this.#machines.filter((other) => other !== machine).map(({ disk }) => disk);
+      const copy = machine.disk.clone({ clock: this.#timeline, random: this.#random });
+      if (await isOnlyCopy(copy, others, this.#timeline))
+        return this.#say("world", `no ${fault.kind}: ${machine.name} has the only copy of a version`);
+    }
+    this.#strike(fault);
   }
 
   #strike(fault: Fault): void {
