@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { CommandModule } from "yargs";
+import { systemClock } from "../../src/clock.ts";
 import type { CreateProgress } from "../../src/create/prepare.ts";
 import { InterruptedError, UsageError } from "../../src/errors.ts";
 import { dataFlag, pathweaveCommand } from "../../src/invocation.ts";
@@ -179,7 +180,7 @@ async function makeRun(flags: CreateFlags, signal: AbortSignal): Promise<void> {
     else progress.line(`run ${created.run} is in ${flags.data}`);
   } catch (error) {
     progress[Symbol.dispose]();
-    if (node !== undefined) await endsWithin(GRACE_MS, node.stop()).catch(() => false);
+    if (node !== undefined) await endsWithin(GRACE_MS, node.stop(), systemClock).catch(() => false);
     // What was written belongs to no run yet; but what was there before is not ours to delete.
     if (folder.isNew || node !== undefined) await folder.undo().catch(() => {});
     if (error instanceof InterruptedError)

@@ -8,6 +8,7 @@
  */
 import type { Connection, Libp2p, ServiceMap } from "@libp2p/interface";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
+import { systemClock } from "../clock.ts";
 import { messageOf, NetworkError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { endsWithin } from "../within.ts";
@@ -70,7 +71,7 @@ export async function createNode<S extends ServiceMap>(
   };
   const stop = node.stop.bind(node);
   node.stop = async () => {
-    if (await endsWithin(STOP_DEADLINE_MS, Promise.resolve(stop()))) return;
+    if (await endsWithin(STOP_DEADLINE_MS, Promise.resolve(stop()), systemClock)) return;
     const late = new NetworkError(
       `The network did not stop within ${STOP_DEADLINE_MS / 1000} s; its connections are cut.`,
     );

@@ -110,7 +110,7 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
   });
 
   async function close(): Promise<void> {
-    if (await endsWithin(CLOSE_MS, directory.close())) return;
+    if (await endsWithin(CLOSE_MS, directory.close(), clock)) return;
     throw new StorageError(
       `The database in ${init.dir} did not close within ${CLOSE_MS / 1000} s: the disk does not answer. ` +
         "What was announced is saved; the next start checks the rest.",
@@ -127,7 +127,7 @@ export async function openNode<S extends ServiceMap>(init: NodeInit<S>): Promise
     },
     async stop() {
       try {
-        if (!(await endsWithin(STOP_MS, helia.stop())))
+        if (!(await endsWithin(STOP_MS, helia.stop(), clock)))
           log.warn(`block exchange did not stop within ${STOP_MS / 1000} s; it ends with the process`);
       } finally {
         await close();

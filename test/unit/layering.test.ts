@@ -114,7 +114,7 @@ const CONSTRUCTED: [string, RegExp][] = [
 ];
 
 /** What but for the driver of the simulation knows of time and chance only what a clock and a stream from outside say, so that a simulation can be both. */
-const TIMELESS = /^src\/(swarm|outer|sim\/world\/(?!timeline\.ts))/;
+const TIMELESS = /^src\/(swarm|outer|plan|store\/(?!atomic-file\.ts)|sim\/world\/(?!timeline\.ts))/;
 const OWN_TIME =
   /\bperformance\.now|\bDate\.now|\bnew Date\(\)|\b(set|clear)(Timeout|Interval|Immediate)\b|\bMath\.random|\bAbortSignal\.timeout|\btimers\/promises|\brandom(UUID|Bytes|Int)\b|\bgetRandomValues\b|\bsystemClock\b/;
 

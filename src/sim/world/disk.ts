@@ -64,9 +64,9 @@ export class MemoryDisk {
     return this.#used;
   }
 
-  /** Whether a file is there, as processes see it. */
-  has(path: string): boolean {
-    return this.#content(path) !== undefined;
+  /** A file as it lies there now, for who looks at the disk from outside. */
+  peek(path: string): Uint8Array | undefined {
+    return this.#content(path)?.bytes;
   }
 
   /** Files for the process that runs now. */

@@ -3,19 +3,35 @@ import type { Random } from "../../random.ts";
 
 /** Faults of one machine, and of the network. */
 export const FAULTS = [
+  /** The process ends at once. */
   "kill",
+  /** The machine loses its power, and its disk what was not flushed. */
   "power",
+  /** The process is told to end, and is started again. */
   "restart",
+  /** The process stands still, its clocks go on. */
   "pause",
+  /** The whole machine sleeps. */
   "suspend",
   "partition",
+  /** All links of a machine have a high latency and a low speed. */
   "slow",
+  /** All links of the network lose, double and reorder. */
   "lossy",
+  /** The disk is lost. */
   "wipe",
+  /** The disk is full. */
   "full",
+  /** A bit on the disk flips. */
   "flip",
+  /** The wall clock is set forward or back. */
   "clock",
+  /** The data folder is replaced by an older copy of it. */
   "rollback",
+  /** A second machine is started on a copy of the data folder, the key included. */
+  "clone",
+  /** Who speaks another version of the protocol comes and works on the run, too. */
+  "stranger",
 ] as const;
 export type FaultKind = (typeof FAULTS)[number];
 

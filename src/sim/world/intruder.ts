@@ -1,84 +1,51 @@
 /**
- * Who wants the run to fail: it has what a stranger has (the invite, a key, the formats), hears what a peer hears, and
- * chooses from what it heard. Its repertoire are moves; each is a name and what it sends.
+ * Who wants the run to fail: it hears what a peer hears, and chooses its moves (`moves.ts`) from that, as one identity or
+ * as many, several in a row, and goes on while the core has to finish.
  */
 import type { PrivateKey } from "@libp2p/interface";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import type { Clock } from "../../clock.ts";
-import { kindOf } from "../../objects/object.ts";
-import { Version } from "../../objects/version.ts";
+import { PROTOCOL } from "../../objects/protocol.ts";
 import type { Random } from "../../random.ts";
-import { LineageRecord } from "../../swarm/messages.ts";
+import { MOVES, type Said } from "./moves.ts";
 import type { MemoryNetwork, MemoryPeer } from "./network.ts";
 import type { WorldRun } from "./run.ts";
 
+/** Messages that it remembers. */
 const MAX_HEARD = 64;
+/** Time between two rows of moves, in ms. */
+const PAUSE_MS: readonly [least: number, most: number] = [3000, 30_000];
+const MOST_IN_A_ROW = 3;
 
 export interface IntruderInit {
-  privateKey: PrivateKey;
+  /** Of its identities, the first of which listens. */
+  privateKeys: readonly PrivateKey[];
   clock: Clock;
   random: Random;
   network: MemoryNetwork;
   bootstrap: readonly string[];
   world: WorldRun;
-  say(what: string): void;
+  /** Hears the name of each move. */
+  say(move: string): void;
 }
-
-interface Message {
-  topic: string;
-  data: Uint8Array;
-}
-
-/** What an intruder may send, given what it heard; undefined when it has heard nothing of use. */
-type Move = (heard: readonly Message[], init: IntruderInit, topics: readonly string[]) => Message | undefined;
-
-function one<T>(random: Random, of: readonly T[]): T | undefined {
-  return of[random.integer(Math.max(1, of.length))];
-}
-
-export const MOVES: Record<string, Move> = {
-  garbage: (_, { random }, topics) => ({
-    topic: one(random, topics)!,
-    data: Uint8Array.from({ length: 1 + random.integer(200) }, () => random.integer(256)),
-  }),
-  replay: (heard, { random }) => one(random, heard),
-  "replay elsewhere": (heard, { random }, topics) => {
-    const message = one(random, heard);
-    return message && { ...message, topic: one(random, topics)! };
-  },
-  "cut short": (heard, { random }) => {
-    const message = one(random, heard);
-    return message && { ...message, data: message.data.slice(0, random.integer(message.data.byteLength)) };
-  },
-  "false version": (heard, { random, world }) => {
-    const records = heard.filter(({ data }) => kindOf(data) === LineageRecord.kind);
-    const message = one(random, records);
-    if (message === undefined) return undefined;
-    const { run, block } = LineageRecord.decode(message.data);
-    if (kindOf(block) !== Version.kind) return undefined;
-    const version = Version.decode(block);
-    const genesis = world.genesis.get(version.module)!;
-    // The tensors of the beginning are everywhere, so that they can be had.
-    const lie = Version.encode({ ...version, state: { ...version.state, ...genesis.state } });
-    return { topic: message.topic, data: LineageRecord.encode({ run, block: lie.bytes }).bytes };
-  },
-};
 
 export class Intruder {
-  readonly peer: string;
+  readonly peers: readonly string[];
+  /** CIDs of false versions that it announced. */
+  readonly lies = new Set<string>();
   readonly #init: IntruderInit;
-  readonly #self: MemoryPeer;
-  readonly #heard: Message[] = [];
+  readonly #identities: readonly MemoryPeer[];
+  readonly #heard: Said[] = [];
   readonly #topics: string[];
   #attacks = 0;
 
   constructor(init: IntruderInit) {
     this.#init = init;
-    this.peer = peerIdFromPrivateKey(init.privateKey).toString();
-    const { privateKey, bootstrap } = init;
-    this.#self = init.network.join({ privateKey, bootstrap });
-    const base = `/pathweave/${init.world.run.toString()}`;
-    this.#topics = [base, ...init.world.topology.moduleNames.map((name) => `${base}/${name}`)];
+    const { privateKeys, bootstrap, world } = init;
+    this.peers = privateKeys.map((key) => peerIdFromPrivateKey(key).toString());
+    this.#identities = privateKeys.map((privateKey) => init.network.join({ privateKey, bootstrap }));
+    const base = `/pathweave/${PROTOCOL}/${world.run.toString()}`;
+    this.#topics = [base, ...world.topology.moduleNames.map((name) => `${base}/${name}`)];
   }
 
   /** Messages that it sent. */
@@ -86,36 +53,36 @@ export class Intruder {
     return this.#attacks;
   }
 
-  /** Acts now and then until a time. */
-  play(until: number): void {
+  /** Begins, and never ends. */
+  play(): void {
+    const [ear] = this.#identities as [MemoryPeer];
     for (const topic of this.#topics)
-      this.#self.network.subscribe(topic, { validate: () => ({}), deliver: () => {} });
-    this.#self.onMessage(({ topic, data }) => {
+      ear.network.subscribe(topic, { validate: () => ({}), deliver: () => {} });
+    ear.onMessage(({ topic, data }) => {
       this.#heard.push({ topic, data });
       if (this.#heard.length > MAX_HEARD) this.#heard.shift();
     });
-    this.#next(until);
+    this.#next();
   }
 
-  #next(until: number): void {
+  #next(): void {
     const { clock, random } = this.#init;
-    clock.after(3000 + 12_000 * random.uniform(), () => {
-      if (clock.now() >= until) return;
-      this.#move();
-      this.#next(until);
+    const [least, most] = PAUSE_MS;
+    clock.after(least + (most - least) * random.uniform(), () => {
+      for (let moves = 1 + random.integer(MOST_IN_A_ROW); moves > 0; moves--) this.#move();
+      this.#next();
     });
   }
 
   #move(): void {
     const { random, world, say } = this.#init;
-    const { verify } = world.manifest.config.swarm;
-    // Where folds are not checked by everybody, a lie is believed by design.
-    const names = Object.keys(MOVES).filter((name) => name !== "false version" || verify === "all");
-    const name = one(random, names)!;
-    const message = MOVES[name]!(this.#heard, this.#init, this.#topics);
-    if (message === undefined) return;
+    const names = Object.keys(MOVES);
+    const name = names[random.integer(names.length)]!;
+    const identity = this.#identities[random.integer(this.#identities.length)]!;
+    const message = MOVES[name]!({ heard: this.#heard, topics: this.#topics, random, world });
+    if (message === undefined || identity.say(message.topic, message.data).length === 0) return;
     this.#attacks++;
+    if (message.lie !== undefined) this.lies.add(message.lie);
     say(name);
-    this.#self.say(message.topic, message.data);
   }
 }

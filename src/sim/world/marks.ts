@@ -1,6 +1,7 @@
 /** Rare branches. Seeds together must reach each of them; otherwise the world is too tame. */
 import type { SwarmEvent } from "../../swarm/types.ts";
 import { FAULTS } from "./faults.ts";
+import { MOVES } from "./moves.ts";
 
 /** Of events, by name. */
 const OF_EVENTS: Record<string, (event: SwarmEvent) => boolean> = {
@@ -14,6 +15,7 @@ const OF_EVENTS: Record<string, (event: SwarmEvent) => boolean> = {
   "two halves met": (event) => event.type === "split",
   "an offence was charged": (event) => event.type === "offence",
   "a peer was shut out": (event) => event.type === "blocked",
+  "an unknown format was passed over": (event) => event.type === "unknown-format",
   "an object was kept for the run": (event) => event.type === "kept",
   "anti-entropy brought records": (event) => event.type === "exchange",
 };
@@ -30,8 +32,8 @@ export const MARKS: readonly string[] = [
   ...Object.keys(OF_EVENTS),
   ...Object.keys(OF_LINES),
   ...FAULTS.map((kind) => `fault: ${kind}`),
-  "a disk ended a process",
-  "an attack was tried",
+  ...Object.keys(MOVES).map((move) => `attack: ${move}`),
+  "a process ended by itself",
 ];
 
 export class Marks {

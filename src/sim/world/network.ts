@@ -11,7 +11,7 @@
  * net.part([[a.network.peerId], [b.network.peerId]]);
  */
 import type { Clock } from "../../clock.ts";
-import type { Network } from "../../net/types.ts";
+import type { Network, RecordHandler } from "../../net/types.ts";
 import { PROTOCOL } from "../../objects/protocol.ts";
 import type { Random } from "../../random.ts";
 import type { BlockSource } from "../../store/fetch-job.ts";
@@ -83,7 +83,7 @@ export class MemoryNetwork {
       nodes: this.#nodes,
     };
     const identity = Buffer.from(options.privateKey.publicKey.raw).toString("hex");
-    const node = new Node(ground, options, `p${this.#joined++}`, this.#hostOf(identity));
+    const node = new Node(ground, inProtocol(options), `p${this.#joined++}`, this.#hostOf(identity));
     const of = (other: Node): Services => this.#services.get(other)!;
     const dht = new Dht(node, this.#links, (other) => of(other).dht);
     const services: Services = {
@@ -196,8 +196,8 @@ export class MemoryNetwork {
       subscribers: (topic) => gossip.subscribers(named(topic)),
       provide: (cid, signal) => dht.provide(cid, signal),
       findProviders: (cid, signal) => dht.findProviders(cid, signal),
-      putRecord: (key, value, signal) => dht.putRecord(key, value, signal),
-      getRecord: (key, signal) => dht.getRecord(key, signal),
+      putRecord: (key, value, signal) => dht.putRecord(named(key), value, signal),
+      getRecord: (key, signal) => dht.getRecord(named(key), signal),
       handle: async (name, handler) => requests.handle(named(name), handler),
       request: (peer, name, data, signal) => requests.request(peer, named(name), data, signal),
       judgeBy(judge) {
@@ -228,8 +228,23 @@ export class MemoryNetwork {
   }
 }
 
-/** What a peer of another version of the protocol calls a topic or a protocol that is called `name` in ours. */
-function translate(protocol: number): (name: string) => string {
-  const version = new RegExp(`(?<=/)${PROTOCOL}(?=/|$)`);
+/** What a peer of another version of the protocol calls a topic, a protocol or a record that is called `name` in ours. */
+function translate(protocol: number, from: number = PROTOCOL): (name: string) => string {
+  if (protocol === from) return (name) => name;
+  const version = new RegExp(`(?<=[/-])${from}(?=/|$)`);
   return (name) => name.replace(version, String(protocol));
+}
+
+/** The records of a peer of another version are in a namespace of their own. */
+function inProtocol(options: JoinOptions): JoinOptions {
+  const { protocol = PROTOCOL, records = {} } = options;
+  const [named, ours] = [translate(protocol), translate(PROTOCOL, protocol)];
+  const handlers = Object.entries(records).map(([namespace, handler]): [string, RecordHandler] => [
+    named(namespace),
+    {
+      validate: (key, value) => handler.validate(ours(key), value),
+      select: (key, values) => handler.select(ours(key), values),
+    },
+  ]);
+  return { ...options, records: Object.fromEntries(handlers) };
 }

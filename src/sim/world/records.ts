@@ -61,18 +61,3 @@ export async function pinsOn(disk: MemoryDisk, clock: Clock): Promise<Pick<Resto
     }
   return { harmed, missing };
 }
-
-/** Whether a disk has tensors of a version that is on no other of these. */
-export async function isOnlyCopy(
-  disk: MemoryDisk,
-  others: readonly MemoryDisk[],
-  clock: Clock,
-): Promise<boolean> {
-  const { files, database } = disk;
-  const blocks = new CheckedBlockstore(files, silentLogger);
-  const retention = await openRetention({ files, database, blocks, clock });
-  const versions = retention.pins().filter((pin) => pin.startsWith("version:"));
-  for (const path of versions.flatMap((pin) => retention.retained(pin)).map(blockPath))
-    if (disk.has(path) && !others.some((other) => other.has(path))) return true;
-  return false;
-}

@@ -3,6 +3,7 @@
  * everything that follows from it happen, and goes on to the next; so one seed is one execution.
  */
 import { setImmediate as turn } from "node:timers/promises";
+import TinyQueue from "tinyqueue";
 import type { Clock } from "../../clock.ts";
 
 /** 2026-01-01, when every world begins. */
@@ -18,8 +19,8 @@ interface Timer {
 export class Timeline implements Clock {
   #now = 0;
   #order = 0;
-  /** A binary heap; what is cancelled stays until it comes up. */
-  readonly #timers: Timer[] = [];
+  /** What is cancelled stays until it comes up. */
+  readonly #timers = new TinyQueue<Timer>([], (a, b) => a.at - b.at || a.order - b.order);
 
   now(): number {
     return this.#now;
@@ -35,7 +36,7 @@ export class Timeline implements Clock {
       order: this.#order++,
       fire: callback,
     };
-    this.#push(timer);
+    this.#timers.push(timer);
     return () => {
       timer.fire = undefined;
     };
@@ -46,49 +47,17 @@ export class Timeline implements Clock {
     // Whatever was begun before has its turn first.
     await turn();
     while (!ended()) {
-      const next = this.#timers[0];
+      const next = this.#timers.peek();
       if (next === undefined || next.at > until) {
         this.#now = Math.max(this.#now, until);
         return;
       }
-      this.#pop();
+      this.#timers.pop();
       if (next.fire === undefined) continue;
       this.#now = next.at;
       next.fire();
       // All promises that can go on have gone on when this resolves: nothing in the world waits for anything else.
       await turn();
     }
-  }
-
-  #isBefore(a: Timer, b: Timer): boolean {
-    return a.at < b.at || (a.at === b.at && a.order < b.order);
-  }
-
-  #push(timer: Timer): void {
-    const heap = this.#timers;
-    let at = heap.push(timer) - 1;
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      if (!this.#isBefore(timer, heap[above]!)) break;
-      heap[at] = heap[above]!;
-      at = above;
-    }
-    heap[at] = timer;
-  }
-
-  #pop(): void {
-    const heap = this.#timers;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let below = 2 * at + 1;
-      if (below >= heap.length) break;
-      if (below + 1 < heap.length && this.#isBefore(heap[below + 1]!, heap[below]!)) below++;
-      if (!this.#isBefore(heap[below]!, last)) break;
-      heap[at] = heap[below]!;
-      at = below;
-    }
-    heap[at] = last;
   }
 }

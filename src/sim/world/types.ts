@@ -27,6 +27,8 @@ export interface Ended {
   unfinished: string[];
   /** Files that a flipped bit or a loss of power harmed, as the auditor names them. Nobody may have read them since. */
   rotted: ReadonlySet<string>;
+  /** CIDs of false versions that an intruder announced. Disks may hold them, as records on which nobody builds. */
+  lies: ReadonlySet<string>;
 }
 
 /** One invariant. Each method returns what breaks it, one line each. */

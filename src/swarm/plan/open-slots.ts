@@ -2,6 +2,7 @@
  * Which slot of each lane is next to be done, by the contributions that are known. Looks again only at lanes of modules
  * whose lineage has changed.
  */
+import type { CID } from "multiformats/cid";
 import type { Lineage } from "../../outer/lineage.ts";
 import type { KnownContribution } from "../../outer/types.ts";
 import { isSameSlot } from "../../plan/slots.ts";
@@ -14,7 +15,7 @@ export type Discount = ReadonlyMap<string, KnownContribution>;
 export interface Track {
   readonly lane: Lane;
   readonly lineages: readonly Lineage[];
-  /** First slot that is not folded in all modules, until the lane is over; only moves forward. */
+  /** First slot that is not folded in all modules, until the lane is over; moves forward while heads do. */
   unfolded: Slot | undefined;
   /** The next slot to be done, until the lane is over. */
   open: Slot | undefined;
@@ -28,6 +29,8 @@ interface ModuleState {
   tracks: Track[];
   /** Of the lineage, when its tracks were last looked at. */
   revision: number;
+  /** Of the lineage, then. */
+  head: CID;
 }
 
 export class OpenSlots {
@@ -54,6 +57,7 @@ export class OpenSlots {
       lineage,
       tracks: plan.lanesOf(name).map(({ index }) => this.#tracks[index]!),
       revision: -1,
+      head: lineage.head().cid,
     }));
   }
 
@@ -80,6 +84,7 @@ export class OpenSlots {
       const { revision } = module.lineage;
       if (module.revision === revision) continue;
       module.revision = revision;
+      this.#follow(module);
       for (const track of module.tracks) this.#touch(track);
     }
     if (this.#slots === undefined) {
@@ -88,6 +93,14 @@ export class OpenSlots {
       this.#slots = this.#tracks.flatMap(({ open }) => open ?? []);
     }
     return discount === undefined ? this.#slots : this.#without(discount, this.#slots);
+  }
+
+  /** What only versions folded that the head does not descend from any more is not folded. */
+  #follow(module: ModuleState): void {
+    const { cid } = module.lineage.head();
+    if (!module.lineage.descends(cid, module.head))
+      for (const track of module.tracks) track.unfolded = this.#plan.first(track.lane);
+    module.head = cid;
   }
 
   #touch(track: Track): void {
