@@ -5,9 +5,11 @@
  *     npm run simulate -- --seeds 1-1000 [--workers 2] [--json]
  *     npm run simulate -- --seed 7 --trace
  *     npm run simulate -- --seeds 1-300 --first --twice
+ *     npm run simulate -- --stops --seed 1 [--stride 10] [--at 1234 --trace]
  *
  * `--first` ends with the first seed that breaks something; `--twice` lives each seed twice, and the two have to be the
- * same to the last byte.
+ * same to the last byte. `--stops` lives a short run of two peers once for every operation, or every so manieth, and cuts
+ * off the power of the peer that does it.
  *
  * The trace has one line an event: seconds of simulated time, machine, what happened. Exit code 1 when an invariant does
  * not hold; each seed that breaks one is printed with the command that repeats it. The last line of `--json` is the sum.
@@ -17,6 +19,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { live } from "../src/sim/world/world.ts";
+import { countOperations, stopAt } from "../src/sim/world/stops.ts";
 import { liveTwice } from "../src/sim/world/twice.ts";
 import { parseSeeds, summarise } from "../src/sim/world/campaign.ts";
 import type { Outcome } from "../src/sim/world/types.ts";
@@ -30,6 +33,9 @@ const { values: options } = parseArgs({
     json: { type: "boolean", default: false },
     first: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
+    stops: { type: "boolean", default: false },
+    stride: { type: "string", default: "1" },
+    at: { type: "string" },
     worker: { type: "boolean", default: false },
   },
 });
@@ -90,6 +96,28 @@ async function campaign(): Promise<void> {
   if (sum.broken.length > 0) process.exitCode = 1;
 }
 
+/** Stops a peer at one operation after the other. */
+async function stopEverywhere(seed: number): Promise<void> {
+  const operations = await countOperations(seed);
+  const began = performance.now();
+  let [points, broken] = [0, 0];
+  for (let at = 0; at < operations; at += Number(options.stride)) {
+    const { operation, outcome } = await stopAt(at, { seed });
+    points++;
+    if (outcome.broken.length > 0) broken++;
+    for (const problem of outcome.broken) say(`stopped ${operation}: ${problem}`);
+    if (outcome.broken.length > 0)
+      say(`  again: npm run simulate -- --stops --seed ${seed} --at ${at} --trace`);
+    if (points % 100 === 0) say(`${at + 1} of ${operations} operations in ${seconds(began)} s`);
+  }
+  say(`${operations} operations, stopped at ${points} of them, ${broken} broken, ${seconds(began)} s`);
+  if (broken > 0) process.exitCode = 1;
+}
+
+function seconds(began: number): string {
+  return ((performance.now() - began) / 1000).toFixed(0);
+}
+
 if (options.worker)
   process.on(
     "message",
@@ -98,7 +126,16 @@ if (options.worker)
         process.send!(outcome),
       ),
   );
-else if (options.seed === undefined) await campaign();
+else if (options.stops && options.at === undefined) await stopEverywhere(Number(options.seed ?? 1));
+else if (options.stops) {
+  const trace = options.trace ? { trace: say } : {};
+  const { operation, outcome } = await stopAt(Number(options.at), {
+    seed: Number(options.seed ?? 1),
+    ...trace,
+  });
+  say(`stopped ${operation}: ${JSON.stringify(outcome)}`);
+  if (outcome.broken.length > 0) process.exitCode = 1;
+} else if (options.seed === undefined) await campaign();
 else {
   const seed = Number(options.seed);
   const lives = options.twice ? liveTwice : live;

@@ -31,6 +31,8 @@ export interface PopulationInit {
   chronicle: Chronicle;
   /** Hears what a machine tells of its process. */
   hear(machine: Machine, event: MachineEvent): void;
+  /** A run of that size, with good disks and nobody who attacks it. */
+  quiet?: { peers: number; rounds: number };
 }
 
 interface Identities {
@@ -70,11 +72,13 @@ export class Population {
   readonly #guests: Machine[] = [];
 
   static async settle(init: PopulationInit): Promise<Population> {
-    const { seed, random } = init;
+    const { seed, random, quiet } = init;
     const access = (["open", "open", "keyed", "listed"] as const)[random.integer(4)]!;
-    const count = 3 + random.integer(7);
+    const count = quiet?.peers ?? 3 + random.integer(7);
     const identities =
-      random.uniform() < ATTACKED ? Math.floor((MOST_IDENTITIES + 1) ** random.uniform()) : 0;
+      quiet === undefined && random.uniform() < ATTACKED
+        ? Math.floor((MOST_IDENTITIES + 1) ** random.uniform())
+        : 0;
     const keysOf = (label: string, many: number): Promise<PrivateKey[]> =>
       Promise.all(Array.from({ length: many }, (_, index) => keyOf(`${seed} ${label} ${index}`)));
     const population = new Population(init, {
@@ -85,9 +89,10 @@ export class Population {
       bootstrap: await keyOf(`${seed} bootstrap`),
     });
     await population.machines[0]!.create();
+    if (quiet !== undefined) return population;
     const disks = createRandom("disks", seed);
     for (const machine of population.machines) {
-      if (disks.uniform() < SLOW_DISKS) machine.disk.latencyMs = 20 * 50 ** disks.uniform();
+      if (disks.uniform() < SLOW_DISKS) machine.disk.latencyMs = 10 * 20 ** disks.uniform();
       if (disks.uniform() < SMALL_DISKS) machine.maxBytes = 5000 * 6 ** disks.uniform();
     }
     return population;
@@ -97,11 +102,11 @@ export class Population {
     this.#init = init;
     this.#access = who.access;
     this.#strangerKey = who.stranger;
-    const { seed, random, network, timeline, chronicle } = init;
+    const { seed, random, network, timeline, chronicle, quiet } = init;
     const { access, keys } = who;
     const peers = keys.map((key) => peerIdFromPrivateKey(key).toString());
     this.#peers = [peerIdFromPrivateKey(who.bootstrap).toString(), ...peers];
-    const config = createConfig(seed, random, access, peers);
+    const config = createConfig(seed, random, access, peers, quiet?.rounds);
     this.run = createWorldRun(config, peers[0]!);
     const { grid, replicas, swarm, training, outer } = config;
     chronicle.say(

@@ -18,14 +18,24 @@ const RESTART_MS = 10_000;
 /** Longest time in which a peer has to stop. */
 const STOP_MS = 120_000;
 
+/** A world in which only that happens to the machines which somebody does to them. */
+export interface QuietWorld {
+  peers: number;
+  rounds: number;
+  /** Called when everything is in place, before anything is started. */
+  begin(machines: readonly Machine[], strike: Pick<Injector, "cutPower">): void;
+}
+
 export interface WorldOptions {
   seed: number;
+  /** Instead of faults by chance. */
+  quiet?: QuietWorld;
   /** Hears of every line of the trace. */
   trace?: (line: string) => void;
 }
 
 /** Lives one seed through. */
-export async function live({ seed, trace }: WorldOptions): Promise<Outcome> {
+export async function live({ seed, trace, quiet }: WorldOptions): Promise<Outcome> {
   const timeline = new Timeline();
   const random = createRandom("world", seed);
   const network = new MemoryNetwork({ clock: timeline, random: createRandom("network", seed) });
@@ -47,7 +57,15 @@ export async function live({ seed, trace }: WorldOptions): Promise<Outcome> {
       if (population.machines.includes(machine)) timeline.after(RESTART_MS, () => injector.start(machine));
     }
   };
-  const population = await Population.settle({ seed, random, timeline, network, chronicle, hear });
+  const population = await Population.settle({
+    seed,
+    random,
+    timeline,
+    network,
+    chronicle,
+    hear,
+    ...(quiet === undefined ? {} : { quiet }),
+  });
   const injector = new Injector({ random, timeline, network, population, chronicle });
   const { machines, run, intruder } = population;
   const { rotted } = injector;
@@ -57,11 +75,12 @@ export async function live({ seed, trace }: WorldOptions): Promise<Outcome> {
   const endMs = Math.round((0.5 + 0.5 * random.uniform()) * population.usualMs);
   for (const [index, machine] of machines.entries())
     timeline.after(index === 0 ? 0 : 500 + 3000 * random.uniform(), () => machine.start());
-  injector.plan(createRandom("faults", seed), endMs);
+  if (quiet === undefined) injector.plan(createRandom("faults", seed), endMs);
+  else quiet.begin(machines, injector);
   intruder?.play();
   await timeline.run(endMs);
 
-  const core = injector.calm(createRandom("core", seed));
+  const core = quiet === undefined ? injector.calm(createRandom("core", seed)) : machines;
   const end = await finish(core, run, timeline);
   for (const machine of core) await referee.restored(machine);
   for (const machine of core) {
