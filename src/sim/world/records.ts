@@ -45,7 +45,10 @@ export async function recordsOn(disk: MemoryDisk): Promise<Restored["records"]> 
 const TO_COME = /^(run$|object:)/;
 
 /** Paths of blocks on a disk that no process uses that somebody retains and that are there, and not whole, or not there. */
-export async function pinsOn(disk: MemoryDisk, clock: Clock): Promise<Pick<Restored, "harmed" | "missing">> {
+export async function pinsOn(
+  disk: MemoryDisk,
+  clock: Clock,
+): Promise<Pick<Restored, "pins" | "harmed" | "missing">> {
   const { files, database } = disk;
   const blocks = new CheckedBlockstore(files, silentLogger);
   const retention = await openRetention({ files, database, blocks, clock });
@@ -59,5 +62,5 @@ export async function pinsOn(disk: MemoryDisk, clock: Clock): Promise<Pick<Resto
       if (bytes === undefined) missing.push({ pin, path });
       else if (!matches(cid, bytes)) harmed.push(path);
     }
-  return { harmed, missing };
+  return { pins: new Set(pins), harmed, missing };
 }

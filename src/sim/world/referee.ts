@@ -38,14 +38,15 @@ export class Referee {
     const announced = new Set(machine.announced);
     const copy = machine.disk.clone({ clock: timeline, random });
     const records = await recordsOn(copy);
-    const pins = await pinsOn(copy, timeline);
+    const found = await pinsOn(copy, timeline);
     const isSound = (path: string): boolean => !rotted.has(`${name}/${path}`);
-    const harmed = pins.harmed.filter(isSound);
+    const harmed = found.harmed.filter(isSound);
     // Pins are entries of the database, and one of which a bit was flipped names another block.
     const areSound = ![...rotted].some((file) => file.startsWith(`${name}//`));
-    const missing = pins.missing.filter(({ path }) => areSound && isSound(path));
+    const missing = found.missing.filter(({ path }) => areSound && isSound(path));
     const { maxStaleness } = this.#init.run.manifest.config.outer;
-    const restored = { name, peer, swarm, maxStaleness, announced, records, harmed, missing };
+    const { pins } = found;
+    const restored = { name, peer, swarm, maxStaleness, announced, records, pins, harmed, missing };
     for (const check of CHECKS)
       for (const problem of check.restored?.(restored) ?? []) chronicle.break(check.name, problem);
   }

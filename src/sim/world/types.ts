@@ -12,6 +12,8 @@ export interface Restored {
   announced: ReadonlySet<string>;
   /** Records whose blocks are on the disk, by module. */
   records: { module: string; cid: string; signer: string | undefined; complete: boolean }[];
+  /** Names under which the disk's peer retains what it has. */
+  pins: ReadonlySet<string>;
   /** Blocks that the disk's peer retained and whose files are there and not whole, but for flipped bits. */
   harmed: string[];
   /** Blocks that the disk's peer retained and that are not there, but for flipped bits. */
