@@ -3,11 +3,13 @@
  * statement's own encoding, in the manner of libp2p RFC 0002. The statement is a node, no bytes, so that its links are
  * links of the envelope. Ed25519 is deterministic, so one statement of one peer has one CID.
  */
+import { createHash } from "node:crypto";
 import * as dagCbor from "@ipld/dag-cbor";
 import { publicKeyFromProtobuf, publicKeyToProtobuf } from "@libp2p/crypto/keys";
 import type { Ed25519PublicKey, PrivateKey } from "@libp2p/interface";
 import { peerIdFromPublicKey } from "@libp2p/peer-id";
 import { z } from "zod";
+import { boundedMap } from "../bounded-map.ts";
 import { InvalidObjectError } from "../errors.ts";
 import { type Block, bytesSchema, defineObject } from "./object.ts";
 
@@ -18,6 +20,8 @@ const envelopeSchema = z.strictObject({
 });
 
 const ED25519_SIGNATURE_BYTES = 64;
+/** Signatures that were verified last and are not again: a record comes by gossip, and again from whoever is asked. */
+const verified = boundedMap<string, true>(4096);
 
 /** The key, or undefined when it is not an Ed25519 key in its canonical encoding: others would give one statement many CIDs. */
 function parseKey(bytes: Uint8Array): Ed25519PublicKey | undefined {
@@ -36,8 +40,12 @@ async function isSigned(
   signature: Uint8Array,
 ): Promise<boolean> {
   if (signature.byteLength !== ED25519_SIGNATURE_BYTES) return false;
+  // Key and signature have one length each, so nothing else gives these bytes.
+  const claim = createHash("sha256").update(key.raw).update(signature).update(statement).digest("base64");
   try {
-    return await key.verify(statement, signature);
+    const signed = await (verified.get(claim) ?? key.verify(statement, signature));
+    if (signed) verified.set(claim, true);
+    return signed;
   } catch {
     return false;
   }

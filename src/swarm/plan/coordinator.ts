@@ -125,6 +125,8 @@ export class Coordinator {
   #missed: ReadonlyMap<string, KnownContribution> = NOTHING;
   /** Since when an outer gradient that this peer should fold is not here. */
   #absent: ReadonlyMap<string, number> = NOTHING;
+  /** Since when contributions, by CID, are not folded although no slot is open any more (ms). */
+  #left: ReadonlyMap<string, number> = NOTHING;
   /** Until when this peer leaves the slots of a lane, by its index, to others. */
   readonly #failed = new Map<number, number>();
   /** What does not count for this peer although it is known. */
@@ -318,7 +320,7 @@ export class Coordinator {
       this.#own === undefined &&
       this.openSlots().length === 0 &&
       [...this.#init.lineages.values()].every((lineage) =>
-        lineage.pending().every((contribution) => this.isLost(contribution.cid)),
+        lineage.pending().every(({ cid }) => this.isLost(cid) || this.#isLeft(cid)),
       ) &&
       !this.#view.awaits(MISSING_GRACES * this.#init.config.swarm.graceSeconds * 1000, this.#now)
     );
@@ -330,6 +332,7 @@ export class Coordinator {
     const owned = this.owned(now);
     this.#noteLost(owned, now);
     this.#now = now;
+    this.#noteLeft(now);
     const folds = this.#stocks.length === 0 ? [] : [...this.#decideFolds(owned, now)];
     const lease = this.#decideLease(now);
     return lease === undefined ? folds : [...folds, lease];
@@ -370,6 +373,28 @@ export class Coordinator {
     for (const [cid, contribution] of this.#orphaned)
       if (owned.includes(contribution.module) && !this.#available.has(cid)) discount.set(cid, contribution);
     this.#discount = discount.size === 0 ? undefined : unlessSame(discount, this.#discount);
+  }
+
+  /**
+   * Notes what stays unfolded although nothing is left to do. Of modules that it does not own a peer learns only so that
+   * an outer gradient is lost whose signer is live: who owns them folds what can be had.
+   */
+  #noteLeft(now: number): void {
+    if (this.#own !== undefined || this.openSlots().length > 0) {
+      this.#left = NOTHING;
+      return;
+    }
+    const left = new Map<string, number>();
+    for (const lineage of this.#init.lineages.values())
+      for (const { cid } of lineage.pending())
+        if (!this.isLost(cid)) left.set(cid.toString(), this.#left.get(cid.toString()) ?? now);
+    this.#left = left;
+  }
+
+  /** Whether its owners have had the time to find out that it does not come, and for the fold that would follow. */
+  #isLeft(contribution: CID): boolean {
+    const patience = 1000 * this.#init.config.swarm.graceSeconds * (WITHHELD_GRACES + 1);
+    return this.#now - (this.#left.get(contribution.toString()) ?? this.#now) >= patience;
   }
 
   #decideLease(now: number): Decision | undefined {

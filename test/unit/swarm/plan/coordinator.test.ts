@@ -389,6 +389,25 @@ test("a run is not done while something is missing that others refer to, unless 
   assert.ok(coordinator.done(), "what does not exist holds nobody up for ever");
 });
 
+test("who owns nothing is done, too, when an outer gradient whose signer is live does not come", () => {
+  const runConfig = config({ grid: [1], rounds: 1, swarm: { graceSeconds: 10, owners: 1 } });
+  const simulation = new Simulation({ peers: 4, seed: 1, config: runConfig });
+  assert.ok(simulation.run(HOUR));
+  simulation.settle(5000);
+  for (const { lineages } of simulation.peers)
+    for (const lineage of lineages.values()) {
+      const [contribution] = lineage.contributions();
+      if (contribution === undefined) continue;
+      const signer = simulation.peers.find(({ name }) => name !== contribution.signer)!.name;
+      lineage.addContribution({ ...contribution, signer, cid: rawBlock(Buffer.from(lineage.module)).cid });
+    }
+  const done = (): boolean[] => simulation.peers.map(({ coordinator }) => coordinator.done());
+  simulation.settle(5000);
+  assert.ok(done().includes(false));
+  simulation.settle(65_000);
+  assert.deepEqual(done(), [true, true, true, true]);
+});
+
 test("an outer gradient that its own peer's disk lost, before anybody had it, is given up and trained again", () => {
   fc.assert(
     fc.property(seeds, (seed) => {
