@@ -8,7 +8,7 @@
  *     npm run simulate -- --stops --seed 1 [--stride 10] [--at 1234 --trace]
  *
  * `--first` ends with the first seed that breaks something; `--twice` lives each seed twice, and the two have to be the
- * same to the last byte. `--stops` lives a short run of two peers once for every operation, or every so manieth, and cuts
+ * same to the last byte. With `--poor-disks` some machines have a slow disk, and some may store little. `--stops` lives a short run of two peers once for every operation, or every so manieth, and cuts
  * off the power of the peer that does it.
  *
  * The trace has one line an event: seconds of simulated time, machine, what happened. Exit code 1 when an invariant does
@@ -33,23 +33,36 @@ const { values: options } = parseArgs({
     json: { type: "boolean", default: false },
     first: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
+    "poor-disks": { type: "boolean", default: false },
     stops: { type: "boolean", default: false },
     stride: { type: "string", default: "1" },
     at: { type: "string" },
     worker: { type: "boolean", default: false },
   },
 });
+/** What kind of life a seed has. */
+const KIND = ["twice", "poor-disks"] as const;
+const lives = (seed: number, trace?: (line: string) => void): Promise<Outcome> =>
+  (options.twice ? liveTwice : live)({
+    seed,
+    poorDisks: options["poor-disks"],
+    ...(trace === undefined ? {} : { trace }),
+  });
 const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
 
 function repeat(seed: number): string {
-  return `npm run simulate -- --seed ${seed} --trace`;
+  const flags = KIND.filter((flag) => options[flag]).map((flag) => ` --${flag}`);
+  return `npm run simulate -- --seed ${seed}${flags.join("")} --trace`;
 }
 
 /** Starts workers and deals the seeds out; hears of each outcome as it comes, and says whether to go on. */
 async function deal(seeds: readonly number[], hear: (outcome: Outcome) => boolean): Promise<void> {
   const left = [...seeds];
   const work = async (): Promise<void> => {
-    const child = fork(fileURLToPath(import.meta.url), ["--worker", ...(options.twice ? ["--twice"] : [])]);
+    const child = fork(fileURLToPath(import.meta.url), [
+      "--worker",
+      ...KIND.filter((flag) => options[flag]).map((flag) => `--${flag}`),
+    ]);
     try {
       for (let seed = left.shift(); seed !== undefined; seed = left.shift())
         if (!hear(await ask(child, seed))) left.length = 0;
@@ -119,13 +132,7 @@ function seconds(began: number): string {
 }
 
 if (options.worker)
-  process.on(
-    "message",
-    (seed) =>
-      void (options.twice ? liveTwice : live)({ seed: Number(seed) }).then((outcome) =>
-        process.send!(outcome),
-      ),
-  );
+  process.on("message", (seed) => void lives(Number(seed)).then((outcome) => process.send!(outcome)));
 else if (options.stops && options.at === undefined) await stopEverywhere(Number(options.seed ?? 1));
 else if (options.stops) {
   const trace = options.trace ? { trace: say } : {};
@@ -138,8 +145,7 @@ else if (options.stops) {
 } else if (options.seed === undefined) await campaign();
 else {
   const seed = Number(options.seed);
-  const lives = options.twice ? liveTwice : live;
-  const outcome = await lives({ seed, ...(options.trace ? { trace: say } : {}) });
+  const outcome = await lives(seed, options.trace ? say : undefined);
   say(JSON.stringify(outcome));
   if (outcome.broken.length > 0) process.exitCode = 1;
 }

@@ -33,6 +33,8 @@ export interface PopulationInit {
   hear(machine: Machine, event: MachineEvent): void;
   /** A run of that size, with good disks and nobody who attacks it. */
   quiet?: { peers: number; rounds: number };
+  /** Gives some machines a slow disk, and some little room. */
+  poorDisks?: boolean;
 }
 
 interface Identities {
@@ -89,7 +91,7 @@ export class Population {
       bootstrap: await keyOf(`${seed} bootstrap`),
     });
     await population.machines[0]!.create();
-    if (quiet !== undefined) return population;
+    if (init.poorDisks !== true) return population;
     const disks = createRandom("disks", seed);
     for (const machine of population.machines) {
       if (disks.uniform() < SLOW_DISKS) machine.disk.latencyMs = 10 * 20 ** disks.uniform();

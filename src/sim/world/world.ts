@@ -30,12 +30,14 @@ export interface WorldOptions {
   seed: number;
   /** Instead of faults by chance. */
   quiet?: QuietWorld;
+  /** Gives some machines a slow disk, and some little room. */
+  poorDisks?: boolean;
   /** Hears of every line of the trace. */
   trace?: (line: string) => void;
 }
 
 /** Lives one seed through. */
-export async function live({ seed, trace, quiet }: WorldOptions): Promise<Outcome> {
+export async function live({ seed, trace, quiet, poorDisks = false }: WorldOptions): Promise<Outcome> {
   const timeline = new Timeline();
   const random = createRandom("world", seed);
   const network = new MemoryNetwork({ clock: timeline, random: createRandom("network", seed) });
@@ -64,6 +66,7 @@ export async function live({ seed, trace, quiet }: WorldOptions): Promise<Outcom
     network,
     chronicle,
     hear,
+    poorDisks,
     ...(quiet === undefined ? {} : { quiet }),
   });
   const injector = new Injector({ random, timeline, network, population, chronicle });
