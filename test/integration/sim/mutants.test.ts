@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { breaches, WORLD_MUTANTS } from "../../model/mutants.ts";
 
 describe("the simulation finds", () => {
-  for (const mutant of WORLD_MUTANTS)
+  for (const mutant of WORLD_MUTANTS.filter((each) => each.seed !== undefined))
     it(`${mutant.name}, in seed ${mutant.seed}, and nothing without it`, async (test) => {
       const seed = String(mutant.seed);
       const found = await breaches(mutant, seed);
