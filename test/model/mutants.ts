@@ -1,4 +1,7 @@
-/** Planted bugs: the production source with one change each, in a folder of its own, and the tests that notice. */
+/**
+ * Planted bugs: the production source with one change each, in a folder of its own, and what notices: tests, or the first
+ * seed of the simulation that breaks.
+ */
 import { spawn } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,6 +15,25 @@ export interface Mutant {
   edits: { file: string; from: string; to: string }[];
 }
 
+/** A bug that the simulation finds. */
+export interface WorldMutant extends Mutant {
+  /** The first seed that finds it, once it was looked for. */
+  seed?: number;
+  /** Each seed is lived twice, and the two have to be the same. */
+  twice?: boolean;
+  /** In a world where some disks are slow and some are small. */
+  poorDisks?: boolean;
+}
+
+const IGNORED_LATE: Mutant["edits"] = [
+  {
+    file: "src/outer/judgement.ts",
+    from: "const reason = objection(contribution, grounds, authors);",
+    to: "if (grounds.staleness(contribution) > 0) continue;\nconst reason = objection(contribution, grounds, authors);",
+  },
+];
+
+/** For the unit tests and the exhaustive search. */
 export const MUTANTS: Mutant[] = [
   {
     name: "a fold in arrival order",
@@ -50,13 +72,7 @@ export const MUTANTS: Mutant[] = [
   },
   {
     name: "an ignored late contribution",
-    edits: [
-      {
-        file: "src/outer/judgement.ts",
-        from: "const reason = objection(contribution, grounds, authors);",
-        to: "if (grounds.staleness(contribution) > 0) continue;\nconst reason = objection(contribution, grounds, authors);",
-      },
-    ],
+    edits: IGNORED_LATE,
   },
   {
     name: "a head by arrival",
@@ -70,17 +86,112 @@ export const MUTANTS: Mutant[] = [
   },
 ];
 
+/** Bugs that there were, for the simulation. */
+export const WORLD_MUTANTS: WorldMutant[] = [
+  {
+    name: "outer gradients that are released by round",
+    seed: 1,
+    poorDisks: true,
+    edits: [
+      {
+        file: "src/swarm/modules/retention.ts",
+        from: 'if (kind === "version" ? Number(number) >= oldest : !isSettled(lineage, cid!)) continue;',
+        to: "if (Number(number) >= oldest || (kind !== 'version' && lineage.pending().some((known) => known.cid.toString() === cid))) continue;",
+      },
+    ],
+  },
+  {
+    name: "two sweeps that do not know of each other",
+    poorDisks: true,
+    edits: [
+      {
+        file: "src/store/retention.ts",
+        from: "const touched = new Map<string, number>();",
+        to: "const touched = new Map<string, number>();\nlet last = Number.NEGATIVE_INFINITY;",
+      },
+      {
+        file: "src/store/retention.ts",
+        from: "const old = clock.now() - youngMs;",
+        to: "const old = last;\nlast = clock.now();",
+      },
+    ],
+  },
+  { name: "a fold that forgets late work", seed: 38, edits: IGNORED_LATE },
+  {
+    name: "a measurement by the real clock",
+    seed: 1,
+    twice: true,
+    edits: [
+      {
+        file: "src/swarm/sync/anti-entropy.ts",
+        from: "const began = clock.now();",
+        to: "const began = performance.now();",
+      },
+      {
+        file: "src/swarm/sync/anti-entropy.ts",
+        from: "Math.round(clock.now() - began)",
+        to: "Math.round(1000 * (performance.now() - began))",
+      },
+    ],
+  },
+  {
+    name: "a timer of the real clock",
+    edits: [
+      {
+        file: "src/swarm/swarm.ts",
+        from: 'tasks.every(antiEntropySeconds * 1000, () => {\n      reconciler.askAny();\n      tasks.run("writing the lineage", () => this.#parts.flush());\n    });',
+        to: 'setInterval(() => {\n      reconciler.askAny();\n      tasks.run("writing the lineage", () => this.#parts.flush());\n    }, antiEntropySeconds * 1000).unref();',
+      },
+    ],
+  },
+  {
+    name: "contributions that are retained before their records are",
+    seed: 1,
+    poorDisks: true,
+    edits: [
+      {
+        file: "src/swarm/rounds/contributing.ts",
+        from: "await records.flush(async () => {\n      for (const record of opened) intake.add(record, self);\n      return retain;\n    });",
+        to: "const { store } = init as any;\nawait store.put(contributions);\nawait store.retainTogether(retain);\nfor (const record of opened) intake.add(record, self);",
+      },
+    ],
+  },
+];
+
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Names of the tests in these files that fail with the mutant; none means that it survives. */
-export async function catchers(mutant: Mutant, files: string[]): Promise<string[]> {
+export function catchers(mutant: Mutant, files: string[]): Promise<string[]> {
+  return planted(mutant, async (folder) => failures(await runTests(folder, files)));
+}
+
+/** What the simulation says is broken with the mutant, in the first seed of a range that breaks; none means that it survives. */
+export function breaches(mutant: Omit<WorldMutant, "seed">, seeds: string): Promise<string[]> {
+  return planted(mutant, async (folder) => {
+    const flags = ["--seeds", seeds, "--first", "--json", "--workers", "1"];
+    if (mutant.twice === true) flags.push("--twice");
+    if (mutant.poorDisks === true) flags.push("--poor-disks");
+    const sum = await output(folder, ["scripts/simulate.ts", ...flags]);
+    return (JSON.parse(sum) as { broken: string[] }).broken;
+  });
+}
+
+/** Uses a folder with a copy of the source that has the mutant in it. */
+async function planted<T>({ edits }: Mutant, use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "pathweave-mutant-"));
   try {
-    for (const name of ["package.json", "src", "test/unit/outer", "test/model"])
+    for (const name of [
+      "package.json",
+      "src",
+      "scripts/simulate.ts",
+      "scripts/simulate",
+      "test/unit/outer",
+      "test/model",
+    ])
       await cp(join(root, name), join(folder, name), { recursive: true });
     await symlink(join(root, "node_modules"), join(folder, "node_modules"), "junction");
-    for (const edit of mutant.edits) await apply(folder, edit);
-    return failures(await runTests(folder, files));
+    for (const edit of edits) await apply(folder, edit);
+    return await use(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -98,17 +209,18 @@ async function apply(folder: string, { file, from, to }: Mutant["edits"][number]
 
 /** The TAP report of test files. */
 async function runTests(folder: string, files: string[]): Promise<string> {
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(process.execPath, ["--test", "--test-reporter=tap", ...files], {
-    cwd: folder,
-    env,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const report = await text(child.stdout);
+  const report = await output(folder, ["--test", "--test-reporter=tap", ...files]);
   // A file that does not load catches nothing; a whole file is reported by its path.
   if (/^not ok .*\.test\.ts$/m.test(report) || !/^# tests [1-9]/m.test(report))
     throw new Error(`Not all tests ran:\n${report}`);
   return report;
+}
+
+/** What Node.js writes in a folder. */
+function output(folder: string, args: string[]): Promise<string> {
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ["ignore", "pipe", "ignore"] });
+  return text(child.stdout);
 }
 
 /** The failed tests of a TAP report; a suite is reported after its tests, with less indentation. */

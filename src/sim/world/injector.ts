@@ -13,6 +13,8 @@ import type { Timeline } from "./timeline.ts";
 
 const SLOW = { latencyMs: [200, 2000], bytesPerSecond: 4000 } as const;
 const LOSSY = { loss: 0.1, duplication: 0.1, reordering: 0.2 };
+/** How long a machine is without power that is cut off at one operation. */
+const OUTAGE_MS = 5000;
 /** Room that is left on a disk that is full. */
 const ROOM_BYTES = 2000;
 /** After which part of the faults' time the copies of data folders have been made, for later. */
@@ -53,6 +55,14 @@ export class Injector {
       timeline.after(endMs * COPIED * random.uniform(), () =>
         this.#copies.set(machine, machine.disk.clone()),
       );
+  }
+
+  /** Ends a process now, with all that is not flushed, and starts it again after a while. */
+  cutPower(machine: Machine): void {
+    const { chronicle, timeline } = this.#init;
+    chronicle.fault("kill", [machine]);
+    machine.kill(true);
+    timeline.after(OUTAGE_MS, () => this.start(machine));
   }
 
   /** Starts a machine that is down. */

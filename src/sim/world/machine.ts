@@ -80,7 +80,11 @@ export class Machine {
   readonly name: string;
   readonly peer: string;
   disk: MemoryDisk;
+  /** What a process may store (`--max-disk`), from its next start on. */
+  maxBytes = Number.POSITIVE_INFINITY;
   readonly clock: MachineClock;
+  /** Called at both ends of every operation of its processes on disk and network; may end the process. */
+  onOperation: ((what: string) => void) | undefined;
   /** CIDs of what its peer has announced and the disk has to have. */
   readonly announced = new Set<string>();
   readonly #init: MachineInit;
@@ -187,6 +191,12 @@ export class Machine {
   #listening(process: Process): Network {
     const run = this.#init.world.run.toString();
     const { network } = process.membership;
+    const operate = async <T>(name: string, begin: () => Promise<T>): Promise<T> => {
+      this.onOperation?.(`before ${name}`);
+      const result = await begin();
+      if (this.#process === process) this.onOperation?.(`after ${name}`);
+      return result;
+    };
     return {
       ...network,
       publish: (topic, data) => {
@@ -194,8 +204,12 @@ export class Machine {
         // What a process that was killed goes on with nobody sees.
         if (block !== undefined && this.#process === process)
           this.announced.add(dagCborCid(block).toString());
-        return network.publish(topic, data);
+        return operate("publish", () => network.publish(topic, data));
       },
+      request: (...args) => operate("request", () => network.request(...args)),
+      provide: (...args) => operate("provide", () => network.provide(...args)),
+      putRecord: (...args) => operate("putRecord", () => network.putRecord(...args)),
+      getRecord: (...args) => operate("getRecord", () => network.getRecord(...args)),
     };
   }
 
@@ -203,6 +217,7 @@ export class Machine {
     const { membership } = process;
     const { world, name } = this.#init;
     const { files, database } = this.disk;
+    this.disk.onOperation = ({ kind, path, when }) => this.onOperation?.(`${when} ${kind} ${path}`);
     const isCurrent = (): boolean => this.#process === process;
     const logger = loggerOf((level, line) => {
       if (isCurrent()) this.#init.log(level, line);
@@ -215,6 +230,9 @@ export class Machine {
       database,
       clock,
       log: logger.component("store"),
+      ...(this.maxBytes === Number.POSITIVE_INFINITY
+        ? {}
+        : { quota: { maxBytes: this.maxBytes, reclaim: true } }),
       source: (blocks) => membership.source(blocks),
     });
     const { network } = membership;

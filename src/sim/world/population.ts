@@ -17,9 +17,11 @@ import type { Timeline } from "./timeline.ts";
 /** Share of the worlds that somebody attacks. */
 const ATTACKED = 0.6;
 const MOST_IDENTITIES = 50;
+const SWARM_KEY = "key";
 /** Share of the machines whose disk takes its time. */
 const SLOW_DISKS = 0.3;
-const SWARM_KEY = "key";
+/** Share of the machines that may store little. Who is told to allow more allows half as much again. */
+const SMALL_DISKS = 0.3;
 
 export interface PopulationInit {
   seed: number;
@@ -29,6 +31,10 @@ export interface PopulationInit {
   chronicle: Chronicle;
   /** Hears what a machine tells of its process. */
   hear(machine: Machine, event: MachineEvent): void;
+  /** A run of that size, with good disks and nobody who attacks it. */
+  quiet?: { peers: number; rounds: number };
+  /** Gives some machines a slow disk, and some little room. */
+  poorDisks?: boolean;
 }
 
 interface Identities {
@@ -68,11 +74,13 @@ export class Population {
   readonly #guests: Machine[] = [];
 
   static async settle(init: PopulationInit): Promise<Population> {
-    const { seed, random } = init;
+    const { seed, random, quiet } = init;
     const access = (["open", "open", "keyed", "listed"] as const)[random.integer(4)]!;
-    const count = 3 + random.integer(7);
+    const count = quiet?.peers ?? 3 + random.integer(7);
     const identities =
-      random.uniform() < ATTACKED ? Math.floor((MOST_IDENTITIES + 1) ** random.uniform()) : 0;
+      quiet === undefined && random.uniform() < ATTACKED
+        ? Math.floor((MOST_IDENTITIES + 1) ** random.uniform())
+        : 0;
     const keysOf = (label: string, many: number): Promise<PrivateKey[]> =>
       Promise.all(Array.from({ length: many }, (_, index) => keyOf(`${seed} ${label} ${index}`)));
     const population = new Population(init, {
@@ -83,9 +91,12 @@ export class Population {
       bootstrap: await keyOf(`${seed} bootstrap`),
     });
     await population.machines[0]!.create();
+    if (init.poorDisks !== true) return population;
     const disks = createRandom("disks", seed);
-    for (const { disk } of population.machines)
-      if (disks.uniform() < SLOW_DISKS) disk.latencyMs = 20 * 50 ** disks.uniform();
+    for (const machine of population.machines) {
+      if (disks.uniform() < SLOW_DISKS) machine.disk.latencyMs = 10 * 20 ** disks.uniform();
+      if (disks.uniform() < SMALL_DISKS) machine.maxBytes = 5000 * 6 ** disks.uniform();
+    }
     return population;
   }
 
@@ -93,11 +104,11 @@ export class Population {
     this.#init = init;
     this.#access = who.access;
     this.#strangerKey = who.stranger;
-    const { seed, random, network, timeline, chronicle } = init;
+    const { seed, random, network, timeline, chronicle, quiet } = init;
     const { access, keys } = who;
     const peers = keys.map((key) => peerIdFromPrivateKey(key).toString());
     this.#peers = [peerIdFromPrivateKey(who.bootstrap).toString(), ...peers];
-    const config = createConfig(seed, random, access, peers);
+    const config = createConfig(seed, random, access, peers, quiet?.rounds);
     this.run = createWorldRun(config, peers[0]!);
     const { grid, replicas, swarm, training, outer } = config;
     chronicle.say(

@@ -41,15 +41,26 @@ export async function recordsOn(disk: MemoryDisk): Promise<Restored["records"]> 
   return records;
 }
 
-/** Paths of blocks on a disk that no process uses that somebody retains and that are there, and not whole. */
-export async function harmedPins(disk: MemoryDisk, clock: Clock): Promise<string[]> {
+/** Pins of what a peer retains before it has it. */
+const TO_COME = /^(run$|object:)/;
+
+/** Paths of blocks on a disk that no process uses that somebody retains and that are there, and not whole, or not there. */
+export async function pinsOn(
+  disk: MemoryDisk,
+  clock: Clock,
+): Promise<Pick<Restored, "pins" | "harmed" | "missing">> {
   const { files, database } = disk;
   const blocks = new CheckedBlockstore(files, silentLogger);
   const retention = await openRetention({ files, database, blocks, clock });
   const harmed: string[] = [];
-  for (const cid of retention.pins().flatMap((pin) => retention.retained(pin))) {
-    const bytes = await files.read(blockPath(cid));
-    if (bytes !== undefined && !matches(cid, bytes)) harmed.push(blockPath(cid));
-  }
-  return harmed;
+  const missing: Restored["missing"] = [];
+  const pins = retention.pins().filter((pin) => !TO_COME.test(pin));
+  for (const pin of pins)
+    for (const cid of retention.retained(pin)) {
+      const path = blockPath(cid);
+      const bytes = await files.read(path);
+      if (bytes === undefined) missing.push({ pin, path });
+      else if (!matches(cid, bytes)) harmed.push(path);
+    }
+  return { pins: new Set(pins), harmed, missing };
 }

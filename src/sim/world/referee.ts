@@ -6,7 +6,7 @@ import { BLOCKS } from "../../store/layout.ts";
 import { CHECKS } from "./checks/all.ts";
 import type { Chronicle } from "./chronicle.ts";
 import type { Machine } from "./machine.ts";
-import { harmedPins, recordsOn } from "./records.ts";
+import { pinsOn, recordsOn } from "./records.ts";
 import type { WorldRun } from "./run.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Ended } from "./types.ts";
@@ -29,7 +29,7 @@ export class Referee {
     this.#init = init;
   }
 
-  /** Judges a process that has just read its disk. */
+  /** Judges a process that has just read its disk, or has come to the end of the world. */
   async restored(machine: Machine): Promise<void> {
     const { timeline, random, chronicle, rotted } = this.#init;
     const { swarm, name, peer } = machine;
@@ -38,9 +38,15 @@ export class Referee {
     const announced = new Set(machine.announced);
     const copy = machine.disk.clone({ clock: timeline, random });
     const records = await recordsOn(copy);
-    const harmed = (await harmedPins(copy, timeline)).filter((path) => !rotted.has(`${name}/${path}`));
+    const found = await pinsOn(copy, timeline);
+    const isSound = (path: string): boolean => !rotted.has(`${name}/${path}`);
+    const harmed = found.harmed.filter(isSound);
+    // Pins are entries of the database, and one of which a bit was flipped names another block.
+    const areSound = ![...rotted].some((file) => file.startsWith(`${name}//`));
+    const missing = found.missing.filter(({ path }) => areSound && isSound(path));
     const { maxStaleness } = this.#init.run.manifest.config.outer;
-    const restored = { name, peer, swarm, maxStaleness, announced, records, harmed };
+    const { pins } = found;
+    const restored = { name, peer, swarm, maxStaleness, announced, records, pins, harmed, missing };
     for (const check of CHECKS)
       for (const problem of check.restored?.(restored) ?? []) chronicle.break(check.name, problem);
   }

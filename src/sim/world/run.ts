@@ -37,8 +37,17 @@ function pick<T>(random: Random, choices: readonly T[]): T {
   return choices[random.integer(choices.length)]!;
 }
 
-/** @param peers who is on the list of a listed run */
-export function createConfig(seed: number, random: Random, access: Access, peers: string[]): RunConfig {
+/**
+ * @param peers who is on the list of a listed run
+ * @param rounds where the seed does not decide
+ */
+export function createConfig(
+  seed: number,
+  random: Random,
+  access: Access,
+  peers: string[],
+  rounds?: number,
+): RunConfig {
   const grid = pick(random, [[2], [3], [2, 2]]);
   const chooseUpper = grid.length === 2 ? 1 : pick(random, ["shared", "path"] as const);
   return runConfigSchema.parse({
@@ -51,7 +60,7 @@ export function createConfig(seed: number, random: Random, access: Access, peers
     ],
     replicas: pick(random, [1, 1, 2]),
     model: { sequenceLength: 4 },
-    training: { rounds: 12 + random.integer(3), innerSteps: 3, batchSize: 2 },
+    training: { rounds: rounds ?? 12 + random.integer(3), innerSteps: 3, batchSize: 2 },
     outer: {
       codec: pick(random, ["f32", "bf16", "int8"] as const),
       maxStaleness: pick(random, [2, 4, 8]),

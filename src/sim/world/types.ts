@@ -1,7 +1,7 @@
 import type { AuditReport } from "../../audit/types.ts";
 import type { Swarm } from "../../swarm/swarm.ts";
 
-/** A process that has just read its disk. */
+/** A process that has just read its disk, or has come to the end of the world. */
 export interface Restored {
   name: string;
   /** Peer id of its own. */
@@ -12,8 +12,12 @@ export interface Restored {
   announced: ReadonlySet<string>;
   /** Records whose blocks are on the disk, by module. */
   records: { module: string; cid: string; signer: string | undefined; complete: boolean }[];
+  /** Names under which the disk's peer retains what it has. */
+  pins: ReadonlySet<string>;
   /** Blocks that the disk's peer retained and whose files are there and not whole, but for flipped bits. */
   harmed: string[];
+  /** Blocks that the disk's peer retained and that are not there, but for flipped bits. */
+  missing: { pin: string; path: string }[];
 }
 
 /** How a world ended. */

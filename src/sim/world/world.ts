@@ -18,14 +18,26 @@ const RESTART_MS = 10_000;
 /** Longest time in which a peer has to stop. */
 const STOP_MS = 120_000;
 
+/** A world in which only that happens to the machines which somebody does to them. */
+export interface QuietWorld {
+  peers: number;
+  rounds: number;
+  /** Called when everything is in place, before anything is started. */
+  begin(machines: readonly Machine[], strike: Pick<Injector, "cutPower">): void;
+}
+
 export interface WorldOptions {
   seed: number;
+  /** Instead of faults by chance. */
+  quiet?: QuietWorld;
+  /** Gives some machines a slow disk, and some little room. */
+  poorDisks?: boolean;
   /** Hears of every line of the trace. */
   trace?: (line: string) => void;
 }
 
 /** Lives one seed through. */
-export async function live({ seed, trace }: WorldOptions): Promise<Outcome> {
+export async function live({ seed, trace, quiet, poorDisks = false }: WorldOptions): Promise<Outcome> {
   const timeline = new Timeline();
   const random = createRandom("world", seed);
   const network = new MemoryNetwork({ clock: timeline, random: createRandom("network", seed) });
@@ -43,31 +55,37 @@ export async function live({ seed, trace }: WorldOptions): Promise<Outcome> {
       chronicle.say(name, `ended: ${event.reason}`);
       chronicle.marks.reach("a process ended by itself");
       chronicle.fault("kill", [machine]);
+      if (event.reason.includes("--max-disk")) machine.maxBytes *= 1.5;
       if (population.machines.includes(machine)) timeline.after(RESTART_MS, () => injector.start(machine));
     }
   };
-  const population = await Population.settle({ seed, random, timeline, network, chronicle, hear });
+  const population = await Population.settle({
+    seed,
+    random,
+    timeline,
+    network,
+    chronicle,
+    hear,
+    poorDisks,
+    ...(quiet === undefined ? {} : { quiet }),
+  });
   const injector = new Injector({ random, timeline, network, population, chronicle });
   const { machines, run, intruder } = population;
   const { rotted } = injector;
-  const referee = new Referee({
-    random,
-    timeline,
-    chronicle,
-    run,
-    rotted,
-    lies: intruder?.lies ?? new Set(),
-  });
+  const lies = intruder?.lies ?? new Set<string>();
+  const referee = new Referee({ random, timeline, chronicle, run, rotted, lies });
 
   const endMs = Math.round((0.5 + 0.5 * random.uniform()) * population.usualMs);
   for (const [index, machine] of machines.entries())
     timeline.after(index === 0 ? 0 : 500 + 3000 * random.uniform(), () => machine.start());
-  injector.plan(createRandom("faults", seed), endMs);
+  if (quiet === undefined) injector.plan(createRandom("faults", seed), endMs);
+  else quiet.begin(machines, injector);
   intruder?.play();
   await timeline.run(endMs);
 
-  const core = injector.calm(createRandom("core", seed));
+  const core = quiet === undefined ? injector.calm(createRandom("core", seed)) : machines;
   const end = await finish(core, run, timeline);
+  for (const machine of core) await referee.restored(machine);
   for (const machine of core) {
     let stopped = false;
     void machine.stop().then(() => (stopped = true));

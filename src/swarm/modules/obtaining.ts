@@ -1,7 +1,7 @@
 /** Begins to fetch the tensors that this peer needs, and judges the outer gradients that have come. */
 import { InvalidObjectError, messageOf } from "../../errors.ts";
 import type { Lineage } from "../../outer/lineage.ts";
-import type { KnownContribution } from "../../outer/types.ts";
+import type { KnownContribution, KnownVersion } from "../../outer/types.ts";
 import type { Plan, Slot } from "../../plan/types.ts";
 import type { Charge } from "../conduct/discipline.ts";
 import type { Coordinator } from "../plan/coordinator.ts";
@@ -31,7 +31,7 @@ export interface ObtainingInit {
 export interface Obtaining {
   /**
    * Begins to fetch, of the modules that this peer owns or trains, outer gradients to be folded and the tensors of a new
-   * head. Of the others it takes every version as it is.
+   * head. Of every module, it tries again what it passed over.
    */
   look(now: number): void;
   /** Gets an outer gradient and finds out whether it may be folded, in the background. */
@@ -72,26 +72,29 @@ export function createObtaining(init: ObtainingInit): Obtaining {
     });
   }
 
+  /** Gets the tensors of a version, unless that is under way or failed just now. */
+  function version(known: KnownVersion, now: number): void {
+    const { module, generation } = known;
+    if (holdings.wants(known, now))
+      tasks.run(`generation ${generation} of ${module}`, async () => {
+        await holdings.materialise(known);
+        init.changed();
+      });
+  }
+
   return {
     look(now) {
       const modules = needed(now);
       for (const module of init.modules) {
         const lineage = init.lineage(module);
-        if (!modules.has(module)) {
-          // Nothing is built here on what is not fetched, so nothing has to be left out.
-          for (const { cid } of lineage.passedOver()) lineage.reconsider(cid);
-          continue;
-        }
+        // Also of a module that it needs no more: else it would never agree with the others again.
+        for (const each of lineage.passedOver()) version(each, now);
+        if (!modules.has(module)) continue;
         for (const contribution of lineage.pending()) {
           if (coordinator.isAvailable(contribution.cid)) continue;
           if (gradients.wants(contribution, now)) gradient(contribution);
         }
-        for (const version of [lineage.head(), ...lineage.passedOver()])
-          if (holdings.wants(version, now))
-            tasks.run(`generation ${version.generation} of ${module}`, async () => {
-              await holdings.materialise(version);
-              init.changed();
-            });
+        version(lineage.head(), now);
       }
     },
     gradient,

@@ -5,6 +5,7 @@ import { lineage } from "./lineage.ts";
 import { nothingLost } from "./nothing-lost.ts";
 import { nothingTwice } from "./nothing-twice.ts";
 import { retainedIsAnnounced } from "./retained-is-announced.ts";
+import { retainedIsThere } from "./retained-is-there.ts";
 import { retainedIsWhole } from "./retained-is-whole.ts";
 import { unsettledIsKept } from "./unsettled-is-kept.ts";
 
@@ -15,6 +16,7 @@ export const CHECKS: readonly Check[] = [
   lineage,
   announcedIsRetained,
   retainedIsAnnounced,
+  retainedIsThere,
   retainedIsWhole,
   unsettledIsKept,
 ];
