@@ -57,24 +57,29 @@ export class ForkChoice {
     this.#head = this.#best();
   }
 
+  /** Takes back a version, and what it descends from: whoever has the later one needs none of the earlier. */
   reconsider(branch: Branch): void {
-    if (this.#passedOver.delete(branch)) this.#head = this.#best();
+    const roots = [...this.#passedOver].filter((root) => descends(branch, root));
+    for (const root of roots) this.#passedOver.delete(root);
+    if (roots.length > 0) this.#head = this.#best();
   }
 
-  /** Versions that are passed over and not barred. */
+  /** Versions that are passed over and not barred, and the best that builds on each. */
   passedOver(): Branch[] {
-    return [...this.#passedOver].filter((branch) => !this.#barred.has(branch));
+    const roots = [...this.#passedOver].filter((branch) => !this.#barred.has(branch));
+    return [...new Set(roots.flatMap((root) => [root, this.#best(root)]))];
   }
 
   #isHidden(branch: Branch): boolean {
     return [...this.#passedOver].some((root) => descends(branch, root));
   }
 
-  #best(): Branch {
-    let best = this.#genesis;
-    const branches = [this.#genesis];
+  /** The best version at or above `from`, which itself counts even when it is passed over. */
+  #best(from = this.#genesis): Branch {
+    let best = from;
+    const branches = [from];
     for (let next = branches.pop(); next !== undefined; next = branches.pop()) {
-      if (this.#barred.has(next) || this.#passedOver.has(next)) continue;
+      if (this.#barred.has(next) || (next !== from && this.#passedOver.has(next))) continue;
       if (isBetter(next, best)) best = next;
       branches.push(...next.children);
     }

@@ -254,7 +254,7 @@ export class Lineage {
     this.#followHead();
   }
 
-  /** The tensors of a version that was passed over are here. */
+  /** The tensors of a version are here: neither it nor what it descends from is passed over any more. */
   reconsider(cid: CID): void {
     const branch = this.#branches.get(cid.toString());
     if (branch === undefined) return;
@@ -262,7 +262,10 @@ export class Lineage {
     this.#followHead();
   }
 
-  /** Versions that are passed over. */
+  /**
+   * Versions that are passed over, and the best that builds on each. Whoever built on one had it, and others may have
+   * released it since; the later one can still be had.
+   */
   passedOver(): KnownVersion[] {
     return this.#forkChoice.passedOver().map(({ version }) => version);
   }

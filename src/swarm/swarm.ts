@@ -546,8 +546,10 @@ export class Swarm {
     const now = this.#init.clock.now();
     this.#noteDepartures(now);
     for (const decision of this.coordinator.decide(now)) this.#carryOut(decision);
-    const interesting = this.#interesting(now);
-    for (const module of interesting) this.#prefetch(module, now);
+    for (const module of this.#interesting(now)) this.#prefetch(module, now);
+    // Or this peer would stay on its older head for ever.
+    for (const module of this.#init.topology.moduleNames)
+      this.#materialise(module, this.lineage(module).passedOver(), now);
     for (const module of this.#init.topology.moduleNames) {
       const head = this.lineage(module).head();
       if (this.#lastHead.get(module) === head.cid.toString()) continue;
@@ -590,7 +592,11 @@ export class Swarm {
       if (this.coordinator.isAvailable(contribution.cid)) continue;
       if (this.#holdings.wantsDelta(contribution, now)) this.#obtainDelta(contribution);
     }
-    for (const version of [lineage.head(), ...lineage.passedOver()])
+    this.#materialise(module, [lineage.head()], now);
+  }
+
+  #materialise(module: string, versions: readonly KnownVersion[], now: number): void {
+    for (const version of versions)
       if (this.#holdings.wants(version, now))
         this.#run(`generation ${version.generation} of ${module}`, async () => {
           await this.#holdings.materialise(version);
