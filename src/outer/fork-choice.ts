@@ -7,7 +7,7 @@ export class ForkChoice {
   /** Versions that were refused, are false by a confirmed sibling, or descend from one of these. */
   readonly #barred = new Set<Branch>();
   readonly #confirmed = new Set<Branch>();
-  /** Versions whose tensors nobody can give for now. */
+  /** Versions whose tensors cannot be had for now. */
   readonly #passedOver = new Set<Branch>();
   #head: Branch;
 
@@ -57,32 +57,29 @@ export class ForkChoice {
     this.#head = this.#best();
   }
 
-  /** Takes back what this version is or descends from. */
+  /** Takes back a version, and what it descends from: whoever has the later one needs none of the earlier. */
   reconsider(branch: Branch): void {
-    for (const root of this.#passedOver) if (descends(branch, root)) this.#passedOver.delete(root);
-    this.#head = this.#best();
+    const roots = [...this.#passedOver].filter((root) => descends(branch, root));
+    for (const root of roots) this.#passedOver.delete(root);
+    if (roots.length > 0) this.#head = this.#best();
   }
 
-  /** Versions that are passed over and not barred, and the best of those that descend from each. */
+  /** Versions that are passed over and not barred, and the best that builds on each. */
   passedOver(): Branch[] {
     const roots = [...this.#passedOver].filter((branch) => !this.#barred.has(branch));
-    return [...new Set(roots.flatMap((root) => [root, this.#bestOf(root)]))];
+    return [...new Set(roots.flatMap((root) => [root, this.#best(root)]))];
   }
 
   #isHidden(branch: Branch): boolean {
     return [...this.#passedOver].some((root) => descends(branch, root));
   }
 
-  #best(): Branch {
-    return this.#bestOf(this.#genesis);
-  }
-
-  /** Of a version and all that descend from it. */
-  #bestOf(root: Branch): Branch {
-    let best = root;
-    const branches = [root];
+  /** The best version at or above `from`, which itself counts even when it is passed over. */
+  #best(from = this.#genesis): Branch {
+    let best = from;
+    const branches = [from];
     for (let next = branches.pop(); next !== undefined; next = branches.pop()) {
-      if (this.#barred.has(next) || (next !== root && this.#passedOver.has(next))) continue;
+      if (this.#barred.has(next) || (next !== from && this.#passedOver.has(next))) continue;
       if (isBetter(next, best)) best = next;
       branches.push(...next.children);
     }

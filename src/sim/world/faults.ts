@@ -56,13 +56,19 @@ export interface ScheduleInit {
 const INSTANT: ReadonlySet<FaultKind> = new Set(["flip", "clock"]);
 const DAY_MS = 86_400_000;
 
+/** How long a fault lasts, ms; `chance` is from 0 to 1. Half of the partitions last until the sides have forgotten each other and got on alone. */
+function lengthOf(kind: FaultKind, chance: number): number {
+  if (kind !== "partition") return 1000 * 3 ** (5 * chance);
+  return chance < 0.5 ? 1000 * 3 ** (10 * chance) : 90_000 + 240_000 * (chance - 0.5);
+}
+
 export function scheduleFaults({ random, machines, endMs }: ScheduleInit): Fault[] {
   const faults: Fault[] = [];
   const count = 4 + random.integer(7);
   for (let i = 0; i < count; i++) {
     const kind = FAULTS[random.integer(FAULTS.length)]!;
     const at = 20_000 + random.uniform() * (endMs - 20_000);
-    const length = INSTANT.has(kind) ? 0 : 1000 * 3 ** (5 * random.uniform());
+    const length = INSTANT.has(kind) ? 0 : lengthOf(kind, random.uniform());
     const all = random.shuffle(Array.from({ length: machines }, (_, machine) => machine));
     const struck = kind === "partition" ? 1 + random.integer(machines - 1) : 1;
     const far = random.uniform() < 0.3 ? 30 * DAY_MS : 120_000;

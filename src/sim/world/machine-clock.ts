@@ -5,6 +5,9 @@
 import type { Clock } from "../../clock.ts";
 import type { Timeline } from "./timeline.ts";
 
+/** No timer of Node.js is shorter. Whoever waits for the rest of a time that rounding left would wait for ever without it. */
+const LEAST_MS = 1;
+
 interface Pending {
   /** On the timeline. */
   due: number;
@@ -82,7 +85,7 @@ export class MachineClock {
       after: (milliseconds, callback) => {
         if (!open) return () => {};
         const pending: Pending = {
-          due: this.#timeline.now() + Math.max(0, milliseconds),
+          due: this.#timeline.now() + Math.max(LEAST_MS, milliseconds),
           cancel: () => {},
           callback: () => {
             mine.delete(pending);

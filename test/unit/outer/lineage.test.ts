@@ -208,6 +208,25 @@ describe("lineage: versions whose tensors cannot be had", () => {
     assert.deepEqual(lineage.pending(), []);
   });
 
+  it("are taken back with the best version that builds on them, which can be had when they are released", () => {
+    const lineage = createLineage();
+    const rounds = [0, 1, 2].map((round) => contribute(GENESIS.cid, { round }));
+    let parent = GENESIS;
+    const versions = rounds.map((contribution) => {
+      lineage.addContribution(contribution);
+      parent = fold(parent, [contribution]);
+      lineage.addVersion(parent);
+      return parent;
+    });
+    const [first, , last] = versions as [KnownVersion, KnownVersion, KnownVersion];
+    lineage.passOver(first.cid);
+    assert.deepEqual(labels(lineage.passedOver()), labels([first, last]));
+    assert.equal(lineage.head().cid, GENESIS.cid);
+    lineage.reconsider(last.cid);
+    assert.equal(lineage.head().cid, last.cid);
+    assert.deepEqual(lineage.passedOver(), []);
+  });
+
   it("are never the genesis", () => {
     const lineage = createLineage();
     lineage.passOver(GENESIS.cid);
