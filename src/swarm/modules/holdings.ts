@@ -152,7 +152,7 @@ export class Holdings {
 
   async #obtain(version: KnownVersion): Promise<void> {
     const began = this.#init.clock.now();
-    if (await this.#isOnDisk(version)) return this.#init.retention.retainVersion(version);
+    if (await this.#isKept(version)) return this.#init.retention.retainVersion(version);
     const lineage = this.#init.lineage(version.module);
     const parent = version.parent === null ? undefined : lineage.version(version.parent);
     const foldable = parent !== undefined && (await this.#isOnDisk(parent));
@@ -234,6 +234,15 @@ export class Holdings {
       this.#versions.delete(parent.cid.toString());
       throw error;
     }
+  }
+
+  /**
+   * Whether this peer had the version before. That its tensors are on the disk says nothing: a false version may name
+   * those of another. The manifest vouches for the genesis.
+   */
+  async #isKept(version: KnownVersion): Promise<boolean> {
+    if (!(await this.#isOnDisk(version))) return false;
+    return version.parent === null || this.#init.retention.keepsVersion(version);
   }
 
   async #isOnDisk({ state }: KnownVersion): Promise<boolean> {

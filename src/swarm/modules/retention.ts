@@ -27,12 +27,18 @@ export interface RetentionInit {
 }
 
 export interface Retention {
+  /** Whether this peer has kept a version: it folded it, or had it by the run's policy, perhaps before a restart. */
+  keepsVersion(version: KnownVersion): Promise<boolean>;
   /** Keeps a version that is on this disk until it is old. What `first` adds to the lineage is in the same write. */
   retainVersion(version: KnownVersion, first?: () => Promise<void>): Promise<void>;
   /** Keeps an outer gradient that is on this disk, together with what says what it is, until it is settled. */
   retainGradient(contribution: KnownContribution): Promise<void>;
   /** Deletes what nobody needs, if that was not done lately. An archive keeps what it does not retain, too. */
   sweep(): Promise<void>;
+}
+
+function versionPin({ module, generation, cid }: KnownVersion): string {
+  return `version:${module}:${generation}:${cid}`;
 }
 
 export function createRetention(init: RetentionInit): Retention {
@@ -80,14 +86,16 @@ export function createRetention(init: RetentionInit): Retention {
   }
 
   return {
-    async retainVersion({ module, generation, cid, state }, first = async () => {}) {
-      const roots = archive ? [] : Object.values(state);
-      const blocks = (await Promise.all(roots.map((root) => packs.blocks(root)))).flat();
+    keepsVersion: async (version) => (await store.retained(versionPin(version))).length > 0,
+    async retainVersion(version, first = async () => {}) {
+      const roots = Object.values(version.state);
+      // An archive deletes nothing, so there the roots are enough.
+      const blocks = archive ? roots : (await Promise.all(roots.map((root) => packs.blocks(root)))).flat();
       await records.flush(async () => {
         await first();
-        return archive ? [] : [[`version:${module}:${generation}:${cid}`, blocks]];
+        return [[versionPin(version), blocks]];
       });
-      if (!archive) await releaseOld(module);
+      if (!archive) await releaseOld(version.module);
     },
     async retainGradient({ module, round, cid, delta }) {
       const blocks = await packs.blocks(delta);
