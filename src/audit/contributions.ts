@@ -51,17 +51,20 @@ export async function fates(
   const folded = new Set(lineage.map(({ cid }) => cid.toString()));
   const works = new Set(lineage.map(workOf));
   const outcomes = new Map<string, Outcome>();
-  for (const contribution of [...contributions].toSorted(inFoldOrder)) {
+  const all = [...contributions].toSorted(inFoldOrder);
+  const copies = Map.groupBy(all, workOf);
+  for (const contribution of all) {
     const key = contribution.cid.toString();
     const said = init.refusals.get(key) ?? [];
+    const isDoubled = copies.get(workOf(contribution))!.length > 1;
     if (folded.has(key)) {
       // A peer may have lost what others could fold.
       const against = said.find((words) => kindOfWords(words) !== "damaged");
-      const contradicted = against === undefined ? undefined : contradiction(against, []);
+      const contradicted = against === undefined ? undefined : contradiction(against, [], isDoubled);
       outcomes.set(key, { fate: "folded", ...(contradicted === undefined ? {} : { contradicted }) });
       continue;
     }
-    const outcome = await unfolded(contribution, said, works, init);
+    const outcome = await unfolded(contribution, { said, works, isDoubled }, init);
     outcomes.set(key, outcome);
     // Of several by one peer to one round, the first in fold order counts.
     if (outcome.fate !== "rejected") works.add(workOf(contribution));
@@ -71,8 +74,16 @@ export async function fates(
 
 async function unfolded(
   contribution: RecordedContribution,
-  said: readonly string[],
-  works: ReadonlySet<string>,
+  {
+    said,
+    works,
+    isDoubled,
+  }: {
+    said: readonly string[];
+    /** Work that is folded, or counts already. */
+    works: ReadonlySet<string>;
+    isDoubled: boolean;
+  },
   init: FatesInit,
 ): Promise<Outcome> {
   const { maxStaleness } = init.config.outer;
@@ -93,7 +104,7 @@ async function unfolded(
     reasons.push(LOSS);
 
   const contradicted = said
-    .map((words) => contradiction(words, reasons))
+    .map((words) => contradiction(words, reasons, isDoubled))
     .find((wrong) => wrong !== undefined);
   const notes = contradicted === undefined ? {} : { contradicted };
   const [reason] = reasons;

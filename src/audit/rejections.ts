@@ -42,11 +42,16 @@ export const LOSS: Reason = { kind: "loss", words: "it raises the loss on held-o
 /**
  * What is wrong with what a peer said against a contribution; undefined when nothing is.
  * @param found all reasons for which the objects say that it may not be folded
+ * @param isDoubled whether its signer has contributed another one of the same piece of work, folded or not
  */
-export function contradiction(said: string, found: readonly Reason[]): string | undefined {
+export function contradiction(
+  said: string,
+  found: readonly Reason[],
+  isDoubled: boolean,
+): string | undefined {
   const kind = kindOfWords(said);
-  // A peer whose disk lost the outer gradient makes another, so that the two are of one piece of work.
-  if (found.some((reason) => reason.kind === (kind === "damaged" ? "repeated" : kind))) return undefined;
+  // A peer whose disk lost the outer gradient makes another.
+  if (kind === "damaged" ? isDoubled : found.some((reason) => reason.kind === kind)) return undefined;
   const truth =
     found.length === 0
       ? "and its objects give no such reason"

@@ -27,8 +27,8 @@ export const WAITING = "/pathweave/log-waiting/";
 const FILED = "/pathweave/log-filed/";
 const HASH_BYTES = 32;
 const DIGITS = 10;
-/** Files that are looked at with each change; a record comes with about one. */
-const MENDED_AT_ONCE = 2;
+/** Files that are looked at for each record that comes: so all are read again before there are twice as many. */
+const LOOKS_PER_RECORD = 2;
 
 export interface RecordsInit {
   /** Where they are, for people. */
@@ -54,8 +54,11 @@ export interface RecordLogs extends Records {
   };
   /** Makes files of all entries that are none yet. Throws StorageError. */
   file(): Promise<void>;
-  /** Looks at the files of a few entries, others each time, and writes those anew that rotted. Throws StorageError. */
-  mend(): Promise<void>;
+  /**
+   * Looks at the files of a few entries, others each time, and writes those anew that rotted: as many as befits so many
+   * records that have come. Throws StorageError.
+   */
+  mend(come: number): Promise<void>;
 }
 
 /** An entry that is no file yet. */
@@ -200,8 +203,8 @@ export async function openRecords({
     entries,
     file,
     has: (cid) => keys.has(blockKey(cid)),
-    async mend() {
-      for (let looked = 0; looked < MENDED_AT_ONCE; looked++) {
+    async mend(come) {
+      for (let looks = LOOKS_PER_RECORD * come; looks > 0; looks--) {
         const { value } = next.next();
         if (value === undefined) next = keys.keys();
         // Reading it is enough: nobody else may ever read the file.

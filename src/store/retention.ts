@@ -140,7 +140,7 @@ export async function openRetention({ files, database, blocks, clock }: Retentio
       await blocks.flush(needed);
       // Not in turn: making room for them may take a sweep.
       await records.file();
-      await records.mend();
+      await records.mend(recordChanges.append?.length ?? 0);
     },
     retained: (pin) => [...(pinned.get(pin) ?? [])],
     pins: () => [...pinned.keys()],
