@@ -102,6 +102,7 @@ export const WORLD_MUTANTS: WorldMutant[] = [
   },
   {
     name: "two sweeps that do not know of each other",
+    seed: 1,
     poorDisks: true,
     edits: [
       {
