@@ -117,7 +117,7 @@ export const WORLD_MUTANTS: WorldMutant[] = [
       },
     ],
   },
-  { name: "a fold that forgets late work", seed: 38, edits: IGNORED_LATE },
+  { name: "a fold that forgets late work", seed: 56, edits: IGNORED_LATE },
   {
     name: "a measurement by the real clock",
     seed: 1,
