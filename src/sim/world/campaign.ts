@@ -4,17 +4,12 @@ import { MARKS } from "./marks.ts";
 import type { Outcome } from "./types.ts";
 
 /** What `npm run simulate --json` ends with. */
-export interface Sum {
+export interface Sum extends Pick<
+  Outcome,
+  "attacks" | "contributions" | "folded" | "rejected" | "diedWithDisk" | "lost" | "foldedTwice" | "headsAgree"
+> {
   seeds: number;
   faults: number;
-  attacks: number;
-  contributions: number;
-  folded: number;
-  rejected: Record<string, number>;
-  diedWithDisk: number;
-  lost: number;
-  foldedTwice: number;
-  headsAgree: boolean;
   /** What does not hold, with the seed. */
   broken: string[];
   /** Rare branches that no seed reached. */

@@ -48,10 +48,6 @@ export class MachineClock {
     this.#set += milliseconds;
   }
 
-  get isStill(): boolean {
-    return this.#standstill !== undefined;
-  }
-
   stop(kind: Standstill): void {
     if (this.#standstill !== undefined) return;
     this.#standstill = { kind, since: this.#timeline.now() };

@@ -108,10 +108,6 @@ export class Machine {
     return this.#process?.running === true ? this.#process.swarm : undefined;
   }
 
-  get store(): Store | undefined {
-    return this.#process?.running === true ? this.#process.store : undefined;
-  }
-
   /** Starts the peer on whatever the disk holds. What goes wrong ends the process, as it does the daemon's. */
   start(): void {
     if (this.#process !== undefined) return;
