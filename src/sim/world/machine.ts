@@ -18,7 +18,6 @@ import { createRandom } from "../../random.ts";
 import { createTopology } from "../../run/topology.ts";
 import { createPacks } from "../../store/pack.ts";
 import { openStore } from "../../store/store.ts";
-import type { Store } from "../../store/types.ts";
 import type { BlockSource } from "../../store/fetch-job.ts";
 import { LineageRecord } from "../../swarm/messages.ts";
 import { HEAD_NAMESPACE, headRecords } from "../../swarm/sync/head-record.ts";
@@ -71,7 +70,6 @@ interface Process {
   membership: MemoryPeer;
   closeClock: () => void;
   swarm?: Swarm;
-  store?: Store;
   /** The swarm is started. */
   running: boolean;
 }
@@ -294,7 +292,6 @@ export class Machine {
       emit,
     });
     process.swarm = swarm;
-    process.store = store;
     this.#init.emit({ type: "started" });
     await swarm.start();
     process.running = true;
