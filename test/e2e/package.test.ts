@@ -21,9 +21,14 @@ import { patient } from "../waits.ts";
 const manifest = JSON.parse(readFileSync(path.join(PROJECT, "package.json"), "utf8")) as { version: string };
 const bin = (name: string): string => path.join(PROJECT, "node_modules/.bin", name);
 
-/** As in a terminal: what npm tells the scripts of this checkout, such as its .npmrc, is not for the package. */
+/**
+ * As in a terminal: what npm tells the scripts of this checkout, such as its .npmrc, is not for the package. Where a
+ * proxy with a certificate of its own stands before the registry, npm needs the terminal's NODE_EXTRA_CA_CERTS.
+ */
 const environment = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_|PATHWEAVE_)/i.test(name)),
+  Object.entries(process.env).filter(
+    ([name]) => name === "NODE_EXTRA_CA_CERTS" || !/^(npm_|NODE_|PATHWEAVE_)/i.test(name),
+  ),
 );
 environment["PATH"] = [
   path.dirname(process.execPath),
