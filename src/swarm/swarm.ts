@@ -124,6 +124,8 @@ export class Swarm {
           `The lineage could not be saved within ${SAVE_MS / 1000} s: the disk does not answer. ` +
             "What was announced is on it; the rest comes from other peers at the next start.",
         );
+      // Versions come in to the last, and nothing else tells of them any more.
+      this.#tellHeads();
     } finally {
       const closed = Promise.all([trainer?.close(), scorer?.close()]);
       if (!(await endsWithin(CLOSE_MS, closed, clock)))
