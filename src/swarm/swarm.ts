@@ -124,7 +124,7 @@ export class Swarm {
           `The lineage could not be saved within ${SAVE_MS / 1000} s: the disk does not answer. ` +
             "What was announced is on it; the rest comes from other peers at the next start.",
         );
-      // Versions come in to the last, and nothing else tells of them any more.
+      // Versions still came in after the last tick; these are saved now, and no tick tells of them.
       this.#tellHeads();
     } finally {
       const closed = Promise.all([trainer?.close(), scorer?.close()]);

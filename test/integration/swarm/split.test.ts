@@ -41,8 +41,8 @@ async function mergeAfter(t: TestContext, link: (typeof LINKS)[keyof typeof LINK
       .flatMap(({ contributions }) => contributions.map(String));
 
   await link(a, b);
-  // Members call the run complete while tensors of the other half are still on their way, when these take longer than
-  // the members' patience (`Shortfall.isLeft`); they fold them all the same.
+  // Members may call the run complete before tensors of the other half have come, when these take longer than the
+  // members' patience (`Shortfall.isLeft`). So complete is not enough here; the work has to be folded.
   await eventually(all, () => complete(all) && new Set(folded()).size === trained.size);
 
   for (const { members } of [a, b]) {
